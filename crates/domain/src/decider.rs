@@ -1,0 +1,154 @@
+//! What every aggregate is: a state, `decide` and `evolve`.
+
+use crate::loss_reasons::{self, LossReasons};
+use crate::pipeline::Pipeline;
+use crate::user::User;
+use crate::{Claim, Occurred, PersonalField, PipelineId, State, StreamId, UserId};
+use chrono::{DateTime, Utc};
+use std::sync::Arc;
+
+/// A version within a stream; 0 before the first event.
+pub type Version = i32;
+
+/// An aggregate. `Self` is its folded state; `Default` is the state before the first event.
+pub trait Decider: Default + Clone + PartialEq + std::fmt::Debug {
+    /// The first word of its wire names, such as `deal`.
+    const AGGREGATE: &'static str;
+    type Command;
+    type Event;
+    type Refusal;
+
+    /// Other streams whose state this decision looks at. Their versions become conditions of the append.
+    fn reads(&self, command: &Self::Command) -> Vec<Reads>;
+
+    /// The events that carry out `command`, or why not. An empty answer means "already so".
+    fn decide(&self, command: &Self::Command, given: &Given<'_>) -> Result<Vec<Self::Event>, Self::Refusal>;
+
+    /// The state after `event`, which is this stream's event number `version`. Cannot fail.
+    fn evolve(&mut self, event: &Self::Event, version: Version, occurred: &Occurred);
+}
+
+/// What every event can say of itself.
+pub trait Describe {
+    /// Keys that the event takes or lets go of.
+    fn claims(&self) -> Vec<Claim> {
+        Vec::new()
+    }
+
+    /// The personal values inside it. Whoever appends takes them out and seals them; whoever reads puts
+    /// them back.
+    fn personal(&mut self) -> Vec<PersonalField<'_>> {
+        Vec::new()
+    }
+}
+
+/// Another aggregate that a decision looks at.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Reads {
+    Pipeline(PipelineId),
+    User(UserId),
+    LossReasons,
+}
+
+impl Reads {
+    pub fn stream(self) -> StreamId {
+        match self {
+            Self::Pipeline(id) => id.stream(),
+            Self::User(id) => id.stream(),
+            Self::LossReasons => loss_reasons::STREAM,
+        }
+    }
+}
+
+/// The states of the other aggregates that the decision asked for in `reads`.
+#[derive(Clone, Default, Debug)]
+pub struct Facts(Vec<(Reads, Arc<State>)>);
+
+impl Facts {
+    pub fn learn(&mut self, reads: Reads, state: Arc<State>) {
+        self.0.push((reads, state));
+    }
+
+    pub fn pipeline(&self, id: PipelineId) -> Option<&Pipeline> {
+        self.find(Reads::Pipeline(id)).and_then(|state| match state {
+            State::Pipeline(pipeline) => Some(pipeline),
+            _ => None,
+        })
+    }
+
+    pub fn user(&self, id: UserId) -> Option<&User> {
+        self.find(Reads::User(id)).and_then(|state| match state {
+            State::User(user) => Some(user),
+            _ => None,
+        })
+    }
+
+    pub fn loss_reasons(&self) -> Option<&LossReasons> {
+        self.find(Reads::LossReasons).and_then(|state| match state {
+            State::LossReasons(reasons) => Some(reasons),
+            _ => None,
+        })
+    }
+
+    fn find(&self, reads: Reads) -> Option<&State> {
+        self.0.iter().find(|(known, _)| *known == reads).map(|(_, state)| &**state)
+    }
+}
+
+/// The circumstances of a decision.
+#[derive(Clone, Copy, Debug)]
+pub struct Given<'a> {
+    /// The stream that is written.
+    pub stream: StreamId,
+    pub now: DateTime<Utc>,
+    /// A back-dated business time; `None` means "now, by the log's own clock".
+    pub occurred: Option<&'a Occurred>,
+    /// The envelope's reason code; stands in for a reason in words.
+    pub reason_code: Option<&'a str>,
+    pub facts: &'a Facts,
+}
+
+impl Given<'_> {
+    /// The back-dated time, when it certainly lies before `last`.
+    pub fn runs_backwards(&self, last: Option<DateTime<Utc>>) -> Option<(DateTime<Utc>, DateTime<Utc>)> {
+        let occurred = self.occurred?;
+        let last = last?;
+        occurred.is_before(last).then(|| occurred.at().map(|at| (at, last)))?
+    }
+}
+
+/// Declares an aggregate's event enum with its wire names; serde and schemas follow the table.
+macro_rules! events {
+    ($($(#[$doc:meta])* $variant:ident = $wire:literal),+ $(,)?) => {
+        #[derive(Clone, PartialEq, Eq, Debug)]
+        pub enum Event {
+            $($(#[$doc])* $variant($variant),)+
+        }
+
+        impl Event {
+            /// Wire names and JSON Schemas, in the order of the table.
+            pub(crate) fn schemas() -> Vec<(&'static str, schemars::Schema)> {
+                vec![$(($wire, schemars::schema_for!($variant)),)+]
+            }
+
+            pub fn event_type(&self) -> &'static str {
+                match self { $(Self::$variant(_) => $wire,)+ }
+            }
+
+            /// The exact bytes of `data`.
+            pub fn data(&self) -> String {
+                let json = match self { $(Self::$variant(body) => serde_json::to_string(body),)+ };
+                json.expect("events hold no maps with odd keys and no fallible values")
+            }
+
+            /// `None`: not an event of this aggregate.
+            pub fn decode(event_type: &str, data: &str) -> Option<serde_json::Result<Self>> {
+                Some(match event_type {
+                    $($wire => serde_json::from_str(data).map(Self::$variant),)+
+                    _ => return None,
+                })
+            }
+        }
+    };
+}
+pub(crate) use events;

@@ -1,0 +1,62 @@
+//! A subject: whoever personal data is about. Erasing one destroys its key.
+
+use crate::decider::{Describe, Reads, events};
+use crate::{Decider, Given, Occurred, SubjectId, Version};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "type", deny_unknown_fields)]
+pub enum Command {
+    #[serde(rename = "EraseSubject")]
+    Erase { subject: SubjectId },
+}
+
+events! {
+    Erased = "subject.erased",
+}
+
+/// The subject's key is destroyed; read models drop what they held in clear.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Erased {
+    pub subject: SubjectId,
+}
+
+impl Describe for Event {}
+
+/// Erasing can not be refused yet: legal holds and retention come with their own commands.
+#[derive(thiserror::Error, Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+pub enum Refusal {}
+
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub enum Subject {
+    #[default]
+    Known,
+    Erased,
+}
+
+impl Decider for Subject {
+    const AGGREGATE: &'static str = "subject";
+    type Command = Command;
+    type Event = Event;
+    type Refusal = Refusal;
+
+    fn reads(&self, _: &Command) -> Vec<Reads> {
+        Vec::new()
+    }
+
+    fn decide(&self, command: &Command, _: &Given<'_>) -> Result<Vec<Event>, Refusal> {
+        match (self, command) {
+            (Self::Known, Command::Erase { subject }) => {
+                Ok(vec![Event::Erased(Erased { subject: *subject })])
+            }
+            (Self::Erased, Command::Erase { .. }) => Ok(Vec::new()),
+        }
+    }
+
+    fn evolve(&mut self, event: &Event, _: Version, _: &Occurred) {
+        match event {
+            Event::Erased(_) => *self = Self::Erased,
+        }
+    }
+}

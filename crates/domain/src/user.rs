@@ -1,0 +1,122 @@
+//! A user: registered, active or not; the name is sealed.
+
+use crate::decider::{Describe, Reads, events};
+use crate::{Decider, Given, Occurred, Personal, PersonalField, UserId, Version};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "type", deny_unknown_fields)]
+pub enum Command {
+    #[serde(rename = "RegisterUser")]
+    Register { user: UserId, name: Personal },
+    #[serde(rename = "ActivateUser")]
+    Activate {},
+    #[serde(rename = "DeactivateUser")]
+    Deactivate {},
+}
+
+events! {
+    Registered = "user.registered",
+    Activated = "user.activated",
+    Deactivated = "user.deactivated",
+}
+
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+#[schemars(extend("x-personal" = ["name"]))]
+pub struct Registered {
+    pub user: UserId,
+    #[serde(skip)]
+    pub name: Personal,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Activated {}
+
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Deactivated {}
+
+impl Describe for Event {
+    fn personal(&mut self) -> Vec<PersonalField<'_>> {
+        match self {
+            Self::Registered(Registered { user, name }) => {
+                vec![PersonalField { subject: (*user).into(), field: "name", value: name }]
+            }
+            Self::Activated(_) | Self::Deactivated(_) => Vec::new(),
+        }
+    }
+}
+
+#[derive(thiserror::Error, Clone, PartialEq, Eq, Debug, Serialize)]
+#[serde(tag = "code", rename_all = "snake_case")]
+pub enum Refusal {
+    #[error("this user is not registered; register the user first")]
+    NoSuchUser,
+    #[error("this user is registered already")]
+    AlreadyRegistered,
+    #[error("name is empty; give it at least one visible character")]
+    BlankName,
+}
+
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub enum User {
+    #[default]
+    Absent,
+    Registered {
+        name: Personal,
+        active: bool,
+    },
+}
+
+impl User {
+    pub fn is_active(&self) -> bool {
+        matches!(self, Self::Registered { active: true, .. })
+    }
+}
+
+impl Decider for User {
+    const AGGREGATE: &'static str = "user";
+    type Command = Command;
+    type Event = Event;
+    type Refusal = Refusal;
+
+    fn reads(&self, _: &Command) -> Vec<Reads> {
+        Vec::new()
+    }
+
+    fn decide(&self, command: &Command, _: &Given<'_>) -> Result<Vec<Event>, Refusal> {
+        match (self, command) {
+            (_, Command::Register { name, .. }) if name.is_blank() => Err(Refusal::BlankName),
+            (Self::Absent, Command::Register { user, name }) => {
+                Ok(vec![Event::Registered(Registered { user: *user, name: name.clone() })])
+            }
+            (Self::Absent, _) => Err(Refusal::NoSuchUser),
+            (Self::Registered { name: known, .. }, Command::Register { name, .. }) => {
+                if known == name {
+                    Ok(Vec::new())
+                } else {
+                    Err(Refusal::AlreadyRegistered)
+                }
+            }
+            (Self::Registered { active: true, .. }, Command::Activate {})
+            | (Self::Registered { active: false, .. }, Command::Deactivate {}) => Ok(Vec::new()),
+            (Self::Registered { active: false, .. }, Command::Activate {}) => {
+                Ok(vec![Event::Activated(Activated {})])
+            }
+            (Self::Registered { active: true, .. }, Command::Deactivate {}) => {
+                Ok(vec![Event::Deactivated(Deactivated {})])
+            }
+        }
+    }
+
+    fn evolve(&mut self, event: &Event, _: Version, _: &Occurred) {
+        match (&mut *self, event) {
+            (_, Event::Registered(event)) => {
+                *self = Self::Registered { name: event.name.clone(), active: true }
+            }
+            (Self::Registered { active, .. }, Event::Activated(_)) => *active = true,
+            (Self::Registered { active, .. }, Event::Deactivated(_)) => *active = false,
+            (Self::Absent, _) => {}
+        }
+    }
+}
