@@ -41,6 +41,7 @@ pub enum Command {
 /// What differs between organisations is policy, not code. The default is the strict one.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
+#[expect(clippy::struct_excessive_bools, reason = "each is an independent yes or no of the organisation")]
 pub struct Policy {
     pub allow_backward: bool,
     pub allow_skip: bool,
