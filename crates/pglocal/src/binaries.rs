@@ -72,7 +72,8 @@ fn named(dir: &Path, user: &ServerUser) -> Result<Binaries, Error> {
     if let Some(missing) = missing {
         return Err(incomplete(missing));
     }
-    inspected(dir, user).ok_or_else(|| incomplete("postgres"))
+    let dir = real_dir(dir).unwrap_or_else(|| dir.to_owned());
+    inspected(&dir, user).ok_or_else(|| incomplete("postgres"))
 }
 
 fn in_order(path: &std::ffi::OsStr, user: &ServerUser) -> Vec<Binaries> {

@@ -4,7 +4,7 @@ use crate::Error;
 
 /// Written to a file of our own that is read after the cluster's `postgresql.conf` and rewritten at each start, so an
 /// upgrade of Kvali takes effect. `alter system` still wins over it, which is how an operator grows a cluster.
-const DEFAULTS: [(&str, &str); 22] = [
+const DEFAULTS: [(&str, &str); 21] = [
     // An acknowledged event survives a power cut.
     ("fsync", "on"),
     ("synchronous_commit", "on"),
@@ -32,7 +32,6 @@ const DEFAULTS: [(&str, &str); 22] = [
     ("log_checkpoints", "off"),
     ("ssl", "off"),
     ("cluster_name", "kvali"),
-    ("update_process_title", "off"),
 ];
 
 /// Lines for `postgres.conf`; the last of two lines with one name counts.

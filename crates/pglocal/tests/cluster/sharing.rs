@@ -23,10 +23,10 @@ fn all_who_start_at_once_share_one_server_until_the_last_leaves() {
 
 #[test]
 fn two_processes_share_one_server_and_the_last_one_out_stops_it() {
+    const THIS: &str = "sharing::two_processes_share_one_server_and_the_last_one_out_stops_it";
     if played_user() {
         return;
     }
-    const THIS: &str = "sharing::two_processes_share_one_server_and_the_last_one_out_stops_it";
     let scratch = Scratch::new();
     let (mut first, mut second) = (User::spawn(THIS, &scratch, &[]), User::spawn(THIS, &scratch, &[]));
     first.wait_ready().unwrap();
@@ -41,10 +41,10 @@ fn two_processes_share_one_server_and_the_last_one_out_stops_it() {
 /// Which also shows that the server does not inherit the locks: it was started by the one who is killed.
 #[test]
 fn the_next_last_user_stops_the_server_of_a_killed_one() {
+    const THIS: &str = "sharing::the_next_last_user_stops_the_server_of_a_killed_one";
     if played_user() {
         return;
     }
-    const THIS: &str = "sharing::the_next_last_user_stops_the_server_of_a_killed_one";
     let scratch = Scratch::new();
     let mut killed = User::spawn(THIS, &scratch, &[]);
     killed.wait_ready().unwrap();
@@ -57,10 +57,10 @@ fn the_next_last_user_stops_the_server_of_a_killed_one() {
 
 #[test]
 fn ctrl_c_at_the_terminal_does_not_reach_the_server() {
+    const THIS: &str = "sharing::ctrl_c_at_the_terminal_does_not_reach_the_server";
     if played_user() {
         return;
     }
-    const THIS: &str = "sharing::ctrl_c_at_the_terminal_does_not_reach_the_server";
     let scratch = Scratch::new();
     let mut interrupted = User::spawn(THIS, &scratch, &[]);
     interrupted.wait_ready().unwrap();
