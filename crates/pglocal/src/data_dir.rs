@@ -59,10 +59,10 @@ impl DataDir {
     pub(crate) fn create(path: &Path) -> Result<Self, Error> {
         let path = resolved(path);
         check_spelling(&path)?;
-        // Entered by the server's user; what is private in it is closed on its own.
+        // The server's user has to pass through, but nobody needs to see what else lies here.
         DirBuilder::new()
             .recursive(true)
-            .mode(0o755)
+            .mode(0o711)
             .create(&path)
             .step(|| format!("create the data directory {}", path.display()))?;
         Ok(Self { path })

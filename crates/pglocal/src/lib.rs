@@ -78,7 +78,8 @@ pub enum Status {
 /// One user's hold on a running server.
 ///
 /// The hold is per value, not per process. Dropping it blocks for the moment a fast shutdown takes if this was the
-/// last one. A process that is killed drops nothing: its server stays until the next last user leaves.
+/// last one. A process that is killed, or calls `std::process::exit`, drops nothing: its server stays until the
+/// next last user leaves.
 #[derive(Debug)]
 pub struct Cluster {
     data_dir: DataDir,

@@ -30,11 +30,8 @@ impl Scratch {
         Self { data_dir: temp.path().join(below), _temp: temp }
     }
 
-    /// Small and fast; what is tested here is not whether Postgres survives a power cut.
     pub(crate) fn config(&self) -> Config {
-        let settings = [("shared_buffers", "8MB"), ("max_connections", "20"), ("fsync", "off")];
-        let settings = settings.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
-        Config { settings, ..Config::new(&self.data_dir) }
+        small_and_fast(&self.data_dir)
     }
 
     pub(crate) fn start(&self) -> Cluster {
@@ -80,6 +77,13 @@ impl Scratch {
         let entries = std::fs::read_dir(&self.data_dir).into_iter().flatten();
         entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
     }
+}
+
+/// What is tested here is not whether Postgres survives a power cut.
+fn small_and_fast(data_dir: &Path) -> Config {
+    let settings = [("shared_buffers", "8MB"), ("max_connections", "20"), ("fsync", "off")];
+    let settings = settings.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
+    Config { settings, ..Config::new(data_dir) }
 }
 
 impl Drop for Scratch {
@@ -176,9 +180,7 @@ impl Drop for User {
 /// In a spawned process: uses the cluster until standard input ends, and is true. In the test itself: false.
 pub(crate) fn played_user() -> bool {
     let Some(data_dir) = env::var_os(CHILD_OF) else { return false };
-    let data_dir = PathBuf::from(data_dir);
-    let scratch = std::mem::ManuallyDrop::new(Scratch { data_dir, _temp: TempDir::new().unwrap() });
-    match Cluster::start(&scratch.config()) {
+    match Cluster::start(&small_and_fast(Path::new(&data_dir))) {
         Ok(_cluster) => {
             println!("\n{READY}");
             std::io::stdin().read_to_end(&mut Vec::new()).unwrap();
