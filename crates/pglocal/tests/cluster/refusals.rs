@@ -103,6 +103,13 @@ fn a_directory_the_servers_user_cannot_reach_is_named_with_the_way_out() {
 }
 
 #[test]
+fn an_empty_directory_was_made_for_this_and_is_opened_to_the_servers_user() {
+    let scratch = Scratch::new();
+    fs::set_permissions(&scratch.data_dir, fs::Permissions::from_mode(0o700)).unwrap();
+    scratch.start();
+}
+
+#[test]
 fn a_directory_with_other_things_in_it_is_not_opened_to_others() {
     let closed = closed_dir();
     fs::write(closed.path().join("diary"), "private").unwrap();
