@@ -190,3 +190,39 @@ fn recorded(row: &PgRow) -> Result<Recorded, Error> {
         personal: get.of("personal")?,
     })
 }
+
+/// Look-ups that senders of commands need.
+impl Store {
+    /// The folded state of a stream as the log has it now, with its version; `None` if it has no events.
+    pub async fn state(
+        &self,
+        tenant: TenantId,
+        stream: StreamId,
+    ) -> Result<Option<(Version, Arc<State>)>, Error> {
+        let folded = self.fold(tenant, &[stream]).await?.remove(&stream);
+        Ok(folded.map(|folded| (folded.version, folded.state)))
+    }
+
+    /// The stream that holds a claim, such as the pipeline with a name.
+    pub async fn holder(&self, tenant: TenantId, kind: &str, key: &str) -> Result<Option<StreamId>, Error> {
+        let holder = sqlx::query_scalar(
+            "select holder from kvali.claim where tenant_id = $1 and kind = $2 and key = $3 limit 1",
+        )
+        .bind(tenant.0)
+        .bind(kind)
+        .bind(key)
+        .fetch_optional(&self.inner.pool)
+        .await
+        .map_err(Error::Read)?;
+        Ok(holder.map(StreamId))
+    }
+
+    /// An id that equal texts of one tenant share and that nobody without the tenant's key can guess from them:
+    /// for people and accounts that an outside system knows by name.
+    pub async fn keyed_id(&self, tenant: TenantId, kind: &str, text: &str) -> Result<uuid::Uuid, Error> {
+        let key = self.inner.keyring.tenant(tenant).await?;
+        let hash = key.hash(format!("{kind}\u{1f}{text}").as_bytes());
+        let bytes = hash.as_bytes().first_chunk::<16>().expect("a hash has 32 bytes");
+        Ok(uuid::Builder::from_custom_bytes(*bytes).into_uuid())
+    }
+}
