@@ -4,7 +4,7 @@ use crate::cache::Folded;
 use crate::handle::{CHUNK, Plan};
 use crate::{Answer, Error, Outcome, Store};
 use kvali_domain::{
-    Claim, CommandId, Condition, Event, Facts, General, Occurred, Refusal, State, StreamId, TenantId,
+    Claim, CommandId, Condition, Event, Facts, General, Occurred, Refusal, State, StreamId, TenantId, Version,
 };
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -18,9 +18,10 @@ pub struct Rehearsal {
 }
 
 impl Rehearsal {
-    /// The state of a stream that a command tried out has looked at or written; `None` if it has no events.
-    pub fn state(&self, stream: StreamId) -> Option<Arc<State>> {
-        self.states.get(&stream).filter(|folded| folded.version > 0).map(|folded| folded.state.clone())
+    /// The state and version of a stream that a command tried out has looked at or written; `None` if it has no events.
+    pub fn state(&self, stream: StreamId) -> Option<(Version, Arc<State>)> {
+        let folded = self.states.get(&stream).filter(|folded| folded.version > 0)?;
+        Some((folded.version, folded.state.clone()))
     }
 }
 
@@ -123,8 +124,8 @@ impl Store {
         let holder = rehearsal.claims.get(&place).copied().flatten();
         let shown = place.1.replace('\u{1f}', " ");
         Ok(match (condition, holder) {
-            (Condition::Take, Some(holder)) if holder != stream => taken(kind, shown, holder),
-            (Condition::Free, Some(holder)) => taken(kind, shown, holder),
+            (Condition::Take, Some(holder)) if holder != stream => Some(taken(kind, shown, holder)),
+            (Condition::Free, Some(holder)) => Some(taken(kind, shown, holder)),
             (Condition::Held, None) => Some(General::NotHeld { kind: kind.to_owned(), key: shown }.into()),
             (Condition::Take, _) => {
                 rehearsal.claims.insert(place, Some(stream));
@@ -139,8 +140,8 @@ impl Store {
     }
 }
 
-fn taken(kind: &str, key: String, holder: StreamId) -> Option<Refusal> {
-    Some(General::Taken { kind: kind.to_owned(), key, holder }.into())
+fn taken(kind: &str, key: String, holder: StreamId) -> Refusal {
+    General::Taken { kind: kind.to_owned(), key, holder }.into()
 }
 
 fn accepted(event_count: i32, known: bool) -> Outcome {
