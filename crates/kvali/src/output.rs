@@ -51,7 +51,8 @@ impl Table {
             table.add_row(row.iter().map(shown));
         }
         for (at, column) in table.column_iter_mut().enumerate() {
-            if self.rows.iter().any(|row| row.get(at).is_some_and(Value::is_number)) {
+            let cells = || self.rows.iter().filter_map(|row| row.get(at)).filter(|cell| !cell.is_null());
+            if cells().all(Value::is_number) {
                 column.set_cell_alignment(CellAlignment::Right);
             }
         }
