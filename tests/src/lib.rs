@@ -16,7 +16,8 @@ pub mod samples;
 pub fn cluster() -> &'static Cluster {
     static CLUSTER: OnceLock<Cluster> = OnceLock::new();
     CLUSTER.get_or_init(|| {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests is a folder of the workspace");
+        let root =
+            Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests is a folder of the workspace");
         let mut config = Config::new(scratch_data_dir(&root.join("target/test-cluster")));
         config.lifetime = Lifetime::UntilStopped;
         // What a test writes need not outlive a power cut.

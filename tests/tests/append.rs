@@ -59,15 +59,28 @@ async fn of_64_writers_on_one_stream_each_version_has_exactly_one() {
                     amount: (i64::try_from(n).unwrap() + 1).into(),
                     currency: kvali_domain::money::Currency::parse("EUR").unwrap(),
                 };
-                accepted(store.handle(order(deal.stream(), deal::Command::SetValue { value }), envelope(tenant)).await)
+                accepted(
+                    store
+                        .handle(order(deal.stream(), deal::Command::SetValue { value }), envelope(tenant))
+                        .await,
+                )
             })
         })
         .collect();
     for task in free {
-        assert_eq!(task.await.unwrap().event_count, 1, "without an expected version every writer gets its turn");
+        assert_eq!(
+            task.await.unwrap().event_count,
+            1,
+            "without an expected version every writer gets its turn"
+        );
     }
-    let versions: Vec<_> =
-        stores[0].stream(sales.tenant, deal.stream()).await.unwrap().iter().map(|event| event.version).collect();
+    let versions: Vec<_> = stores[0]
+        .stream(sales.tenant, deal.stream())
+        .await
+        .unwrap()
+        .iter()
+        .map(|event| event.version)
+        .collect();
     assert_eq!(versions, (1..=66).collect::<Vec<_>>());
     database.drop().await;
 }

@@ -109,7 +109,9 @@ async fn open(connect: &PgConnectOptions) -> Result<PgConnection, Error> {
             let created = server.execute(AssertSqlSafe(format!("create database \"{name}\""))).await;
             match created {
                 Err(sqlx::Error::Database(error)) if is_duplicate(error.code().as_deref()) => {}
-                other => drop(other.map_err(Error::Connect)?),
+                other => {
+                    other.map_err(Error::Connect)?;
+                }
             }
             PgConnection::connect_with(connect).await.map_err(Error::Connect)
         }
