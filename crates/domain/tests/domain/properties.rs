@@ -144,7 +144,11 @@ fn a_policy() -> impl Strategy<Value = Policy> {
 
 fn a_stage() -> impl Strategy<Value = Stage> {
     let class = select(vec![Class::Process, Class::Process, Class::Success, Class::Failure]);
-    (a_stage_id(), a_name(), class).prop_map(|(id, name, class)| Stage { id, name, class })
+    (select(vec![NOWHERE, NOWHERE, OFFER]), a_name(), class).prop_map(|(id, name, class)| Stage {
+        id,
+        name,
+        class,
+    })
 }
 
 fn a_pipeline_command() -> impl Strategy<Value = pipeline::Command> {
