@@ -1,1 +1,3 @@
-//! Placeholder.
+//! Read models of the CRM.
+
+pub mod conversion_funnel;

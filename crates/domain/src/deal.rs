@@ -419,6 +419,10 @@ impl Decider for Deal {
     type Event = Event;
     type Refusal = Refusal;
 
+    fn begins(command: &Command) -> bool {
+        matches!(command, Command::Open(_))
+    }
+
     fn reads(&self, command: &Command) -> Vec<Reads> {
         let pipeline = self.record().map(|deal| Reads::Pipeline(deal.pipeline)).into_iter();
         // Whatever a closed deal is told, the refusal says whether its pipeline allows reopening.

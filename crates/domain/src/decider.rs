@@ -18,6 +18,9 @@ pub trait Decider: Default + Clone + PartialEq + std::fmt::Debug {
     type Event;
     type Refusal;
 
+    /// Whether `command` starts a stream, so that the state before it is known without reading.
+    fn begins(command: &Self::Command) -> bool;
+
     /// Other streams whose state this decision looks at. Their versions become conditions of the append.
     fn reads(&self, command: &Self::Command) -> Vec<Reads>;
 
@@ -56,6 +59,15 @@ impl Reads {
             Self::Pipeline(id) => id.stream(),
             Self::User(id) => id.stream(),
             Self::LossReasons => loss_reasons::STREAM,
+        }
+    }
+
+    /// The state of that stream before its first event.
+    pub fn before(self) -> State {
+        match self {
+            Self::Pipeline(_) => State::Pipeline(Pipeline::default()),
+            Self::User(_) => State::User(User::default()),
+            Self::LossReasons => State::LossReasons(LossReasons::default()),
         }
     }
 }

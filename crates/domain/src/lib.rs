@@ -19,7 +19,7 @@ pub mod subject;
 pub mod user;
 
 pub use claim::{Claim, Condition};
-pub use decider::{Decider, Facts, Given, Version};
+pub use decider::{Decider, Facts, Given, Reads, Version};
 pub use ids::{
     ActorId, CommandId, DealId, EventId, LossReasonId, PipelineId, StageId, StreamId, SubjectId, TenantId,
     UserId,
@@ -28,4 +28,4 @@ pub use money::Money;
 pub use occurred::Occurred;
 pub use personal::{Personal, PersonalField};
 pub use recorded::{Channel, Recorded};
-pub use registry::{Command, DecodeError, Event, Order, Refusal, State, event_types};
+pub use registry::{Command, DecodeError, Event, General, Order, Refusal, State, event_types};

@@ -110,6 +110,10 @@ impl Decider for LossReasons {
     type Event = Event;
     type Refusal = Refusal;
 
+    fn begins(_: &Command) -> bool {
+        false
+    }
+
     fn reads(&self, _: &Command) -> Vec<Reads> {
         Vec::new()
     }

@@ -285,6 +285,10 @@ impl Decider for Pipeline {
     type Event = Event;
     type Refusal = Refusal;
 
+    fn begins(command: &Command) -> bool {
+        matches!(command, Command::Create { .. })
+    }
+
     fn reads(&self, _: &Command) -> Vec<Reads> {
         Vec::new()
     }

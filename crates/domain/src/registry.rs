@@ -39,6 +39,13 @@ macro_rules! aggregates {
             fn from(command: $module::Command) -> Self { Self::$variant(command) }
         })+
 
+        impl Command {
+            /// Whether it starts a stream, so that the state before it is known without reading.
+            pub fn begins(&self) -> bool {
+                match self { $(Self::$variant(command) => $module::$state::begins(command),)+ }
+            }
+        }
+
         impl Event {
             pub fn event_type(&self) -> &'static str {
                 match self { $(Self::$variant(event) => event.event_type(),)+ }
@@ -141,6 +148,14 @@ pub enum General {
     NotHeld { kind: String, key: String },
     #[error("the personal data of {subject} was erased; nothing can be recorded about that person again")]
     SubjectErased { subject: crate::SubjectId },
+}
+
+impl Command {
+    /// The permanent word for this kind of command, such as `MoveDeal`.
+    pub fn command_type(&self) -> String {
+        let json = serde_json::to_value(self).unwrap_or_default();
+        json["type"].as_str().unwrap_or_default().to_owned()
+    }
 }
 
 impl Refusal {

@@ -41,6 +41,10 @@ impl Decider for Subject {
     type Event = Event;
     type Refusal = Refusal;
 
+    fn begins(_: &Command) -> bool {
+        false
+    }
+
     fn reads(&self, _: &Command) -> Vec<Reads> {
         Vec::new()
     }

@@ -58,12 +58,12 @@ pub enum Refusal {
     BlankName,
 }
 
+/// The name is no part of the state: it stays sealed in the log, and no decision needs it.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub enum User {
     #[default]
     Absent,
     Registered {
-        name: Personal,
         active: bool,
     },
 }
@@ -80,6 +80,10 @@ impl Decider for User {
     type Event = Event;
     type Refusal = Refusal;
 
+    fn begins(command: &Command) -> bool {
+        matches!(command, Command::Register { .. })
+    }
+
     fn reads(&self, _: &Command) -> Vec<Reads> {
         Vec::new()
     }
@@ -91,19 +95,13 @@ impl Decider for User {
                 Ok(vec![Event::Registered(Registered { user: *user, name: name.clone() })])
             }
             (Self::Absent, _) => Err(Refusal::NoSuchUser),
-            (Self::Registered { name: known, .. }, Command::Register { name, .. }) => {
-                if known == name {
-                    Ok(Vec::new())
-                } else {
-                    Err(Refusal::AlreadyRegistered)
-                }
-            }
-            (Self::Registered { active: true, .. }, Command::Activate {})
-            | (Self::Registered { active: false, .. }, Command::Deactivate {}) => Ok(Vec::new()),
-            (Self::Registered { active: false, .. }, Command::Activate {}) => {
+            (Self::Registered { .. }, Command::Register { .. }) => Err(Refusal::AlreadyRegistered),
+            (Self::Registered { active: true }, Command::Activate {})
+            | (Self::Registered { active: false }, Command::Deactivate {}) => Ok(Vec::new()),
+            (Self::Registered { active: false }, Command::Activate {}) => {
                 Ok(vec![Event::Activated(Activated {})])
             }
-            (Self::Registered { active: true, .. }, Command::Deactivate {}) => {
+            (Self::Registered { active: true }, Command::Deactivate {}) => {
                 Ok(vec![Event::Deactivated(Deactivated {})])
             }
         }
@@ -111,11 +109,9 @@ impl Decider for User {
 
     fn evolve(&mut self, event: &Event, _: Version, _: &Occurred) {
         match (&mut *self, event) {
-            (_, Event::Registered(event)) => {
-                *self = Self::Registered { name: event.name.clone(), active: true }
-            }
-            (Self::Registered { active, .. }, Event::Activated(_)) => *active = true,
-            (Self::Registered { active, .. }, Event::Deactivated(_)) => *active = false,
+            (_, Event::Registered(_)) => *self = Self::Registered { active: true },
+            (Self::Registered { active }, Event::Activated(_)) => *active = true,
+            (Self::Registered { active }, Event::Deactivated(_)) => *active = false,
             (Self::Absent, _) => {}
         }
     }

@@ -1,1 +1,126 @@
-//! Placeholder.
+//! The log on Postgres: append, read, handle commands, run projections.
+
+mod cache;
+mod connect;
+mod envelope;
+mod handle;
+mod keyring;
+mod log;
+pub mod project;
+mod read;
+mod writer;
+
+pub use connect::Options;
+pub use envelope::Envelope;
+pub use handle::{Answer, Outcome, Plan};
+pub use keyring::MasterKey;
+pub use read::Opened;
+
+use kvali_domain::TenantId;
+use sqlx::PgPool;
+use std::sync::Arc;
+
+/// The event store. Cheap to clone; every clone shares pools, cache and writers.
+#[derive(Clone)]
+pub struct Store {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    pool: PgPool,
+    projector: PgPool,
+    cache: cache::Cache,
+    writers: writer::Writers,
+    keyring: keyring::Keyring,
+}
+
+impl Store {
+    /// Connects, creates what is missing, and brings the schema up to date.
+    pub async fn connect(options: Options) -> Result<Self, Error> {
+        let (pool, projector) = connect::pools(&options).await?;
+        let keyring = keyring::Keyring::new(pool.clone(), options.master_key);
+        let inner = Inner {
+            writers: writer::Writers::new(pool.clone()),
+            cache: cache::Cache::new(options.cached_states),
+            pool,
+            projector,
+            keyring,
+        };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// The position of the last event of `tenant`; 0 when there is none.
+    pub async fn head(&self, tenant: TenantId) -> Result<i64, Error> {
+        let head = sqlx::query_scalar("select head from kvali.ledger where tenant_id = $1")
+            .bind(tenant.0)
+            .fetch_optional(&self.inner.pool)
+            .await
+            .map_err(Error::Read)?;
+        Ok(head.unwrap_or(0))
+    }
+
+    /// The pool of the service's role, for queries on read models.
+    pub fn pool(&self) -> &PgPool {
+        &self.inner.pool
+    }
+
+    /// Forgets all folded states; they are read again when needed.
+    pub fn drop_cache(&self) {
+        self.inner.cache.clear();
+    }
+
+    pub async fn close(&self) {
+        self.inner.pool.close().await;
+        self.inner.projector.close().await;
+    }
+}
+
+#[derive(thiserror::Error, Debug)]
+pub enum Error {
+    #[error("the database URL cannot be read; it looks like postgres://user@host/database")]
+    Url(#[source] sqlx::Error),
+    #[error("connecting to Postgres failed")]
+    Connect(#[source] sqlx::Error),
+    #[error("Postgres {found} is too old; Kvali needs {needed} or newer")]
+    ServerTooOld { found: i32, needed: i32 },
+    #[error("the database is at schema {found} and this Kvali knows {known}; use a newer Kvali")]
+    DatabaseTooNew { found: i64, known: i64 },
+    #[error(
+        "preparing the database failed; the first connection needs a role that may create roles and schemas"
+    )]
+    Prepare(#[source] sqlx::Error),
+    #[error("migrating the database failed")]
+    Migrate(#[source] sqlx::migrate::MigrateError),
+    #[error("reading the log failed")]
+    Read(#[source] sqlx::Error),
+    #[error("the append's fate is unknown; send the command again with the same id")]
+    Append(#[source] Arc<sqlx::Error>),
+    #[error("the log has a gap: position {expected} is missing and {found} comes next; the log is damaged")]
+    Gap { expected: i64, found: i64 },
+    #[error("stored event {position} cannot be read")]
+    Decode { position: i64, source: kvali_domain::DecodeError },
+    #[error("stored event {position} has {column} {value:?}, which this Kvali does not know")]
+    Column { position: i64, column: &'static str, value: String },
+    #[error("command id {0} was used before for another request; draw a new id")]
+    CommandIdReused(kvali_domain::CommandId),
+    #[error("the stream kept changing; {attempts} attempts met a conflict; send the command again")]
+    Contended { attempts: u32 },
+    #[error("reading or writing keys failed")]
+    Keys(#[source] sqlx::Error),
+    #[error(
+        "the keys of this database are wrapped by another master key; give the one it was made with (KVALI_MASTER_KEY)"
+    )]
+    WrongMasterKey,
+    #[error("a sealed value of {subject} does not open: it was altered, or moved from another event")]
+    Unsealed { subject: kvali_domain::SubjectId },
+    #[error(
+        "the master key file {path} cannot be used; it holds 64 hexadecimal digits, readable by its owner only"
+    )]
+    MasterKeyFile { path: std::path::PathBuf, source: std::io::Error },
+    #[error("projection {projection} failed at position {position}")]
+    Project { projection: &'static str, position: i64, source: Box<Error> },
+    #[error("writing read model {projection} failed")]
+    ReadModel { projection: &'static str, source: sqlx::Error },
+    #[error("a background task ended early")]
+    Task(#[source] tokio::task::JoinError),
+}

@@ -1,0 +1,155 @@
+//! Connecting: the server's version, roles, migrations, and pools that act in a role.
+
+use crate::Error;
+use crate::keyring::MasterKey;
+use sqlx::migrate::{Migration, MigrationType, Migrator};
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, PgPool, SqlSafeStr};
+use std::str::FromStr;
+use std::time::Duration;
+
+/// The oldest server that Kvali runs on.
+const OLDEST: i32 = 15;
+
+/// Each does one thing and goes forward.
+const MIGRATIONS: &[(i64, &str, &str)] = &[
+    (1, "log", include_str!("../../../schemas/sql/0001_log.sql")),
+    (2, "commands", include_str!("../../../schemas/sql/0002_commands.sql")),
+    (3, "keys", include_str!("../../../schemas/sql/0003_keys.sql")),
+    (4, "append", include_str!("../../../schemas/sql/0004_append.sql")),
+    (5, "projections", include_str!("../../../schemas/sql/0005_projections.sql")),
+    (6, "privileges", include_str!("../../../schemas/sql/0006_privileges.sql")),
+];
+
+/// What a connection may do: see `schemas/sql/0006_privileges.sql`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Role {
+    App,
+    Projector,
+}
+
+impl Role {
+    fn set(self) -> &'static str {
+        match self {
+            Self::App => "set role kvali_app",
+            Self::Projector => "set role kvali_projector",
+        }
+    }
+}
+
+/// How to connect.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// `postgres://…`; the database is created if it is missing.
+    pub url: String,
+    /// Connections for appends and reads; projections have half as many of their own.
+    pub connections: u32,
+    pub master_key: MasterKey,
+    /// Folded states kept in memory, at most.
+    pub cached_states: usize,
+}
+
+impl Options {
+    pub fn new(url: impl Into<String>, master_key: MasterKey) -> Self {
+        Self { url: url.into(), connections: 20, master_key, cached_states: 200_000 }
+    }
+}
+
+/// Brings the database to the present schema and opens a pool for each role.
+pub(crate) async fn pools(options: &Options) -> Result<(PgPool, PgPool), Error> {
+    let connect = PgConnectOptions::from_str(&options.url)
+        .map_err(Error::Url)?
+        .application_name("kvali")
+        .statement_cache_capacity(256);
+    prepare(&connect).await?;
+    let app = pool(&connect, Role::App, options.connections).await?;
+    let projector = pool(&connect, Role::Projector, options.connections.div_ceil(2)).await?;
+    Ok((app, projector))
+}
+
+async fn pool(connect: &PgConnectOptions, role: Role, connections: u32) -> Result<PgPool, Error> {
+    PgPoolOptions::new()
+        .max_connections(connections)
+        .acquire_timeout(Duration::from_secs(10))
+        // A dead connection shows itself on use, and every use here is safe to repeat.
+        .test_before_acquire(false)
+        .after_connect(move |connection, _| {
+            Box::pin(async move {
+                connection.execute(role.set()).await?;
+                Ok(())
+            })
+        })
+        .connect_with(connect.clone())
+        .await
+        .map_err(Error::Connect)
+}
+
+async fn prepare(connect: &PgConnectOptions) -> Result<(), Error> {
+    let mut connection = open(connect).await?;
+    let version: i32 = sqlx::query_scalar("select current_setting('server_version_num')::int / 10000")
+        .fetch_one(&mut connection)
+        .await
+        .map_err(Error::Connect)?;
+    if version < OLDEST {
+        return Err(Error::ServerTooOld { found: version, needed: OLDEST });
+    }
+    migrate(&mut connection).await?;
+    connection.close().await.map_err(Error::Connect)
+}
+
+/// Connects, creating the database if the server has none of that name.
+async fn open(connect: &PgConnectOptions) -> Result<PgConnection, Error> {
+    match PgConnection::connect_with(connect).await {
+        Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some("3D000") => {
+            let name = connect.get_database().unwrap_or("postgres").replace('"', "\"\"");
+            let mut server = PgConnection::connect_with(&connect.clone().database("postgres"))
+                .await
+                .map_err(Error::Connect)?;
+            // An identifier cannot be bound; it is quoted above.
+            let created = server.execute(AssertSqlSafe(format!("create database \"{name}\""))).await;
+            match created {
+                Err(sqlx::Error::Database(error)) if is_duplicate(error.code().as_deref()) => {}
+                other => drop(other.map_err(Error::Connect)?),
+            }
+            PgConnection::connect_with(connect).await.map_err(Error::Connect)
+        }
+        other => other.map_err(Error::Connect),
+    }
+}
+
+/// Two processes may create the same database at once: `42P04`, or `23505` from the catalogue's index.
+fn is_duplicate(code: Option<&str>) -> bool {
+    matches!(code, Some("42P04" | "23505"))
+}
+
+async fn migrate(connection: &mut PgConnection) -> Result<(), Error> {
+    let known = MIGRATIONS.last().map_or(0, |(version, ..)| *version);
+    match applied(connection).await? {
+        version if version == known => return Ok(()),
+        found if found > known => return Err(Error::DatabaseTooNew { found, known }),
+        _ => {}
+    }
+    connection.execute(include_str!("../../../schemas/sql/roles.sql")).await.map_err(Error::Prepare)?;
+    connection.execute("set role kvali_owner").await.map_err(Error::Prepare)?;
+    let migrations = MIGRATIONS.iter().map(|(version, name, sql)| {
+        Migration::new(*version, (*name).into(), MigrationType::Simple, sql.into_sql_str(), false)
+    });
+    let mut migrator = Migrator::with_migrations(migrations.collect());
+    migrator.dangerous_set_table_name("kvali.migration");
+    migrator.run_direct(None, connection, false).await.map_err(Error::Migrate)
+}
+
+/// The newest migration in the database; 0 for an empty one.
+async fn applied(connection: &mut PgConnection) -> Result<i64, Error> {
+    let prepared: bool = sqlx::query_scalar("select to_regclass('kvali.migration') is not null")
+        .fetch_one(&mut *connection)
+        .await
+        .map_err(Error::Prepare)?;
+    if !prepared {
+        return Ok(0);
+    }
+    sqlx::query_scalar("select coalesce(max(version), 0) from kvali.migration where success")
+        .fetch_one(connection)
+        .await
+        .map_err(Error::Prepare)
+}

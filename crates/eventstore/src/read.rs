@@ -1,0 +1,228 @@
+//! Reads by stream and by position.
+
+use crate::cache::Folded;
+use crate::keyring::{self, SubjectKeys, TenantKey};
+use crate::{Error, Store};
+use chrono::{DateTime, Utc};
+use kvali_domain::{
+    ActorId, CommandId, Event, EventId, Occurred, Recorded, State, StreamId, SubjectId, TenantId, Version,
+};
+use sqlx::postgres::PgRow;
+use sqlx::{PgExecutor, Row};
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+macro_rules! columns {
+    () => {
+        "tenant_id, position, stream_id, version, event_id, event_type, schema_version, occurred_at, precision, \
+         zone, recorded_at, actor, on_behalf_of, channel, reason_code, command_id, correlation_id, causation_id, \
+         data::text, personal"
+    };
+}
+
+const BY_POSITION: &str = concat!(
+    "select ",
+    columns!(),
+    " from kvali.event where tenant_id = $1 and position > $2 order by position limit $3"
+);
+
+const BY_STREAM: &str = concat!(
+    "select ",
+    columns!(),
+    " from kvali.event where tenant_id = $1 and stream_id = $2 order by version"
+);
+
+/// What folding a state needs and no more.
+const STATES: &str = "select stream_id, version, event_type, schema_version, occurred_at, precision, zone, \
+    data::text, position from kvali.event where tenant_id = $1 and stream_id = any($2) order by stream_id, version";
+
+/// An event and what it says, with those personal values that can still be read.
+#[derive(Clone, Debug)]
+pub struct Opened {
+    pub recorded: Recorded,
+    pub event: Event,
+}
+
+impl Store {
+    /// At most `limit` events after position `after`, in order. A gap is an error, never skipped.
+    pub async fn read(&self, tenant: TenantId, after: i64, limit: i64) -> Result<Vec<Recorded>, Error> {
+        page(&self.inner.pool, tenant, after, limit).await
+    }
+
+    /// The whole history of a stream.
+    pub async fn stream(&self, tenant: TenantId, stream: StreamId) -> Result<Vec<Recorded>, Error> {
+        let rows = sqlx::query(BY_STREAM).bind(tenant.0).bind(stream.0).fetch_all(&self.inner.pool).await;
+        rows.map_err(Error::Read)?.iter().map(recorded).collect()
+    }
+
+    /// Decodes events and opens their personal values.
+    pub async fn open(&self, tenant: TenantId, events: Vec<Recorded>) -> Result<Vec<Opened>, Error> {
+        open(&self.inner.keyring, &self.inner.pool, tenant, events).await
+    }
+
+    /// The folded state of a stream and its version: 0 and `before` if it has no events.
+    pub(crate) async fn fold(
+        &self,
+        tenant: TenantId,
+        streams: &[StreamId],
+    ) -> Result<HashMap<StreamId, Folded>, Error> {
+        let ids: Vec<_> = streams.iter().map(|stream| stream.0).collect();
+        let rows = sqlx::query(STATES).bind(tenant.0).bind(&ids).fetch_all(&self.inner.pool).await;
+        let mut folded: HashMap<StreamId, (Version, State)> = HashMap::new();
+        for row in rows.map_err(Error::Read)? {
+            let get = Column { row: &row, position: row.try_get("position").map_err(Error::Read)? };
+            let event_type: &str = get.of("event_type")?;
+            let decoded = Event::decode(event_type, get.of("schema_version")?, get.of("data")?);
+            let event = decoded.map_err(|source| Error::Decode { position: get.position, source })?;
+            let version: Version = get.of("version")?;
+            let stream = StreamId(get.of("stream_id")?);
+            let (at, state) = folded.entry(stream).or_insert_with(|| (0, State::before_event(&event)));
+            state.evolve(&event, version, &get.occurred()?);
+            *at = version;
+        }
+        let folded = folded.into_iter();
+        Ok(folded
+            .map(|(stream, (version, state))| (stream, Folded { version, state: Arc::new(state) }))
+            .collect())
+    }
+}
+
+/// One page of the log in order of position, checked for gaps.
+pub(crate) async fn page(
+    executor: impl PgExecutor<'_>,
+    tenant: TenantId,
+    after: i64,
+    limit: i64,
+) -> Result<Vec<Recorded>, Error> {
+    let rows = sqlx::query(BY_POSITION).bind(tenant.0).bind(after).bind(limit).fetch_all(executor).await;
+    let rows = rows.map_err(Error::Read)?;
+    let mut events = Vec::with_capacity(rows.len());
+    for (expected, row) in (after + 1..).zip(&rows) {
+        let event = recorded(row)?;
+        if event.position != expected {
+            return Err(Error::Gap { expected, found: event.position });
+        }
+        events.push(event);
+    }
+    Ok(events)
+}
+
+pub(crate) async fn open(
+    keyring: &keyring::Keyring,
+    executor: impl PgExecutor<'_>,
+    tenant: TenantId,
+    events: Vec<Recorded>,
+) -> Result<Vec<Opened>, Error> {
+    let sealed = events.iter().filter_map(|event| event.personal.as_deref());
+    let subjects: BTreeSet<SubjectId> =
+        sealed.flat_map(keyring::entries).map(|(subject, ..)| subject).collect();
+    let keys = if subjects.is_empty() {
+        SubjectKeys::new()
+    } else {
+        let key: Arc<TenantKey> = keyring.tenant(tenant).await?;
+        keyring.existing(executor, &key, &subjects.into_iter().collect::<Vec<_>>()).await?
+    };
+    events.into_iter().map(|recorded| decode(recorded, &keys)).collect()
+}
+
+fn decode(recorded: Recorded, keys: &SubjectKeys) -> Result<Opened, Error> {
+    let decoded = Event::decode(&recorded.event_type, recorded.schema_version, &recorded.data);
+    let mut event = decoded.map_err(|source| Error::Decode { position: recorded.position, source })?;
+    if let Some(personal) = &recorded.personal {
+        keyring::unseal(&mut event, personal, keys, (recorded.tenant, recorded.stream, recorded.version))?;
+    }
+    Ok(Opened { recorded, event })
+}
+
+struct Column<'a> {
+    row: &'a PgRow,
+    position: i64,
+}
+
+impl<'a> Column<'a> {
+    fn of<T: sqlx::Decode<'a, sqlx::Postgres> + sqlx::Type<sqlx::Postgres>>(
+        &self,
+        column: &'static str,
+    ) -> Result<T, Error> {
+        self.row.try_get(column).map_err(Error::Read)
+    }
+
+    fn unknown(&self, column: &'static str, value: &str) -> Error {
+        Error::Column { position: self.position, column, value: value.to_owned() }
+    }
+
+    fn occurred(&self) -> Result<Occurred, Error> {
+        let at: Option<DateTime<Utc>> = self.of("occurred_at")?;
+        let zone: Option<&str> = self.of("zone")?;
+        Ok(match (self.of("precision")?, at) {
+            ("instant", Some(at)) => Occurred::Instant { at },
+            ("unknown", None) => Occurred::Unknown,
+            ("day", Some(at)) => {
+                let zone = zone.unwrap_or_default();
+                Occurred::Day { at, zone: zone.parse().map_err(|_| self.unknown("zone", zone))? }
+            }
+            (precision, _) => return Err(self.unknown("precision", precision)),
+        })
+    }
+}
+
+fn recorded(row: &PgRow) -> Result<Recorded, Error> {
+    let get = Column { row, position: row.try_get("position").map_err(Error::Read)? };
+    let channel: &str = get.of("channel")?;
+    Ok(Recorded {
+        tenant: TenantId(get.of("tenant_id")?),
+        position: get.position,
+        stream: StreamId(get.of("stream_id")?),
+        version: get.of("version")?,
+        event_id: EventId(get.of("event_id")?),
+        event_type: get.of("event_type")?,
+        schema_version: get.of("schema_version")?,
+        occurred: get.occurred()?,
+        recorded_at: get.of("recorded_at")?,
+        actor: ActorId(get.of("actor")?),
+        on_behalf_of: get.of::<Option<_>>("on_behalf_of")?.map(ActorId),
+        channel: channel.parse().map_err(|_| get.unknown("channel", channel))?,
+        reason_code: get.of("reason_code")?,
+        command: CommandId(get.of("command_id")?),
+        correlation: get.of("correlation_id")?,
+        causation: get.of::<Option<_>>("causation_id")?.map(EventId),
+        data: get.of("data")?,
+        personal: get.of("personal")?,
+    })
+}
+
+/// Look-ups that senders of commands need.
+impl Store {
+    /// The folded state of a stream as the log has it now, with its version; `None` if it has no events.
+    pub async fn state(
+        &self,
+        tenant: TenantId,
+        stream: StreamId,
+    ) -> Result<Option<(Version, Arc<State>)>, Error> {
+        let folded = self.fold(tenant, &[stream]).await?.remove(&stream);
+        Ok(folded.map(|folded| (folded.version, folded.state)))
+    }
+
+    /// The stream that holds a claim, such as the pipeline with a name.
+    pub async fn holder(&self, tenant: TenantId, kind: &str, key: &str) -> Result<Option<StreamId>, Error> {
+        let holder = sqlx::query_scalar(
+            "select holder from kvali.claim where tenant_id = $1 and kind = $2 and key = $3 limit 1",
+        )
+        .bind(tenant.0)
+        .bind(kind)
+        .bind(key)
+        .fetch_optional(&self.inner.pool)
+        .await
+        .map_err(Error::Read)?;
+        Ok(holder.map(StreamId))
+    }
+
+    /// An id that equal texts of one tenant share and that nobody without the tenant's key can guess from them:
+    /// for people and accounts that an outside system knows by name.
+    pub async fn keyed_id(&self, tenant: TenantId, kind: &str, text: &str) -> Result<uuid::Uuid, Error> {
+        let key = self.inner.keyring.tenant(tenant).await?;
+        let hash = key.hash(format!("{kind}\u{1f}{text}").as_bytes());
+        let bytes = hash.as_bytes().first_chunk::<16>().expect("a hash has 32 bytes");
+        Ok(uuid::Builder::from_custom_bytes(*bytes).into_uuid())
+    }
+}

@@ -1,0 +1,105 @@
+//! What a funnel reads: one deal at a time, with its stage visits in order.
+
+use chrono::{DateTime, Utc};
+
+use super::domain::{DealId, Money, StageId, UserId};
+use super::quantile::span;
+
+/// One deal as it was known at T. Nothing later than T belongs in it.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Case {
+    pub deal: DealId,
+    pub owner: Option<UserId>,
+    /// In order of (business time, position), never of the timestamp alone; a visit without a business date
+    /// keeps the place that its position gave it. Rows that repeat the stage before them are one visit.
+    pub visits: Vec<Visit>,
+    pub outcome: Outcome,
+    pub created_at: Option<DateTime<Utc>>,
+    pub closed_at: Option<DateTime<Utc>>,
+    pub value: Option<Money>,
+}
+
+/// One entry into a stage. It lasts until the entry of the next visit, or until the close.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Visit {
+    pub stage: StageId,
+    /// `None`: no business date. Such a visit happened, at no known time.
+    pub entered_at: Option<DateTime<Utc>>,
+    /// The pipeline version recorded with the entry.
+    pub layout: Option<LayoutId>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Outcome {
+    #[default]
+    Open,
+    Won,
+    Lost,
+}
+
+/// What a stage means for the deal that stands in it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Class {
+    #[default]
+    Process,
+    Success,
+    Failure,
+}
+
+/// The stages of one version of a pipeline, in order.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Layout {
+    pub stages: Vec<(StageId, Class)>,
+}
+
+/// Every layout that the visits refer to.
+#[derive(Clone, Debug, Default)]
+pub struct Layouts(Vec<Layout>);
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct LayoutId(usize);
+
+impl Layouts {
+    pub fn add(&mut self, layout: Layout) -> LayoutId {
+        self.0.push(layout);
+        LayoutId(self.0.len() - 1)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Layout> {
+        self.0.iter()
+    }
+
+    /// A stage that no layout explains is taken for a process stage.
+    pub(super) fn class(&self, visit: &Visit) -> Class {
+        let layout = visit.layout.and_then(|id| self.0.get(id.0));
+        layout
+            .and_then(|layout| layout.stages.iter().find(|(stage, _)| *stage == visit.stage))
+            .map_or(Class::Process, |(_, class)| *class)
+    }
+}
+
+impl LayoutId {
+    pub(super) fn index(self) -> usize {
+        self.0
+    }
+}
+
+impl Case {
+    /// Its creation, else its first entry.
+    pub(super) fn began_at(&self) -> Option<DateTime<Utc>> {
+        self.created_at.or_else(|| self.visits.first().and_then(|visit| visit.entered_at))
+    }
+
+    /// From the first entry into an open stage to the close, in microseconds; `None` while open, or where
+    /// either end has no date.
+    pub(super) fn cycle_micros(&self, layouts: &Layouts) -> Option<i64> {
+        if self.outcome == Outcome::Open {
+            return None;
+        }
+        let opened = self.visits.iter().find(|visit| layouts.class(visit) == Class::Process)?;
+        span(
+            opened.entered_at.map(|at| at.timestamp_micros()),
+            self.closed_at.map(|at| at.timestamp_micros()),
+        )
+    }
+}

@@ -1,0 +1,81 @@
+//! How many deals came how far: a fold over stage visits under every counting rule.
+//!
+//! Pure. The caller says which cases there are and what T is; no clock is read here, and nothing is loaded.
+
+mod answer;
+mod case;
+mod definition;
+mod domain;
+mod ground;
+mod measures;
+mod population;
+mod quantile;
+mod rules;
+mod tally;
+#[cfg(test)]
+mod tests;
+mod track;
+mod window;
+
+use std::collections::BTreeMap;
+
+pub use answer::{Answer, CohortCounts, Counts, LastStage, OwnerCounts, Stage, Transition};
+pub use case::{Case, Class, Layout, LayoutId, Layouts, Outcome, Visit};
+pub use definition::{Breakdown, Definition, MAX_STEPS, NotADefinition, NotARule, Rule, Step};
+pub use domain::{Currency, DealId, Money, StageId, UserId};
+pub use measures::{
+    Basis, CurrencyRate, CurrencyVelocity, Cycle, CycleAnswer, StageTime, TimeInStage, Velocity,
+    VelocityAnswer, WinRate, WinRateAnswer,
+};
+pub use population::{NotAPeriod, Period, Population};
+pub use quantile::Durations;
+pub use tally::Dropped;
+pub use window::{NotAStart, NotAWindow, Start, Window};
+
+use ground::Ground;
+use rules::Reach;
+use tally::Tally;
+use track::{Mark, Steps};
+
+/// One pass over the cases, one case at a time, in any order.
+#[derive(Debug)]
+pub struct Funnel {
+    definition: Definition,
+    ground: Ground,
+    /// One entry under `None` unless the answer is broken down.
+    tallies: BTreeMap<Option<UserId>, Tally>,
+    track: Vec<Mark>,
+    reach: Reach,
+}
+
+impl Funnel {
+    /// `layouts` must hold every layout that a visit will refer to; a stage without one is a process stage that
+    /// no other lies before or after.
+    pub fn new(definition: Definition, layouts: &Layouts) -> Result<Self, NotADefinition> {
+        definition.check()?;
+        Ok(Self {
+            ground: Ground::new(Steps::new(&definition.steps), layouts),
+            definition,
+            tallies: BTreeMap::new(),
+            track: Vec::new(),
+            reach: Reach::default(),
+        })
+    }
+
+    pub fn add(&mut self, case: &Case) {
+        let Self { definition, ground, tallies, track, reach } = self;
+        if !definition.population.admits(case) {
+            return;
+        }
+        ground.steps.track(case, definition.population, track);
+        reach.measure(definition, ground, case, track);
+        let owner = case.owner.filter(|_| definition.by == Breakdown::Owner);
+        let tally = tallies.entry(owner).or_insert_with(|| Tally::new(definition.steps.len()));
+        tally.add(definition, ground, case, track, reach);
+    }
+
+    #[must_use]
+    pub fn finish(self) -> Answer {
+        Answer::of(&self.definition, self.tallies)
+    }
+}

@@ -1,0 +1,23 @@
+-- Roles belong to the server, not to a database: made once, by whoever connects first with the right to.
+-- The service connects as itself and acts in one of them (SET ROLE).
+do $$
+declare
+  name text;
+begin
+  foreach name in array array['kvali_owner', 'kvali_app', 'kvali_projector'] loop
+    if not exists (select from pg_roles where rolname = name) then
+      begin
+        execute format('create role %I nologin', name);
+      exception
+        when duplicate_object or unique_violation then null;
+      end;
+    end if;
+    if not pg_has_role(current_user, name, 'member') then
+      execute format('grant %I to current_user', name);
+    end if;
+  end loop;
+  execute format('grant create on database %I to kvali_owner', current_database());
+  create schema if not exists kvali authorization kvali_owner;
+  -- Read models live in schemas that the projector makes.
+  execute format('grant create on database %I to kvali_projector', current_database());
+end $$;

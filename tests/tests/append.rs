@@ -1,0 +1,132 @@
+//! The log: order, conflicts, idempotency, claims.
+
+use kvali_domain::pipeline::Policy;
+use kvali_domain::{PipelineId, deal};
+use kvali_tests::samples::{CONTRACT, LEAD, OFFER, Sales, create_pipeline, move_to};
+use kvali_tests::{Database, accepted, envelope, new_id, order, refused, tenant};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deal_moves_from_command_to_event() {
+    let database = Database::create().await;
+    let store = database.connect().await;
+    let sales = Sales::set_up(&store, tenant(1), Policy::default()).await;
+    let deal = sales.open_deal(&store).await;
+    let answer = accepted(store.handle(order(deal.stream(), move_to(OFFER)), envelope(sales.tenant)).await);
+    assert_eq!(answer.first_position, Some(4));
+    let already = accepted(store.handle(order(deal.stream(), move_to(OFFER)), envelope(sales.tenant)).await);
+    assert_eq!((already.first_position, already.event_count), (None, 0));
+    let words = refused(store.handle(order(deal.stream(), move_to(LEAD)), envelope(sales.tenant)).await);
+    assert!(words.contains("Contract"), "{words}");
+    let events = store.read(sales.tenant, 0, 100).await.unwrap();
+    let types: Vec<_> = events.iter().map(|event| event.event_type.as_str()).collect();
+    assert_eq!(types, ["pipeline.created", "loss_reason.defined", "deal.opened", "deal.stage_changed"]);
+    store.close().await;
+    database.drop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_64_writers_on_one_stream_each_version_has_exactly_one() {
+    let database = Database::create().await;
+    // Three processes' worth of stores, so that caches disagree.
+    let stores = [database.connect().await, database.connect().await, database.connect().await];
+    let sales = Sales::set_up(&stores[0], tenant(1), Policy::PERMISSIVE).await;
+    let deal = sales.open_deal(&stores[0]).await;
+    let tasks: Vec<_> = (0..64)
+        .map(|n| {
+            let (store, tenant) = (stores[n % 3].clone(), sales.tenant);
+            tokio::spawn(async move {
+                let target = [LEAD, OFFER, CONTRACT][n % 3];
+                let mut envelope = envelope(tenant);
+                envelope.expected_version = Some(1);
+                store.handle(order(deal.stream(), move_to(target)), envelope).await
+            })
+        })
+        .collect();
+    let mut winners = 0;
+    for task in tasks {
+        match task.await.unwrap().unwrap() {
+            kvali_eventstore::Outcome::Accepted(answer) if answer.event_count > 0 => winners += 1,
+            kvali_eventstore::Outcome::Accepted(_) => {}
+            kvali_eventstore::Outcome::Refused(refusal) => assert_eq!(refusal.code(), "stale_version"),
+        }
+    }
+    assert_eq!(winners, 1, "one writer moves the deal from version 1");
+    let free: Vec<_> = (0..64)
+        .map(|n| {
+            let (store, tenant) = (stores[n % 3].clone(), sales.tenant);
+            tokio::spawn(async move {
+                let value = kvali_domain::Money {
+                    amount: (i64::try_from(n).unwrap() + 1).into(),
+                    currency: kvali_domain::money::Currency::parse("EUR").unwrap(),
+                };
+                accepted(store.handle(order(deal.stream(), deal::Command::SetValue { value }), envelope(tenant)).await)
+            })
+        })
+        .collect();
+    for task in free {
+        assert_eq!(task.await.unwrap().event_count, 1, "without an expected version every writer gets its turn");
+    }
+    let versions: Vec<_> =
+        stores[0].stream(sales.tenant, deal.stream()).await.unwrap().iter().map(|event| event.version).collect();
+    assert_eq!(versions, (1..=66).collect::<Vec<_>>());
+    database.drop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_id_gets_its_first_outcome_again_and_serves_one_request_only() {
+    let database = Database::create().await;
+    let store = database.connect().await;
+    let sales = Sales::set_up(&store, tenant(1), Policy::default()).await;
+    let deal = sales.open_deal(&store).await;
+    let once = envelope(sales.tenant);
+    let first = accepted(store.handle(order(deal.stream(), move_to(OFFER)), once.clone()).await);
+    accepted(store.handle(order(deal.stream(), move_to(CONTRACT)), envelope(sales.tenant)).await);
+    let again = accepted(store.handle(order(deal.stream(), move_to(OFFER)), once.clone()).await);
+    assert_eq!((again.first_position, again.event_count, again.known), (first.first_position, 1, true));
+    let other = store.handle(order(deal.stream(), move_to(CONTRACT)), once).await;
+    assert!(matches!(other, Err(kvali_eventstore::Error::CommandIdReused(_))), "{other:?}");
+    database.drop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_command_is_recorded_and_may_be_sent_again_corrected() {
+    let database = Database::create().await;
+    let store = database.connect().await;
+    let sales = Sales::set_up(&store, tenant(1), Policy::default()).await;
+    let deal = sales.open_deal(&store).await;
+    let same_id = envelope(sales.tenant);
+    let words = refused(store.handle(order(deal.stream(), move_to(CONTRACT)), same_id.clone()).await);
+    assert!(words.contains("skips") && words.contains("\"Offer\""), "{words}");
+    accepted(store.handle(order(deal.stream(), move_to(OFFER)), same_id).await);
+    let recorded: (String, String) = sqlx::query_as("select code, command_type from kvali.refusal")
+        .fetch_one(&mut database.admin().await)
+        .await
+        .unwrap();
+    assert_eq!(recorded, ("skips".to_owned(), "MoveDeal".to_owned()));
+    database.drop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_pipelines_cannot_take_one_name_at_once() {
+    let database = Database::create().await;
+    let stores = [database.connect().await, database.connect().await];
+    let tasks: Vec<_> = (0..16)
+        .map(|n| {
+            let store = stores[n % 2].clone();
+            tokio::spawn(async move {
+                let create = create_pipeline("Sales", Policy::default());
+                store.handle(order(PipelineId(new_id()).stream(), create), envelope(tenant(1))).await.unwrap()
+            })
+        })
+        .collect();
+    let mut taken = 0;
+    for task in tasks {
+        if let kvali_eventstore::Outcome::Refused(refusal) = task.await.unwrap() {
+            assert_eq!(refusal.code(), "taken");
+            assert!(refusal.to_string().contains("sales"), "{refusal}");
+            taken += 1;
+        }
+    }
+    assert_eq!(taken, 15);
+    database.drop().await;
+}
