@@ -317,6 +317,10 @@ impl Log {
         let answer = decide(self);
         prop_assert_eq!(&answer, &decide(self), "decide is deterministic");
         hides_secrets(&format!("{order:?} {answer:?}"))?;
+        if order.command.begins() && self.state(order.stream).is_some() {
+            let nothing = answer.as_ref().map_or(true, Vec::is_empty);
+            prop_assert!(nothing, "what begins a stream adds nothing to one that is there");
+        }
         match answer {
             Err(refusal) => {
                 self.explains(&refusal, step, now)?;
@@ -512,7 +516,7 @@ fn says_how_it_shall_be(command: &Command) -> bool {
                 | deal::Command::CloseWon { .. }
                 | deal::Command::CloseLost { .. }
                 | deal::Command::Reopen { .. }
-        )
+        ) | Command::User(user::Command::Register { .. })
     )
 }
 

@@ -23,26 +23,16 @@ fn a_user_is_registered_and_active() {
 }
 
 #[test]
-fn registering_the_same_user_again_is_already_so() {
-    given([registered(NINO)]).when(register("ნინო ბერიძე")).then_it_is_already_so();
-}
-
-#[test]
-fn a_user_is_not_registered_under_a_second_name() {
-    given([registered(NINO)])
-        .when(register("გიორგი"))
-        .refused(user_refusal!(Refusal::AlreadyRegistered))
-        .naming(["registered already"])
-        .not_naming(["გიორგი", "ნინო"]);
-}
-
-#[test]
-fn an_erased_user_is_not_registered_again() {
-    let erased = nino_event(Event::Registered(Registered { user: NINO, name: Personal(None) }));
-    given([erased])
-        .when(register("ნინო ბერიძე"))
-        .refused(user_refusal!(Refusal::AlreadyRegistered))
-        .naming(["registered already"]);
+fn a_user_is_registered_once_whatever_the_name() {
+    for log in [vec![registered(NINO)], vec![registered(NINO), deactivated(NINO)]] {
+        for name in ["ნინო ბერიძე", "გიორგი"] {
+            given(log.clone())
+                .when(register(name))
+                .refused(user_refusal!(Refusal::AlreadyRegistered))
+                .naming(["registered already"])
+                .not_naming(["გიორგი", "ნინო"]);
+        }
+    }
 }
 
 #[test]
