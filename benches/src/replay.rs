@@ -9,7 +9,7 @@ use sqlx::Executor;
 use std::time::Instant;
 
 /// Events of one stream: one opening and nine moves.
-const EVENTS: usize = 10;
+pub(crate) const EVENTS: usize = 10;
 const PAGE: i64 = 5_000;
 
 pub async fn run(ground: &Ground, scale: Scale) {
@@ -55,7 +55,7 @@ async fn replay(sales: &Sales) -> usize {
     }
 }
 
-async fn fill(sales: &Sales, streams: usize) {
+pub(crate) async fn fill(sales: &Sales, streams: usize) {
     for chunk in 0..streams.div_ceil(5_000) {
         let deals: Vec<_> = (0..5_000.min(streams - chunk * 5_000)).map(|_| DealId(new_id())).collect();
         let opened: Vec<_> = deals.iter().map(|deal| sales.plan(sales.open(*deal))).collect();
