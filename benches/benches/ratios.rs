@@ -9,7 +9,8 @@ async fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let scale = if arguments.iter().any(|word| word == "--quick") { Scale::QUICK } else { Scale::FULL };
     // Cargo adds `--bench`.
-    let chosen: Vec<&str> = arguments.iter().map(String::as_str).filter(|word| !word.starts_with("--")).collect();
+    let chosen: Vec<&str> =
+        arguments.iter().map(String::as_str).filter(|word| !word.starts_with("--")).collect();
     let chosen = if chosen.is_empty() { vec!["a", "b", "c", "d", "e"] } else { chosen };
     let ground = Ground::prepare().await;
     println!("{}; {scale:?}", ground.describe().await);

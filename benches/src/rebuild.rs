@@ -14,7 +14,10 @@ use std::time::Instant;
 pub async fn run(ground: &Ground, scale: Scale) {
     let sales = Sales::set_up(&ground.store).await;
     let streams = scale.replay / EVENTS;
-    println!("(e) {} events of {streams} deals, one tenant, {EVENTS} events per stream, deals interleaved:", scale.replay);
+    println!(
+        "(e) {} events of {streams} deals, one tenant, {EVENTS} events per stream, deals interleaved:",
+        scale.replay
+    );
     println!("    one row per visit and one per deal, with the same indexes on both sides.");
     fill(&sales, streams).await;
     let mut connection = ground.connect().await;
@@ -64,6 +67,9 @@ async fn assert_same(connection: &mut PgConnection, schema: &str, sales: &Sales)
             .fetch_one(&mut *connection)
             .await
             .expect("the tables compare");
-        assert!(rows > 0 && differing == 0 && rows == ours, "{table}: {rows} rows, {ours} ours, {differing} differ");
+        assert!(
+            rows > 0 && differing == 0 && rows == ours,
+            "{table}: {rows} rows, {ours} ours, {differing} differ"
+        );
     }
 }

@@ -22,11 +22,13 @@ pub async fn run(ground: &Ground, scale: Scale) {
     // A table of its own, so that COPY reads these rows and no others.
     let table = "create table raw.replay (like kvali.event including indexes)";
     connection.execute(table).await.expect("the table is new");
-    let copied = sqlx::query("insert into raw.replay select * from kvali.event where tenant_id = $1 order by position")
-        .bind(tenant.0)
-        .execute(&mut connection)
-        .await
-        .expect("the rows are copied");
+    let copied = sqlx::query(
+        "insert into raw.replay select * from kvali.event where tenant_id = $1 order by position",
+    )
+    .bind(tenant.0)
+    .execute(&mut connection)
+    .await
+    .expect("the rows are copied");
     let count = usize::try_from(copied.rows_affected()).expect("a count of rows");
     connection.execute("vacuum analyze raw.replay, kvali.event").await.expect("a superuser may say so");
     ground.settle().await;
