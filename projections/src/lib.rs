@@ -1,3 +1,11 @@
-//! Read models of the CRM.
+//! Read models: one folder per question that the CRM answers, one line here.
 
 pub mod conversion_funnel;
+
+use kvali_eventstore::project::Projection;
+use std::sync::Arc;
+
+/// Every read model.
+pub fn all() -> Vec<Arc<dyn Projection>> {
+    vec![Arc::new(conversion_funnel::ConversionFunnel)]
+}

@@ -4,6 +4,8 @@ do $$
 declare
   name text;
 begin
+  -- Several processes may meet a new database at once.
+  perform pg_advisory_xact_lock(hashtext('kvali roles'));
   foreach name in array array['kvali_owner', 'kvali_app', 'kvali_projector'] loop
     if not exists (select from pg_roles where rolname = name) then
       begin

@@ -10,6 +10,7 @@ use std::sync::OnceLock;
 use tokio::sync::OnceCell;
 use uuid::Uuid;
 
+pub mod random;
 pub mod samples;
 
 /// The run's cluster. It is pinned: it outlives this process and `make test` stops it.
@@ -126,4 +127,31 @@ pub fn refused(outcome: Result<Outcome, kvali_eventstore::Error>) -> String {
 
 pub fn order(stream: StreamId, command: impl Into<Command>) -> Order {
     Order { stream, command: command.into() }
+}
+
+impl Database {
+    /// Every row of every table of `schema`, as text, in a fixed order.
+    pub async fn rows(&self, schema: &str) -> Vec<String> {
+        let mut admin = self.admin().await;
+        let tables: Vec<String> = sqlx::query_scalar(
+            "select table_name::text from information_schema.tables where table_schema = $1 order by 1",
+        )
+        .bind(schema)
+        .fetch_all(&mut admin)
+        .await
+        .expect("the catalogue answers");
+        assert!(!tables.is_empty(), "schema {schema} has tables");
+        let mut rows = Vec::new();
+        for table in tables {
+            // Names from the catalogue; identifiers cannot be bound.
+            let statement = format!("select '{table}: ' || t::text from {schema}.{table} t order by 1");
+            rows.extend(
+                sqlx::query_scalar::<_, String>(AssertSqlSafe(statement))
+                    .fetch_all(&mut admin)
+                    .await
+                    .expect("the table reads"),
+            );
+        }
+        rows
+    }
 }

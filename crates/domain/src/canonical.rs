@@ -4,6 +4,11 @@
 //! `u32` length and that many bytes; an absent value is the length `0xFFFF_FFFF` alone. Integers are
 //! big-endian two's complement of their column's width, times are `i64` microseconds since 1970 UTC,
 //! identifiers are 16 bytes, texts are UTF-8, `data` and `personal` are the stored bytes.
+//!
+//! Columns: tenant, position (64 bit), stream, version (32), event id, event type, schema version (16),
+//! occurred at\*, precision, zone\*, recorded at, actor, on behalf of\*, channel, reason code\*, command,
+//! correlation, causation\*, data, personal\*. A star marks those that may be absent.
+//!
 //! Golden examples: `schemas/canonical/v1.json`.
 
 use crate::Recorded;

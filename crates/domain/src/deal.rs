@@ -290,9 +290,9 @@ pub enum Refusal {
     NotAnEntryStage { stage: String, accepted: Vec<String> },
     #[error("{stage:?} is a {} stage; use {command}", .class.as_str())]
     WrongClass { stage: String, class: Class, command: &'static str },
-    #[error("{to:?} lies before {from:?} and this pipeline moves forward only; accepted: {}", list(.accepted))]
+    #[error("{to:?} lies before {from:?} and this pipeline moves forward only; accepted: {}", steps(.accepted))]
     Backward { from: String, to: String, accepted: Vec<String> },
-    #[error("moving from {from:?} to {to:?} skips {}; accepted: {}", list(.skipped), list(.accepted))]
+    #[error("moving from {from:?} to {to:?} skips {}; accepted: {}", list(.skipped), steps(.accepted))]
     Skips { from: String, to: String, skipped: Vec<String>, accepted: Vec<String> },
     #[error(
         "the rules of this pipeline changed in version {changed_in}, after version {named} that the command names; look again and name version {current}"
@@ -326,6 +326,14 @@ pub enum Refusal {
     RunsBackwards { occurred: DateTime<Utc>, last: DateTime<Utc> },
 }
 
+/// Stages that `MoveDeal` accepts from here, and the commands that always end a deal.
+fn steps(stages: &[String]) -> String {
+    match stages {
+        [] => "CloseWon or CloseLost".to_owned(),
+        stages => format!("{}, CloseWon or CloseLost", list(stages)),
+    }
+}
+
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub enum Deal {
     #[default]
@@ -356,6 +364,7 @@ pub struct OpenDeal {
     /// The stage of each visit as corrected; never empty.
     pub visits: Vec<StageId>,
     pub stage: StageId,
+    /// The latest instant that a stage entry is known not to lie before; later entries must not either.
     pub entered_at: Option<DateTime<Utc>>,
     pub owner: Option<UserId>,
     pub value: Option<Money>,
@@ -377,8 +386,14 @@ impl OpenDeal {
     fn enter(&mut self, stage: StageId, occurred: &Occurred) {
         self.visits.push(stage);
         self.stage = stage;
-        self.entered_at = occurred.at().or(self.entered_at);
+        // A day begins before an instant within it, so the later of both is what is certain.
+        self.entered_at = self.entered_at.max(occurred.at());
     }
+}
+
+/// Where a visit stands in the list; `None` for numbers below 1.
+fn index(visit: i32) -> Option<usize> {
+    visit.checked_sub(1).and_then(|at| usize::try_from(at).ok())
 }
 
 impl Deal {
@@ -410,6 +425,10 @@ impl Decider for Deal {
 
     fn reads(&self, command: &Command) -> Vec<Reads> {
         let pipeline = self.record().map(|deal| Reads::Pipeline(deal.pipeline)).into_iter();
+        // Whatever a closed deal is told, the refusal says whether its pipeline allows reopening.
+        if matches!(self, Self::Closed(..)) {
+            return pipeline.collect();
+        }
         match command {
             Command::Open(open) => {
                 let owner = open.owner.map(Reads::User);
@@ -492,8 +511,7 @@ impl OpenDeal {
         match event {
             Event::StageChanged(event) => self.enter(event.to, occurred),
             Event::StageCorrected(event) => {
-                let at = usize::try_from(event.visit - 1).unwrap_or(usize::MAX);
-                if let Some(visit) = self.visits.get_mut(at) {
+                if let Some(visit) = index(event.visit).and_then(|at| self.visits.get_mut(at)) {
                     *visit = event.to;
                 }
                 self.stage = *self.visits.last().unwrap_or(&self.stage);
@@ -514,11 +532,11 @@ fn open_deal(open: &Open, given: &Given<'_>) -> Result<Vec<Event>, Refusal> {
     let config = rules(open.pipeline, open.pipeline_version, given)?;
     let entry = open.stage.or_else(|| config.entry_stages.first().copied());
     let entry = entry.expect("a pipeline has an entry stage from its creation on");
-    let stage = known(config, entry)?;
-    if !config.entry_stages.contains(&stage.id) {
-        let accepted = config.stages.iter().filter(|stage| config.entry_stages.contains(&stage.id));
-        let accepted = accepted.map(|stage| stage.name.clone()).collect();
-        return Err(Refusal::NotAnEntryStage { stage: stage.name.clone(), accepted });
+    let is_entry = |stage: &&Stage| config.entry_stages.contains(&stage.id);
+    let accepted = || config.stages.iter().filter(is_entry).map(|stage| stage.name.clone()).collect();
+    let stage = known(config, entry, accepted)?;
+    if !is_entry(&stage) {
+        return Err(Refusal::NotAnEntryStage { stage: stage.name.clone(), accepted: accepted() });
     }
     if config.policy.party_required && open.party.is_none() {
         return Err(Refusal::PartyRequired);
@@ -537,7 +555,7 @@ fn open_deal(open: &Open, given: &Given<'_>) -> Result<Vec<Event>, Refusal> {
         pipeline_version: config.version,
         stage: stage.id,
         party: open.party,
-        party_name: open.party_name.clone(),
+        party_name: open.party_name.unless_blank(),
         owner: open.owner,
         value: open.value,
         expected_close: open.expected_close,
@@ -590,8 +608,7 @@ fn accepted_moves(config: &Config, process: &[&Stage], here: usize) -> Vec<Strin
         std::cmp::Ordering::Greater => there == here + 1 || config.policy.allow_skip,
     };
     let moves = process.iter().enumerate().filter(|(there, _)| may_move(*there));
-    let closing = config.stages.iter().filter(|stage| stage.class != Class::Process);
-    moves.map(|(_, stage)| stage.name.clone()).chain(closing.map(|stage| stage.name.clone())).collect()
+    moves.map(|(_, stage)| stage.name.clone()).collect()
 }
 
 fn correct(
@@ -603,8 +620,7 @@ fn correct(
 ) -> Result<Vec<Event>, Refusal> {
     let config = rules(deal.pipeline, None, given)?;
     let target = process_stage(config, to)?;
-    let recorded = usize::try_from(visit - 1).ok().and_then(|at| deal.visits.get(at)).copied();
-    let Some(from) = recorded else {
+    let Some(from) = index(visit).and_then(|at| deal.visits.get(at)).copied() else {
         return Err(Refusal::NoSuchVisit { visit, last: deal.visit_count() });
     };
     if config.stage(from).is_some_and(|stage| stage.class != Class::Process) {
@@ -620,7 +636,7 @@ fn correct(
         to,
         pipeline_version: config.version,
         subject: SubjectId(given.stream.0),
-        reason: reason.clone(),
+        reason: reason.unless_blank(),
     })])
 }
 
@@ -690,7 +706,7 @@ fn lose(
         return Err(Refusal::LossReasonUnknown { reason, accepted: accepted() });
     }
     let failure = match stage {
-        Some(id) => of_class(known(config, id)?, Class::Failure)?,
+        Some(id) => stage_of(config, id, Class::Failure)?,
         None => config.of_class(Class::Failure).next().expect("a pipeline has a failure stage"),
     };
     forward_in_time(deal, given)?;
@@ -701,7 +717,7 @@ fn lose(
         visit: deal.next_visit(),
         reason,
         subject: own_key(comment, given),
-        comment: comment.clone(),
+        comment: comment.unless_blank(),
     })])
 }
 
@@ -721,7 +737,7 @@ fn reopen(deal: &OpenDeal, to: StageId, reason: &Personal, given: &Given<'_>) ->
         pipeline_version: config.version,
         visit: deal.next_visit(),
         subject: own_key(reason, given),
-        reason: reason.clone(),
+        reason: reason.unless_blank(),
     })])
 }
 
@@ -747,19 +763,20 @@ fn rules<'a>(pipeline: PipelineId, named: Option<Version>, given: &Given<'a>) ->
     }
 }
 
-fn known(config: &Config, id: StageId) -> Result<&Stage, Refusal> {
+fn known(config: &Config, id: StageId, accepted: impl FnOnce() -> Vec<String>) -> Result<&Stage, Refusal> {
     config.stage(id).ok_or_else(|| Refusal::UnknownStage {
         stage: id,
         pipeline: config.name.clone(),
-        accepted: config.names(),
+        accepted: accepted(),
     })
 }
 
 fn process_stage(config: &Config, id: StageId) -> Result<&Stage, Refusal> {
-    of_class(known(config, id)?, Class::Process)
+    stage_of(config, id, Class::Process)
 }
 
-fn of_class(stage: &Stage, class: Class) -> Result<&Stage, Refusal> {
+fn stage_of(config: &Config, id: StageId, class: Class) -> Result<&Stage, Refusal> {
+    let stage = known(config, id, || config.names_of(class))?;
     if stage.class == class {
         return Ok(stage);
     }
@@ -784,7 +801,8 @@ fn not_negative(value: Money) -> Result<(), Refusal> {
 }
 
 fn needs_reason(reason: &Personal, given: &Given<'_>) -> Result<(), Refusal> {
-    if reason.is_blank() && given.reason_code.is_none() { Err(Refusal::ReasonMissing) } else { Ok(()) }
+    let no_code = given.reason_code.is_none_or(|code| code.trim().is_empty());
+    if reason.is_blank() && no_code { Err(Refusal::ReasonMissing) } else { Ok(()) }
 }
 
 fn own_key(text: &Personal, given: &Given<'_>) -> Option<SubjectId> {

@@ -129,6 +129,14 @@ impl Given<'_> {
     }
 }
 
+/// The schema of an event body as it is written, which is stricter than what reading tolerates.
+pub(crate) fn written<T: schemars::JsonSchema>(wire_name: &str) -> schemars::Schema {
+    let settings = schemars::generate::SchemaSettings::draft2020_12().for_serialize();
+    let mut schema = settings.into_generator().into_root_schema_for::<T>();
+    schema.insert("title".to_owned(), wire_name.into());
+    schema
+}
+
 /// Declares an aggregate's event enum with its wire names; serde and schemas follow the table.
 macro_rules! events {
     ($($(#[$doc:meta])* $variant:ident = $wire:literal),+ $(,)?) => {
@@ -140,7 +148,7 @@ macro_rules! events {
         impl Event {
             /// Wire names and JSON Schemas, in the order of the table.
             pub(crate) fn schemas() -> Vec<(&'static str, schemars::Schema)> {
-                vec![$(($wire, schemars::schema_for!($variant)),)+]
+                vec![$(($wire, $crate::decider::written::<$variant>($wire)),)+]
             }
 
             pub fn event_type(&self) -> &'static str {

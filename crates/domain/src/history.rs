@@ -1,7 +1,9 @@
 //! Every change that the shape of an event has been through. Stored bytes are never rewritten; older shapes
 //! are read through the changes that came after them.
 
+use crate::DecodeError;
 use serde_json::Value;
+use std::borrow::Cow;
 
 /// One released shape of an event's `data`.
 pub struct Shape {
@@ -48,9 +50,42 @@ pub fn current(event_type: &str) -> i16 {
 
 /// The changes to apply to `data` of `version`; `None` if there never was such a shape.
 pub fn since(event_type: &str, version: i16) -> Option<impl Iterator<Item = &'static Shape>> {
-    let known = SHAPES.iter().any(|shape| shape.event_type == event_type && shape.version == version);
+    changes(SHAPES, event_type, version)
+}
+
+fn changes<'a>(
+    table: &'a [Shape],
+    event_type: &str,
+    version: i16,
+) -> Option<impl Iterator<Item = &'a Shape>> {
+    let known = table.iter().any(|shape| shape.event_type == event_type && shape.version == version);
     let event_type = event_type.to_owned();
     known.then(move || {
-        SHAPES.iter().filter(move |shape| shape.event_type == event_type && shape.version > version)
+        table.iter().filter(move |shape| shape.event_type == event_type && shape.version > version)
     })
 }
+
+/// `data` of any shape in `table`, in the present one; bytes of the present shape are left as they are.
+pub(crate) fn present<'d>(
+    table: &[Shape],
+    event_type: &str,
+    version: i16,
+    data: &'d str,
+) -> Result<Cow<'d, str>, DecodeError> {
+    let named = || event_type.to_owned();
+    if !table.iter().any(|shape| shape.event_type == event_type) {
+        return Err(DecodeError::UnknownType { event_type: named() });
+    }
+    let mut changes = changes(table, event_type, version)
+        .ok_or_else(|| DecodeError::UnknownShape { event_type: named(), version })?
+        .peekable();
+    if changes.peek().is_none() {
+        return Ok(data.into());
+    }
+    let value: Value = serde_json::from_str(data)
+        .map_err(|source| DecodeError::Malformed { event_type: named(), source })?;
+    Ok(changes.fold(value, |value, shape| (shape.change)(value)).to_string().into())
+}
+
+#[cfg(test)]
+mod tests;

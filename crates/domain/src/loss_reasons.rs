@@ -1,7 +1,7 @@
 //! The dictionary of reasons for losing a deal: one stream per tenant, so codes are unique by its version.
 
 use crate::decider::{Describe, Reads, events};
-use crate::pipeline::list;
+use crate::pipeline::{folded, list};
 use crate::{Decider, Given, LossReasonId, Occurred, PipelineId, StreamId, Version};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -54,6 +54,8 @@ pub enum Refusal {
     Blank { field: &'static str },
     #[error("the loss reason {taken:?} exists already; choose another code")]
     CodeTaken { taken: String },
+    #[error("this id is that of the loss reason {used_by:?}; use another id")]
+    IdTaken { used_by: String },
     #[error("this loss reason does not exist; there are {}", list(.accepted))]
     NoSuchReason { accepted: Vec<String> },
 }
@@ -85,7 +87,7 @@ impl LossReasons {
 
     /// The reason with this code, whatever its case, also when retired.
     pub fn by_code(&self, code: &str) -> Option<&LossReason> {
-        self.reasons.iter().find(|reason| reason.code.eq_ignore_ascii_case(code.trim()))
+        self.reasons.iter().find(|reason| folded(&reason.code) == folded(code))
     }
 
     /// Codes that may be used in `pipeline`.
@@ -132,9 +134,16 @@ impl Decider for LossReasons {
                         pipelines: pipelines.clone(),
                     })]),
                     Some(twin)
-                        if twin.id == *reason && twin.label == *label && twin.pipelines == *pipelines =>
+                        if twin.active
+                            && twin.id == *reason
+                            && folded(&twin.code) == folded(code)
+                            && twin.label == *label
+                            && twin.pipelines == *pipelines =>
                     {
                         Ok(Vec::new())
+                    }
+                    Some(twin) if folded(&twin.code) != folded(code) => {
+                        Err(Refusal::IdTaken { used_by: twin.code.clone() })
                     }
                     Some(_) => Err(Refusal::CodeTaken { taken: code.clone() }),
                 }

@@ -1,6 +1,6 @@
 //! Business time with its precision.
 
-use chrono::{DateTime, Days, TimeZone, Utc};
+use chrono::{DateTime, Days, Offset, TimeDelta, TimeZone, Utc};
 use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 
@@ -57,8 +57,13 @@ impl Occurred {
 
 /// The first instant of the local day after the one that starts at `start`.
 fn day_end(start: DateTime<Utc>, zone: Tz) -> DateTime<Utc> {
-    let tomorrow = start.with_timezone(&zone).date_naive().checked_add_days(Days::new(1));
-    tomorrow
+    let offset = zone.offset_from_utc_datetime(&start.naive_utc()).fix();
+    let today = start.naive_utc().checked_add_offset(offset).map(|local| local.date());
+    today
+        .and_then(|day| day.checked_add_days(Days::new(1)))
         .and_then(|day| zone.from_local_datetime(&day.and_hms_opt(0, 0, 0)?).earliest())
-        .map_or(start + chrono::TimeDelta::days(1), |end| end.with_timezone(&Utc))
+        .map(|end| end.with_timezone(&Utc))
+        // No midnight: clocks jump over it, or the day lies at the end of representable time.
+        .or_else(|| start.checked_add_signed(TimeDelta::days(1)))
+        .unwrap_or(DateTime::<Utc>::MAX_UTC)
 }

@@ -10,6 +10,9 @@ use serde::{Deserialize, Serialize};
 /// travels sealed. `Debug` hides it, so no log line can show it.
 #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
+#[schemars(
+    description = "A personal text. It is sealed on its way into the log and is never part of `data`."
+)]
 pub struct Personal(pub Option<String>);
 
 impl Personal {
@@ -19,6 +22,12 @@ impl Personal {
 
     pub fn as_deref(&self) -> Option<&str> {
         self.0.as_deref()
+    }
+
+    /// The text, or nothing where there is only white space: an event seals what says something.
+    #[must_use]
+    pub fn unless_blank(&self) -> Self {
+        if self.is_blank() { Self(None) } else { self.clone() }
     }
 
     /// Whether there is no text but white space.

@@ -24,7 +24,7 @@ pub enum Command {
     #[serde(rename = "AddStage")]
     AddStage {
         stage: Stage,
-        /// The process stage that it comes before; absent: last of its class.
+        /// The stage of its class that it comes before; absent: last of its class.
         #[serde(default)]
         before: Option<StageId>,
     },
@@ -180,9 +180,15 @@ pub enum Refusal {
     StageTwice { name: String },
     #[error("stage {stage} is not in this pipeline; it has {}", list(.accepted))]
     UnknownStage { stage: StageId, accepted: Vec<String> },
+    #[error("{stage:?} is a {} stage and the new one is not; it may come before {}", .class.as_str(), list(.accepted))]
+    OtherClass { stage: String, class: Class, accepted: Vec<String> },
+    #[error("a pipeline needs an entry stage; name at least one of {}", list(.accepted))]
+    NoEntryStage { accepted: Vec<String> },
     #[error("{stage:?} is a {} stage; deals start in a process stage", .class.as_str())]
     NotAnEntry { stage: String, class: Class },
-    #[error("a pipeline has one success stage and this one has {existing:?} already")]
+    #[error(
+        "a pipeline has one success stage and this one has {existing:?} already; rename it, or add a process or failure stage"
+    )]
     SecondSuccess { existing: String },
     #[error("the order must name every process stage once: {}", list(.accepted))]
     NotAPermutation { accepted: Vec<String> },
@@ -246,6 +252,10 @@ impl Config {
 
     pub(crate) fn names(&self) -> Vec<String> {
         self.stages.iter().map(|stage| stage.name.clone()).collect()
+    }
+
+    pub(crate) fn names_of(&self, class: Class) -> Vec<String> {
+        self.of_class(class).map(|stage| stage.name.clone()).collect()
     }
 
     fn known(&self, id: StageId) -> Result<&Stage, Refusal> {
@@ -396,10 +406,12 @@ fn add_stage(config: &Config, stage: &Stage, before: Option<StageId>) -> Result<
     if let (Class::Success, Some(existing)) = (stage.class, config.of_class(Class::Success).next()) {
         return Err(Refusal::SecondSuccess { existing: existing.name.clone() });
     }
-    if let Some(before) = before
-        && config.known(before)?.class != stage.class
-    {
-        return Err(Refusal::UnknownStage { stage: before, accepted: process_names(config) });
+    if let Some(before) = before {
+        let next = config.known(before)?;
+        if next.class != stage.class {
+            let accepted = config.names_of(stage.class);
+            return Err(Refusal::OtherClass { stage: next.name.clone(), class: next.class, accepted });
+        }
     }
     Ok(vec![Event::StageAdded(StageAdded { stage: stage.clone(), before })])
 }
@@ -420,14 +432,14 @@ fn reorder(config: &Config, order: &[StageId]) -> Result<Vec<Event>, Refusal> {
     wanted.sort_unstable();
     existing.sort_unstable();
     if wanted != existing {
-        return Err(Refusal::NotAPermutation { accepted: process_names(config) });
+        return Err(Refusal::NotAPermutation { accepted: config.names_of(Class::Process) });
     }
     Ok(changed(current != order, Event::StagesReordered(StagesReordered { order: order.to_vec() })))
 }
 
 fn set_entry(config: &Config, stages: &[StageId]) -> Result<Vec<Event>, Refusal> {
     if stages.is_empty() {
-        return Err(Refusal::Blank { field: "entry_stages" });
+        return Err(Refusal::NoEntryStage { accepted: config.names_of(Class::Process) });
     }
     check_entry(&config.stages, stages)?;
     let event = Event::EntryStagesSet(EntryStagesSet { stages: stages.to_vec() });
@@ -448,10 +460,6 @@ fn check_entry(stages: &[Stage], entry: &[StageId]) -> Result<(), Refusal> {
         }
     }
     Ok(())
-}
-
-fn process_names(config: &Config) -> Vec<String> {
-    config.of_class(Class::Process).map(|stage| stage.name.clone()).collect()
 }
 
 fn not_blank(field: &'static str, text: &str) -> Result<(), Refusal> {

@@ -1,7 +1,7 @@
 //! The list of aggregates: one line each. Everything that must treat them alike is generated from it.
 
 use crate::decider::{Describe, Reads};
-use crate::history::{self, Shape};
+use crate::history;
 use crate::{Claim, Decider, Given, Occurred, PersonalField, StreamId, Version};
 use crate::{deal, loss_reasons, pipeline, subject, user};
 use schemars::JsonSchema;
@@ -193,20 +193,7 @@ impl Event {
 
     /// Reads stored bytes of any shape ever released. Personal values are absent until put back.
     pub fn decode(event_type: &str, schema_version: i16, data: &str) -> Result<Self, DecodeError> {
-        let mut changes = history::since(event_type, schema_version)
-            .ok_or_else(|| DecodeError::UnknownShape {
-                event_type: event_type.to_owned(),
-                version: schema_version,
-            })?
-            .peekable();
-        if changes.peek().is_none() {
-            return Self::decode_current(event_type, data);
-        }
-        let malformed = |source| DecodeError::Malformed { event_type: event_type.to_owned(), source };
-        let mut value = serde_json::from_str(data).map_err(malformed)?;
-        for Shape { change, .. } in changes {
-            value = change(value);
-        }
-        Self::decode_current(event_type, &value.to_string())
+        let data = history::present(history::SHAPES, event_type, schema_version, data)?;
+        Self::decode_current(event_type, &data)
     }
 }

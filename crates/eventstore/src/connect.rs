@@ -109,7 +109,9 @@ async fn open(connect: &PgConnectOptions) -> Result<PgConnection, Error> {
             let created = server.execute(AssertSqlSafe(format!("create database \"{name}\""))).await;
             match created {
                 Err(sqlx::Error::Database(error)) if is_duplicate(error.code().as_deref()) => {}
-                other => drop(other.map_err(Error::Connect)?),
+                other => {
+                    other.map_err(Error::Connect)?;
+                }
             }
             PgConnection::connect_with(connect).await.map_err(Error::Connect)
         }
@@ -123,13 +125,15 @@ fn is_duplicate(code: Option<&str>) -> bool {
 }
 
 async fn migrate(connection: &mut PgConnection) -> Result<(), Error> {
+    if !has_roles(connection).await? {
+        connection.execute(include_str!("../../../schemas/sql/roles.sql")).await.map_err(Error::Prepare)?;
+    }
     let known = MIGRATIONS.last().map_or(0, |(version, ..)| *version);
     match applied(connection).await? {
         version if version == known => return Ok(()),
         found if found > known => return Err(Error::DatabaseTooNew { found, known }),
         _ => {}
     }
-    connection.execute(include_str!("../../../schemas/sql/roles.sql")).await.map_err(Error::Prepare)?;
     connection.execute("set role kvali_owner").await.map_err(Error::Prepare)?;
     let migrations = MIGRATIONS.iter().map(|(version, name, sql)| {
         Migration::new(*version, (*name).into(), MigrationType::Simple, sql.into_sql_str(), false)
@@ -137,6 +141,18 @@ async fn migrate(connection: &mut PgConnection) -> Result<(), Error> {
     let mut migrator = Migrator::with_migrations(migrations.collect());
     migrator.dangerous_set_table_name("kvali.migration");
     migrator.run_direct(None, connection, false).await.map_err(Error::Migrate)
+}
+
+/// Whether the roles are there and may do their work: a copied or restored database brings no rights of its own.
+async fn has_roles(connection: &mut PgConnection) -> Result<bool, Error> {
+    sqlx::query_scalar(
+        "select coalesce(bool_and(has_database_privilege(oid, current_database(), 'create') \
+           and pg_has_role(current_user, oid, 'member')), false) and count(*) = 2 \
+         from pg_roles where rolname in ('kvali_owner', 'kvali_projector')",
+    )
+    .fetch_one(connection)
+    .await
+    .map_err(Error::Prepare)
 }
 
 /// The newest migration in the database; 0 for an empty one.

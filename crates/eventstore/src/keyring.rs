@@ -102,7 +102,7 @@ impl TenantKey {
 pub(crate) type SubjectKeys = HashMap<SubjectId, XChaCha20Poly1305>;
 
 impl Keyring {
-    pub(crate) fn new(pool: PgPool, master: MasterKey) -> Self {
+    pub(crate) fn new(pool: PgPool, master: &MasterKey) -> Self {
         Self { pool, master: XChaCha20Poly1305::new(&master.0), tenants: DashMap::new() }
     }
 

@@ -40,7 +40,7 @@ impl Store {
     /// Connects, creates what is missing, and brings the schema up to date.
     pub async fn connect(options: Options) -> Result<Self, Error> {
         let (pool, projector) = connect::pools(&options).await?;
-        let keyring = keyring::Keyring::new(pool.clone(), options.master_key);
+        let keyring = keyring::Keyring::new(pool.clone(), &options.master_key);
         let inner = Inner {
             writers: writer::Writers::new(pool.clone()),
             cache: cache::Cache::new(options.cached_states),

@@ -191,6 +191,34 @@ fn recorded(row: &PgRow) -> Result<Recorded, Error> {
     })
 }
 
+/// The log by its own clock.
+impl Store {
+    /// The last position recorded at or before `instant`; 0 if there is none.
+    pub async fn position_at(&self, tenant: TenantId, instant: DateTime<Utc>) -> Result<i64, Error> {
+        // Recording times never decrease with positions, so halving finds the last one by the primary key.
+        let (mut known, mut beyond) = (0, self.head(tenant).await? + 1);
+        while known + 1 < beyond {
+            let middle = known + (beyond - known) / 2;
+            if self.recorded_at(tenant, middle).await?.is_some_and(|at| at <= instant) {
+                known = middle;
+            } else {
+                beyond = middle;
+            }
+        }
+        Ok(known)
+    }
+
+    /// When the event at `position` was recorded.
+    pub async fn recorded_at(&self, tenant: TenantId, position: i64) -> Result<Option<DateTime<Utc>>, Error> {
+        sqlx::query_scalar("select recorded_at from kvali.event where tenant_id = $1 and position = $2")
+            .bind(tenant.0)
+            .bind(position)
+            .fetch_optional(&self.inner.pool)
+            .await
+            .map_err(Error::Read)
+    }
+}
+
 /// Look-ups that senders of commands need.
 impl Store {
     /// The folded state of a stream as the log has it now, with its version; `None` if it has no events.

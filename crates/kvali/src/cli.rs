@@ -2,7 +2,7 @@
 
 use crate::failure::Failure;
 use crate::output::Format;
-use crate::{deal, demo, load, log, pg};
+use crate::{deal, demo, funnel, load, log, pg, projections};
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -18,6 +18,8 @@ Examples:
       What would become of a file with the columns deal, stage, actor, occurred_at.
   kvali import deals export.csv --pipeline Sales --map export.toml
       One row per deal, as CRMs export.
+  kvali funnel --pipeline Sales --rule ordered --window 30d
+      How many deals came how far, and how fast; `kvali funnel --help` has the rules.
   kvali deal history 1C1I7A6R
       Everything that ever happened to a deal, by its id here or in its source.
   kvali log tail --follow
@@ -70,12 +72,17 @@ enum Command {
     /// Load a CSV file: a history of stage entries, or deals as they stand
     #[command(subcommand)]
     Import(load::Import),
+    /// Count how many deals came how far: seven rules, windows, cohorts, any past instant
+    Funnel(Box<funnel::Funnel>),
     /// Show a deal, or everything that happened to it
     #[command(subcommand)]
     Deal(deal::Deal),
     /// Read the log in order of position
     #[command(subcommand)]
     Log(log::Log),
+    /// Where the read models stand; build them anew
+    #[command(subcommand)]
+    Projections(projections::Projections),
     /// Run the private Postgres
     #[command(subcommand)]
     Pg(pg::Pg),
@@ -120,8 +127,10 @@ async fn answer(global: &Global, command: Command) -> Result<Done, Failure> {
     match command {
         Command::Demo(demo) => demo.run(global).await,
         Command::Import(import) => import.run(global).await,
+        Command::Funnel(funnel) => funnel.run(global).await,
         Command::Deal(deal) => deal.run(global).await,
         Command::Log(log) => log.run(global).await,
+        Command::Projections(projections) => projections.run(global).await,
         Command::Pg(pg) => pg.run(global),
     }
 }

@@ -3,14 +3,13 @@
 mod company;
 mod dice;
 mod story;
-mod summary;
 
 use crate::cli::{Done, Global};
 use crate::connect::Session;
 use crate::edge;
 use crate::failure::Failure;
 use crate::ids::Fingerprint;
-use crate::{output, progress};
+use crate::{funnel, progress};
 use clap::Args;
 use kvali_domain::{Channel, Order};
 use kvali_eventstore::{Envelope, Outcome, Plan};
@@ -18,6 +17,14 @@ use story::Scene;
 
 /// Commands that travel together.
 const CHUNK: usize = 1_000;
+
+const NEXT_STEPS: &str = "\
+What to try next:
+  kvali --tenant demo funnel --pipeline Sales --rule ordered --window 30d --by owner
+  kvali --tenant demo funnel --pipeline Sales --as-of 2025-06-30 --clock happened --all
+  kvali --tenant demo deal history D-00001
+  kvali --tenant demo log tail --limit 10
+  kvali import history YOURS.csv --pipeline Sales --dry-run";
 
 #[derive(Args)]
 pub(crate) struct Demo {
@@ -43,10 +50,7 @@ impl Demo {
             bar.inc(scenes.len() as u64);
         }
         bar.finish_and_clear();
-        summary::print(&session, global.format).await?;
-        if global.format == output::Format::Table {
-            output::write(summary::next_steps().as_bytes())?;
-        }
+        funnel::summary(&session, company::PIPELINE, NEXT_STEPS).await?.print(global.format)?;
         Ok(Done::Well)
     }
 }

@@ -10,6 +10,8 @@ pub(crate) enum Failure {
     #[error(transparent)]
     Store(#[from] kvali_eventstore::Error),
     #[error(transparent)]
+    Query(#[from] kvali_projections::conversion_funnel::QueryError),
+    #[error(transparent)]
     Postgres(#[from] kvali_pglocal::Error),
     #[error(transparent)]
     Read(#[from] ReadError),

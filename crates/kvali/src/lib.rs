@@ -6,6 +6,7 @@ mod deal;
 mod demo;
 mod edge;
 mod failure;
+mod funnel;
 mod ids;
 pub mod import;
 mod load;
@@ -14,6 +15,7 @@ mod names;
 mod output;
 mod pg;
 mod progress;
+mod projections;
 mod words;
 
 pub use cli::run;

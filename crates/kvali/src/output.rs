@@ -46,9 +46,9 @@ impl Table {
     fn drawn(&self) -> String {
         let mut table = comfy_table::Table::new();
         table.load_style(presets::UTF8_BORDERS_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
-        table.set_header(self.columns.iter().map(|key| key.replace('_', " ")));
+        table.set_header(self.columns.iter().map(|key| key.replace("_seconds", "").replace('_', " ")));
         for row in &self.rows {
-            table.add_row(row.iter().map(shown));
+            table.add_row(self.columns.iter().zip(row).map(|(key, cell)| shown(key, cell)));
         }
         for (at, column) in table.column_iter_mut().enumerate() {
             let cells = || self.rows.iter().filter_map(|row| row.get(at)).filter(|cell| !cell.is_null());
@@ -124,10 +124,34 @@ pub(crate) fn harmless(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 
-fn shown(cell: &Value) -> String {
-    match cell {
-        Value::Null => "–".to_owned(),
-        cell => harmless(&plain(cell)),
+/// For people: the column's name tells durations and shares, which JSON and CSV hold as plain numbers.
+fn shown(key: &str, cell: &Value) -> String {
+    match (cell, cell.as_f64()) {
+        (Value::Null, _) => "–".to_owned(),
+        (_, Some(seconds)) if key.contains("_seconds") => duration(seconds),
+        (_, Some(share)) if key.ends_with("conversion") || key.ends_with("rate") => {
+            format!("{:.1} %", share * 100.0)
+        }
+        (cell, _) => harmless(&plain(cell)),
+    }
+}
+
+/// In the two largest units that say something.
+fn duration(seconds: f64) -> String {
+    const UNITS: [(f64, &str); 4] = [(86_400.0, "d"), (3_600.0, "h"), (60.0, "min"), (1.0, "s")];
+    let Some(at) = UNITS.iter().position(|(size, _)| seconds >= *size) else {
+        return format!("{seconds:.3} s");
+    };
+    let (size, name) = UNITS[at];
+    match UNITS.get(at + 1) {
+        Some((small, small_name)) if seconds / size < 10.0 => {
+            format!(
+                "{:.0} {name} {:.0} {small_name}",
+                (seconds / size).floor(),
+                (seconds % size / small).floor()
+            )
+        }
+        _ => format!("{:.1} {name}", seconds / size),
     }
 }
 

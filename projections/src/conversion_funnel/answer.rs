@@ -7,11 +7,11 @@ use chrono_tz::Tz;
 use serde::Serialize;
 
 use super::definition::{Breakdown, Definition, Rule, Step};
-use super::domain::UserId;
 use super::population::Period;
 use super::quantile::{Durations, median_seconds, ratio};
 use super::tally::{Cohort, Dropped, Month, Moves, StepTally, Tally};
 use super::window::{Start, Window};
+use kvali_domain::UserId;
 
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct Answer {

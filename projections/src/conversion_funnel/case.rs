@@ -2,8 +2,9 @@
 
 use chrono::{DateTime, Utc};
 
-use super::domain::{DealId, Money, StageId, UserId};
 use super::quantile::span;
+pub use kvali_domain::pipeline::Class;
+use kvali_domain::{DealId, Money, StageId, UserId};
 
 /// One deal as it was known at T. Nothing later than T belongs in it.
 #[derive(Clone, PartialEq, Debug)]
@@ -35,15 +36,6 @@ pub enum Outcome {
     Open,
     Won,
     Lost,
-}
-
-/// What a stage means for the deal that stands in it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum Class {
-    #[default]
-    Process,
-    Success,
-    Failure,
 }
 
 /// The stages of one version of a pipeline, in order.

@@ -6,9 +6,9 @@ use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 
-use super::domain::StageId;
 use super::population::Population;
 use super::window::{Start, Window};
+use kvali_domain::StageId;
 
 /// More steps than any pipeline has stages; a case's steps fit one machine word.
 pub const MAX_STEPS: usize = 64;

@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 
 use super::case::{Class, Layout, Layouts, Visit};
-use super::domain::StageId;
 use super::rules::{StepSet, bit};
 use super::track::Steps;
+use kvali_domain::StageId;
 
 #[derive(Debug)]
 pub(super) struct Ground {

@@ -1,15 +1,18 @@
-//! How many deals came how far: a fold over stage visits under every counting rule.
+//! How many deals came how far: stage visits as facts, and a fold over them under every counting rule.
 //!
-//! Pure. The caller says which cases there are and what T is; no clock is read here, and nothing is loaded.
+//! `facts` says what events make of the facts, `model` keeps them in tables, `query` loads them as cases. All the
+//! rest is pure: the caller says which cases there are and what T is.
 
 mod answer;
 mod case;
 mod definition;
-mod domain;
+pub mod facts;
 mod ground;
 mod measures;
+mod model;
 mod population;
 mod quantile;
+mod query;
 mod rules;
 mod tally;
 #[cfg(test)]
@@ -22,13 +25,16 @@ use std::collections::BTreeMap;
 pub use answer::{Answer, CohortCounts, Counts, LastStage, OwnerCounts, Stage, Transition};
 pub use case::{Case, Class, Layout, LayoutId, Layouts, Outcome, Visit};
 pub use definition::{Breakdown, Definition, MAX_STEPS, NotADefinition, NotARule, Rule, Step};
-pub use domain::{Currency, DealId, Money, StageId, UserId};
+pub use kvali_domain::money::Currency;
+pub use kvali_domain::{DealId, Money, StageId, UserId};
 pub use measures::{
     Basis, CurrencyRate, CurrencyVelocity, Cycle, CycleAnswer, StageTime, TimeInStage, Velocity,
     VelocityAnswer, WinRate, WinRateAnswer,
 };
+pub use model::ConversionFunnel;
 pub use population::{NotAPeriod, Period, Population};
 pub use quantile::Durations;
+pub use query::{AsOf, Corrections, Ground as Facts, QueryError, ground};
 pub use tally::Dropped;
 pub use window::{NotAStart, NotAWindow, Start, Window};
 

@@ -46,7 +46,7 @@ impl Population {
         }
     }
 
-    pub(super) fn period(self) -> Option<Period> {
+    pub fn period(self) -> Option<Period> {
         match self {
             Self::All => None,
             Self::Cohort(period) | Self::EventDated(period) | Self::ClosedDated(period) => Some(period),

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use super::case::Case;
 use super::definition::Step;
-use super::domain::StageId;
 use super::population::Population;
+use kvali_domain::StageId;
 
 /// One visit to a step, or to a stage outside the funnel.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

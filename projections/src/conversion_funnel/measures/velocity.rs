@@ -9,9 +9,10 @@ use serde::Serialize;
 
 use super::is_closed_in;
 use crate::conversion_funnel::case::{Case, Layouts, Outcome};
-use crate::conversion_funnel::domain::{Currency, Money};
 use crate::conversion_funnel::population::Period;
 use crate::conversion_funnel::quantile::{ratio, sum};
+use kvali_domain::Money;
+use kvali_domain::money::Currency;
 
 /// Folds cases into a [`VelocityAnswer`]. Each currency is a pipeline of its own, with its own N, V, W and L.
 #[derive(Debug)]

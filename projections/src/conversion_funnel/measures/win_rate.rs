@@ -10,9 +10,10 @@ use serde::{Deserialize, Serialize};
 
 use super::is_closed_in;
 use crate::conversion_funnel::case::{Case, Outcome};
-use crate::conversion_funnel::domain::{Currency, Money};
 use crate::conversion_funnel::population::Period;
 use crate::conversion_funnel::quantile::ratio;
+use kvali_domain::Money;
+use kvali_domain::money::Currency;
 
 /// What the won deals are a share of.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]

@@ -1,0 +1,30 @@
+//! Kvali by raw Postgres, as ratios of one run. `cargo bench -p kvali-benches -- [--quick] [a b c d e]`
+
+use kvali_benches::ground::Ground;
+use kvali_benches::measure::{peak_memory, reset_peak_memory};
+use kvali_benches::{Scale, batch, cycle, open_stream, rebuild, replay};
+
+#[tokio::main]
+async fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let scale = if arguments.iter().any(|word| word == "--quick") { Scale::QUICK } else { Scale::FULL };
+    // Cargo adds `--bench`.
+    let chosen: Vec<&str> =
+        arguments.iter().map(String::as_str).filter(|word| !word.starts_with("--")).collect();
+    let chosen = if chosen.is_empty() { vec!["a", "b", "c", "d", "e"] } else { chosen };
+    let ground = Ground::prepare().await;
+    println!("{}; {scale:?}", ground.describe().await);
+    for letter in chosen {
+        reset_peak_memory();
+        match letter {
+            "a" => open_stream::run(&ground, scale).await,
+            "b" => cycle::run(&ground, scale).await,
+            "c" => batch::run(&ground, scale).await,
+            "d" => replay::run(&ground, scale).await,
+            "e" => rebuild::run(&ground, scale).await,
+            other => panic!("{other:?} is none of a, b, c, d, e"),
+        }
+        println!("    {}\n", peak_memory());
+    }
+    ground.store.close().await;
+}

@@ -1,0 +1,626 @@
+//! Whatever is commanded, in whatever order and at whatever time, these things hold.
+
+use crate::given::{Happened, World, on};
+use crate::sales::{
+    self, ACME, BREAKAGE, DEAL, GIORGI, LOST, NEW, NINO, NOW, NOWHERE, OFFER, PRICE, SALES, SERVICE, SPAM,
+    TALK, TIMING, WON,
+};
+use chrono::{DateTime, TimeDelta, TimeZone, Utc};
+use chrono_tz::Tz;
+use kvali_domain::deal::{self, Deal, External, Outcome};
+use kvali_domain::loss_reasons::{self, LossReasons};
+use kvali_domain::pipeline::{self, Class, Config, Policy, Stage};
+use kvali_domain::{
+    Command, DealId, Event, LossReasonId, Money, Occurred, Order, Personal, PipelineId, Refusal, StageId,
+    State, StreamId, SubjectId, UserId, subject, user,
+};
+use proptest::prelude::*;
+use proptest::sample::select;
+use proptest::strategy::ValueTree;
+use proptest::test_runner::TestRunner;
+use std::collections::{BTreeSet, HashMap};
+use uuid::Uuid;
+
+/// Stands in every personal text and nowhere else.
+const SECRET: &str = "საიდუმლო";
+
+const DEALS: [DealId; 3] = [DEAL, DealId(Uuid::from_u128(0xdea2)), DealId(Uuid::from_u128(0xdea3))];
+
+/// One command, and the circumstances that it is given in.
+#[derive(Clone, Debug)]
+struct Step {
+    order: Order,
+    minutes_later: i64,
+    when: When,
+    reason_code: Option<&'static str>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum When {
+    Now,
+    MinutesAgo(i64),
+    DaysAgo(i64, Tz),
+    Unknown,
+}
+
+impl When {
+    fn occurred(self, now: DateTime<Utc>) -> Option<Occurred> {
+        match self {
+            Self::Now => None,
+            Self::MinutesAgo(minutes) => Some(Occurred::Instant { at: now - TimeDelta::minutes(minutes) }),
+            Self::DaysAgo(days, zone) => {
+                let day = (now - TimeDelta::days(days)).with_timezone(&zone).date_naive();
+                let at = zone.from_local_datetime(&day.and_hms_opt(0, 0, 0)?).earliest()?;
+                Some(Occurred::Day { at: at.with_timezone(&Utc), zone })
+            }
+            Self::Unknown => Some(Occurred::Unknown),
+        }
+    }
+}
+
+fn a_step() -> impl Strategy<Value = Step> {
+    let zone =
+        select(vec![chrono_tz::Asia::Tbilisi, chrono_tz::Europe::Berlin, chrono_tz::Pacific::Honolulu]);
+    let when = prop_oneof![
+        4 => Just(When::Now),
+        2 => (-30_i64..3000).prop_map(When::MinutesAgo),
+        2 => (-1_i64..3, zone).prop_map(|(days, zone)| When::DaysAgo(days, zone)),
+        1 => Just(When::Unknown),
+    ];
+    (anything(), prop_oneof![0_i64..30, 0_i64..1000], when, select(vec![None, None, Some("typo"), Some(" ")]))
+        .prop_map(|(order, minutes_later, when, reason_code)| Step {
+            order,
+            minutes_later,
+            when,
+            reason_code,
+        })
+}
+
+/// Any command to any stream; now and then to one of another aggregate.
+pub(crate) fn anything() -> impl Strategy<Value = Order> {
+    let stray = (a_deal_command(), select(vec![SALES.stream(), NINO.stream(), loss_reasons::STREAM]));
+    prop_oneof![
+        12 => (select(DEALS.to_vec()), a_deal_command()).prop_map(|(deal, command)| on(deal.stream(), command)),
+        3 => (a_pipeline(), a_pipeline_command()).prop_map(|(id, command)| on(id.stream(), command)),
+        2 => a_reason_command().prop_map(|command| on(loss_reasons::STREAM, command)),
+        2 => (a_user(), a_personal()).prop_flat_map(|(user, name)| select(vec![
+            on(user.stream(), user::Command::Register { user, name }),
+            on(user.stream(), user::Command::Activate {}),
+            on(user.stream(), user::Command::Deactivate {}),
+        ])),
+        1 => a_user().prop_map(|user| {
+            let subject = SubjectId::from(user);
+            on(subject.stream(), subject::Command::Erase { subject })
+        }),
+        1 => stray.prop_map(|(command, stream)| on(stream, command)),
+    ]
+}
+
+fn a_pipeline() -> impl Strategy<Value = PipelineId> {
+    select(vec![SALES, SERVICE])
+}
+
+fn a_user() -> impl Strategy<Value = UserId> {
+    select(vec![NINO, GIORGI])
+}
+
+fn a_reason() -> impl Strategy<Value = LossReasonId> {
+    select(vec![PRICE, TIMING, BREAKAGE])
+}
+
+fn a_stage_id() -> impl Strategy<Value = StageId> {
+    prop_oneof![
+        6 => select(vec![NEW, TALK, OFFER]),
+        1 => select(vec![WON, LOST, SPAM, NOWHERE]),
+    ]
+}
+
+fn a_name() -> impl Strategy<Value = String> {
+    select(vec!["New", " new", "Demo", "შეთავაზება", "გაყიდვები", "Won", " ", ""]).prop_map(str::to_owned)
+}
+
+fn a_personal() -> impl Strategy<Value = Personal> {
+    prop_oneof![
+        "[a-zა-ჰ\"\\\\]{0,4}".prop_map(|rest| Personal::new(format!("{SECRET}{rest}"))),
+        select(vec![None, Some(""), Some(" \t")]).prop_map(|text| Personal(text.map(str::to_owned))),
+    ]
+}
+
+fn a_value() -> impl Strategy<Value = Money> {
+    let amount = select(vec!["0", "0.00", "-0", "-0.01", "1054.00", "1054", "79228162514264337593543950335"]);
+    (amount, select(vec!["USD", "GEL"])).prop_map(|(amount, currency)| Money {
+        amount: amount.parse().expect("a decimal"),
+        currency: kvali_domain::money::Currency::parse(currency).expect("three capitals"),
+    })
+}
+
+fn a_policy() -> impl Strategy<Value = Policy> {
+    prop::array::uniform5(any::<bool>()).prop_map(
+        |[allow_backward, allow_skip, allow_reopen, party_required, value_required]| Policy {
+            allow_backward,
+            allow_skip,
+            allow_reopen,
+            party_required,
+            value_required,
+        },
+    )
+}
+
+fn a_stage() -> impl Strategy<Value = Stage> {
+    let class = select(vec![Class::Process, Class::Process, Class::Success, Class::Failure]);
+    (select(vec![NOWHERE, NOWHERE, OFFER]), a_name(), class).prop_map(|(id, name, class)| Stage {
+        id,
+        name,
+        class,
+    })
+}
+
+fn a_pipeline_command() -> impl Strategy<Value = pipeline::Command> {
+    use pipeline::Command;
+    let stage_ids = || prop::collection::vec(a_stage_id(), 0..3);
+    prop_oneof![
+        (a_name(), stage_ids(), a_policy()).prop_map(|(name, entry_stages, policy)| Command::Create {
+            name,
+            stages: sales::stages(),
+            entry_stages,
+            policy,
+        }),
+        a_name().prop_map(|name| Command::Rename { name }),
+        (a_stage(), prop::option::of(a_stage_id()))
+            .prop_map(|(stage, before)| Command::AddStage { stage, before }),
+        (a_stage_id(), a_name()).prop_map(|(stage, name)| Command::RenameStage { stage, name }),
+        Just(vec![NEW, TALK, OFFER]).prop_shuffle().prop_map(|order| Command::Reorder { order }),
+        stage_ids().prop_map(|order| Command::Reorder { order }),
+        stage_ids().prop_map(|stages| Command::SetEntryStages { stages }),
+        a_policy().prop_map(|policy| Command::SetPolicy { policy }),
+    ]
+}
+
+fn a_reason_command() -> impl Strategy<Value = loss_reasons::Command> {
+    use loss_reasons::Command;
+    let pipelines = prop::collection::vec(a_pipeline(), 0..2);
+    prop_oneof![
+        3 => (a_reason(), select(vec!["price", "PRICE ", "ფასი", "timing", ""]), a_name(), pipelines).prop_map(
+            |(reason, code, label, pipelines)| Command::Define { reason, code: code.to_owned(), label, pipelines }
+        ),
+        1 => a_reason().prop_map(|reason| Command::Retire { reason }),
+    ]
+}
+
+fn a_deal_command() -> impl Strategy<Value = deal::Command> {
+    use deal::Command;
+    let date = || (0_u64..90).prop_map(|days| NOW.date_naive() + chrono::Days::new(days));
+    let version = || prop_oneof![4 => Just(None), 1 => (-1_i32..6).prop_map(Some)];
+    let external = select(vec![None, Some("17"), Some("სარ-1042")])
+        .prop_map(|id| id.map(|id| External { source: "amo".to_owned(), id: id.to_owned() }));
+    let opening = (
+        a_pipeline(),
+        prop::option::weighted(0.2, a_stage_id()),
+        (select(vec![Some(ACME), None]), a_personal()),
+        prop::option::of(a_user()),
+        prop::option::of(a_value()),
+        prop::option::of(date()),
+        external,
+        version(),
+    )
+        .prop_map(
+            |(
+                pipeline,
+                stage,
+                (party, party_name),
+                owner,
+                value,
+                expected_close,
+                external,
+                pipeline_version,
+            )| {
+                deal::Open {
+                    pipeline,
+                    stage,
+                    party,
+                    party_name,
+                    owner,
+                    value,
+                    expected_close,
+                    external,
+                    pipeline_version,
+                }
+            },
+        );
+    let visit = prop_oneof![9 => 0_i32..5, 1 => any::<i32>()];
+    prop_oneof![
+        3 => opening.prop_map(Command::Open),
+        8 => (a_stage_id(), version()).prop_map(|(to, pipeline_version)| Command::Move { to, pipeline_version }),
+        3 => (visit, a_stage_id(), a_personal())
+            .prop_map(|(visit, to, reason)| Command::CorrectStage { visit, to, reason }),
+        1 => a_user().prop_map(|owner| Command::Assign { owner }),
+        1 => a_value().prop_map(|value| Command::SetValue { value }),
+        1 => date().prop_map(|date| Command::SetExpectedClose { date }),
+        1 => version().prop_map(|pipeline_version| Command::CloseWon { pipeline_version }),
+        2 => (
+            prop::option::weighted(0.9, a_reason()),
+            prop::option::weighted(0.2, select(vec![LOST, SPAM, WON, NOWHERE])),
+            a_personal(),
+            version()
+        )
+            .prop_map(|(reason, stage, comment, pipeline_version)| Command::CloseLost {
+                reason,
+                stage,
+                comment,
+                pipeline_version,
+            }),
+        2 => (a_stage_id(), a_personal()).prop_map(|(to, reason)| Command::Reopen { to, reason }),
+    ]
+}
+
+/// Two pipelines, two users and three reasons to begin with, so that most commands have something to meet.
+fn beginnings(policies: [Policy; 2]) -> Vec<Order> {
+    let create = |name: &str, policy| pipeline::Command::Create {
+        name: name.to_owned(),
+        stages: sales::stages(),
+        entry_stages: vec![],
+        policy,
+    };
+    let register = |user: UserId| {
+        on(user.stream(), user::Command::Register { user, name: Personal::new(format!("{SECRET} Nino")) })
+    };
+    let define = |reason, code: &str, pipelines| {
+        let label = code.to_owned();
+        let command = loss_reasons::Command::Define { reason, code: code.to_owned(), label, pipelines };
+        on(loss_reasons::STREAM, command)
+    };
+    vec![
+        on(SALES.stream(), create("Sales", policies[0])),
+        on(SERVICE.stream(), create("Service", policies[1])),
+        register(NINO),
+        define(PRICE, "price", vec![]),
+        define(BREAKAGE, "breakage", vec![SERVICE]),
+    ]
+}
+
+/// A log under test: everything that happened, and the states folded as it did.
+#[derive(Default)]
+struct Log {
+    world: World,
+    happened: HashMap<StreamId, Vec<Happened>>,
+}
+
+impl Log {
+    fn state(&self, stream: StreamId) -> Option<&State> {
+        self.world.state(stream)
+    }
+
+    fn config(&self, pipeline: PipelineId) -> Option<&Config> {
+        match self.state(pipeline.stream())? {
+            State::Pipeline(pipeline) => pipeline.config(),
+            _ => None,
+        }
+    }
+
+    fn reasons(&self) -> LossReasons {
+        match self.state(loss_reasons::STREAM) {
+            Some(State::LossReasons(reasons)) => reasons.clone(),
+            _ => LossReasons::default(),
+        }
+    }
+
+    fn deal(&self, stream: StreamId) -> Deal {
+        match self.state(stream) {
+            Some(State::Deal(deal)) => deal.clone(),
+            _ => Deal::default(),
+        }
+    }
+
+    fn obey(&mut self, step: &Step, now: DateTime<Utc>) -> Result<usize, TestCaseError> {
+        let (order, occurred) = (&step.order, step.when.occurred(now));
+        let decide = |log: &Self| log.world.decide(order, now, occurred.as_ref(), step.reason_code);
+        let answer = decide(self);
+        prop_assert_eq!(&answer, &decide(self), "decide is deterministic");
+        hides_secrets(&format!("{order:?} {answer:?}"))?;
+        if order.command.begins() && self.state(order.stream).is_some() {
+            let nothing = answer.as_ref().map_or(true, Vec::is_empty);
+            prop_assert!(nothing, "what begins a stream adds nothing to one that is there");
+        }
+        match answer {
+            Err(refusal) => {
+                self.explains(&refusal, step, now)?;
+                Ok(0)
+            }
+            Ok(events) => {
+                let occurred = occurred.unwrap_or(Occurred::Instant { at: now });
+                prop_assert!(occurred.at().is_none_or(|at| at <= now), "nothing happens in the future");
+                for event in &events {
+                    self.obeys_policy(order.stream, event)?;
+                    self.append(order.stream, event, occurred)?;
+                }
+                if says_how_it_shall_be(&order.command) {
+                    prop_assert_eq!(decide(self), Ok(Vec::new()), "what was accepted is already so");
+                }
+                Ok(events.len())
+            }
+        }
+    }
+
+    /// Appends what comes back from the stored bytes, so that every state is one that a replay gives.
+    fn append(&mut self, stream: StreamId, event: &Event, occurred: Occurred) -> Result<(), TestCaseError> {
+        let stored = read_back(event)?;
+        prop_assert_eq!(&stored, event, "bytes give the event back");
+        let happened = Happened { stream, event: stored, occurred };
+        self.world.apply(&happened);
+        self.happened.entry(stream).or_default().push(happened);
+        Ok(())
+    }
+
+    /// What a refusal says is accepted would be accepted.
+    fn explains(&self, refusal: &Refusal, step: &Step, now: DateTime<Utc>) -> Result<(), TestCaseError> {
+        hides_secrets(&refusal.to_string())?;
+        hides_secrets(&serde_json::to_string(refusal).expect("refusals are JSON"))?;
+        prop_assert_ne!(refusal.code(), "refused", "every refusal has its own code");
+        let deal = self.deal(step.order.stream);
+        let Some(deal) = deal.record() else { return Ok(()) };
+        let Some(config) = self.config(deal.pipeline) else { return Ok(()) };
+        let instead: Vec<deal::Command> = match refusal {
+            Refusal::Deal(
+                deal::Refusal::Backward { accepted, .. } | deal::Refusal::Skips { accepted, .. },
+            ) => {
+                let named = accepted.iter().filter_map(|name| config.stage_named(name));
+                named.map(|stage| sales::move_to(stage.id)).collect()
+            }
+            Refusal::Deal(
+                deal::Refusal::LossReasonMissing { accepted }
+                | deal::Refusal::LossReasonUnknown { accepted, .. },
+            ) => {
+                let reasons = self.reasons();
+                let named = accepted.iter().filter_map(|code| reasons.by_code(code));
+                named.map(|reason| sales::close_lost(Some(reason.id))).collect()
+            }
+            _ => return Ok(()),
+        };
+        for command in instead {
+            let order = on(step.order.stream, command);
+            let answer = self.world.decide(&order, now, None, None);
+            prop_assert!(answer.is_ok(), "{} – but {:?} gives {:?}", refusal, order, answer);
+        }
+        Ok(())
+    }
+
+    /// Judged before the event is applied, by the rules in force.
+    fn obeys_policy(&self, stream: StreamId, event: &Event) -> Result<(), TestCaseError> {
+        let deal = self.deal(stream);
+        match event {
+            Event::Deal(deal::Event::StageChanged(event)) => {
+                let deal = deal.record().expect("a deal that moves was opened");
+                let config = self.config(deal.pipeline).expect("it moves in a pipeline");
+                let (from, to) = (config.place(event.from), config.place(event.to));
+                let (from, to) = (from.expect("it stood there"), to.expect("it stands there"));
+                prop_assert!(from < to || config.policy.allow_backward, "places never decrease");
+                prop_assert!(to <= from + 1 || config.policy.allow_skip, "nothing is skipped");
+                prop_assert_eq!(event.pipeline_version, config.version);
+            }
+            Event::Deal(deal::Event::Opened(event)) => {
+                let config = self.config(event.pipeline).expect("it opens in a pipeline");
+                prop_assert!(config.entry_stages.contains(&event.stage));
+                prop_assert!(event.party.is_some() || !config.policy.party_required);
+            }
+            Event::Deal(deal::Event::Won(event)) => {
+                let deal = deal.record().expect("a deal that is won was opened");
+                let policy = self.config(deal.pipeline).expect("it was in a pipeline").policy;
+                let worth = event.value.is_some_and(|value| value.amount > rust_decimal::Decimal::ZERO);
+                prop_assert!(worth || !policy.value_required);
+            }
+            Event::Deal(deal::Event::Lost(event)) => {
+                let deal = deal.record().expect("a deal that is lost was opened");
+                let reasons = self.reasons();
+                let reason = reasons.get(event.reason);
+                prop_assert!(reason.is_some_and(|reason| reason.serves(deal.pipeline)));
+            }
+            Event::Deal(deal::Event::Reopened(_)) => {
+                let deal = deal.record().expect("a deal that is reopened was opened");
+                prop_assert!(self.config(deal.pipeline).expect("a pipeline").policy.allow_reopen);
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn is_sound(&self) -> Result<(), TestCaseError> {
+        for (stream, happened) in &self.happened {
+            let state = self.state(*stream).expect("what happened was folded");
+            hides_secrets(&format!("{state:?}"))?;
+            let mut again = State::before_event(&happened[0].event);
+            for (version, happened) in (1..).zip(happened) {
+                again.evolve(&happened.event, version, &happened.occurred);
+            }
+            prop_assert_eq!(&again, state, "a replay gives the same state");
+            if let State::Deal(deal) = state {
+                self.stands_where_it_may(deal)?;
+                counts_its_visits(deal, happened)?;
+            }
+            if let State::Pipeline(pipeline) = state {
+                is_complete(pipeline.config().expect("its first event creates it"), happened.len())?;
+            }
+        }
+        Ok(())
+    }
+
+    fn stands_where_it_may(&self, deal: &Deal) -> Result<(), TestCaseError> {
+        let record = deal.record().expect("it was opened");
+        let config = self.config(record.pipeline).expect("a deal is in a pipeline");
+        let class = config.stage(record.stage).map(|stage| stage.class);
+        let expected = match deal.outcome() {
+            None => Class::Process,
+            Some(Outcome::Won) => Class::Success,
+            Some(Outcome::Lost) => Class::Failure,
+        };
+        prop_assert_eq!(class, Some(expected));
+        Ok(())
+    }
+}
+
+/// Visits are numbered 1, 2, 3, … and entered in the order of time.
+fn counts_its_visits(deal: &Deal, happened: &[Happened]) -> Result<(), TestCaseError> {
+    let entries: Vec<(i32, Occurred)> = happened
+        .iter()
+        .filter_map(|happened| match &happened.event {
+            Event::Deal(deal::Event::Opened(_)) => Some((1, happened.occurred)),
+            Event::Deal(deal::Event::StageChanged(event)) => Some((event.visit, happened.occurred)),
+            Event::Deal(deal::Event::Won(event)) => Some((event.visit, happened.occurred)),
+            Event::Deal(deal::Event::Lost(event)) => Some((event.visit, happened.occurred)),
+            Event::Deal(deal::Event::Reopened(event)) => Some((event.visit, happened.occurred)),
+            _ => None,
+        })
+        .collect();
+    let record = deal.record().expect("it was opened");
+    prop_assert_eq!(record.visits.len(), entries.len());
+    prop_assert_eq!(record.visits.last(), Some(&record.stage));
+    for (at, (visit, occurred)) in entries.iter().enumerate() {
+        prop_assert_eq!(usize::try_from(*visit), Ok(at + 1));
+        for (_, before) in &entries[..at] {
+            let backwards = before.at().is_some_and(|before| occurred.is_before(before));
+            prop_assert!(!backwards, "{:?} after {:?}", occurred, before);
+        }
+    }
+    Ok(())
+}
+
+fn is_complete(config: &Config, events: usize) -> Result<(), TestCaseError> {
+    let count = |class| config.of_class(class).count();
+    prop_assert!(count(Class::Process) > 0 && count(Class::Success) == 1 && count(Class::Failure) > 0);
+    prop_assert!(!config.entry_stages.is_empty());
+    for entry in &config.entry_stages {
+        prop_assert_eq!(config.stage(*entry).map(|stage| stage.class), Some(Class::Process));
+    }
+    let classes: Vec<Class> = config.stages.iter().map(|stage| stage.class).collect();
+    let rank = |class: &Class| {
+        [Class::Process, Class::Success, Class::Failure].iter().position(|other| other == class)
+    };
+    prop_assert!(classes.is_sorted_by_key(rank));
+    for (at, stage) in config.stages.iter().enumerate() {
+        prop_assert!(!stage.name.trim().is_empty());
+        for other in &config.stages[..at] {
+            prop_assert!(other.id != stage.id);
+            prop_assert!(pipeline::folded(&other.name) != pipeline::folded(&stage.name));
+        }
+    }
+    prop_assert_eq!(usize::try_from(config.version), Ok(events));
+    prop_assert!((1..=config.version).contains(&config.rules_version));
+    Ok(())
+}
+
+/// Commands that say how things shall be, not what shall be done: giving them twice changes nothing.
+fn says_how_it_shall_be(command: &Command) -> bool {
+    !matches!(
+        command,
+        Command::Deal(
+            deal::Command::Open(_)
+                | deal::Command::CloseWon { .. }
+                | deal::Command::CloseLost { .. }
+                | deal::Command::Reopen { .. }
+        ) | Command::User(user::Command::Register { .. })
+    )
+}
+
+/// The event as it comes back from its stored bytes and its sealed values.
+fn read_back(event: &Event) -> Result<Event, TestCaseError> {
+    let mut sealed = event.clone();
+    let data = event.data();
+    hides_secrets(&data)?;
+    let mut stored = Event::decode(event.event_type(), event.schema_version(), &data)
+        .map_err(|error| TestCaseError::fail(format!("{data}: {error}")))?;
+    let (from, to) = (sealed.personal(), stored.personal());
+    prop_assert_eq!(from.len(), to.len(), "the bytes tell which values are sealed");
+    for (from, to) in from.into_iter().zip(to) {
+        prop_assert_eq!((from.subject, from.field), (to.subject, to.field));
+        prop_assert_eq!(to.value.as_deref(), None, "bytes hold no personal text");
+        *to.value = from.value.clone();
+    }
+    prop_assert_eq!(stored.data(), data, "bytes are written one way");
+    Ok(stored)
+}
+
+fn hides_secrets(text: &str) -> Result<(), TestCaseError> {
+    prop_assert!(!text.contains(SECRET), "{} holds a personal text", text);
+    Ok(())
+}
+
+proptest! {
+    #[test]
+    fn no_sequence_of_commands_breaks_what_must_hold(
+        policies in prop::array::uniform2(a_policy()),
+        steps in prop::collection::vec(a_step(), 1..120),
+    ) {
+        let mut log = Log::default();
+        let mut now = NOW;
+        for order in beginnings(policies) {
+            let step = Step { order, minutes_later: 0, when: When::Now, reason_code: None };
+            prop_assert_eq!(log.obey(&step, now)?, 1);
+        }
+        for step in &steps {
+            now += TimeDelta::minutes(step.minutes_later);
+            if log.obey(step, now)? > 0 {
+                log.is_sound()?;
+            }
+        }
+    }
+}
+
+fn drawn<S: Strategy>(strategy: &S, runner: &mut TestRunner) -> S::Value {
+    strategy.new_tree(runner).expect("nothing is filtered out").current()
+}
+
+/// Properties that are never put to the test hold trivially; so this counts what random commands reach.
+#[test]
+fn random_commands_reach_every_event_and_most_refusals() {
+    let mut runner = TestRunner::deterministic();
+    let (mut events, mut refusals) = (BTreeSet::new(), BTreeSet::new());
+    for _ in 0..150 {
+        let policies = drawn(&prop::array::uniform2(a_policy()), &mut runner);
+        let steps = drawn(&prop::collection::vec(a_step(), 150), &mut runner);
+        let (mut log, mut now) = (Log::default(), NOW);
+        let start = |order| Step { order, minutes_later: 0, when: When::Now, reason_code: None };
+        for step in beginnings(policies).into_iter().map(start).chain(steps) {
+            now += TimeDelta::minutes(step.minutes_later);
+            let occurred = step.when.occurred(now);
+            if let Err(refusal) = log.world.decide(&step.order, now, occurred.as_ref(), step.reason_code) {
+                refusals.insert(refusal.code());
+            }
+            log.obey(&step, now).expect("what must hold holds");
+        }
+        events.extend(log.happened.values().flatten().map(|happened| happened.event.event_type()));
+    }
+    let all: BTreeSet<&str> =
+        kvali_domain::event_types().into_iter().map(|(event_type, _)| event_type).collect();
+    assert_eq!(events, all);
+    for code in [
+        "already_opened",
+        "backward",
+        "blank",
+        "closed",
+        "closing_visit",
+        "code_taken",
+        "in_the_future",
+        "loss_reason_missing",
+        "loss_reason_unknown",
+        "negative_value",
+        "no_such_deal",
+        "no_such_version",
+        "no_such_visit",
+        "not_a_permutation",
+        "not_an_entry",
+        "not_closed",
+        "other_aggregate",
+        "other_class",
+        "owner_not_active",
+        "party_required",
+        "reason_missing",
+        "rules_changed",
+        "runs_backwards",
+        "skips",
+        "stage_twice",
+        "unknown_stage",
+        "value_required",
+        "wrong_class",
+    ] {
+        assert!(refusals.contains(code), "no random command met {code}; met were {refusals:?}");
+    }
+}

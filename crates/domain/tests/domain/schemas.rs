@@ -1,0 +1,190 @@
+//! `schemas/events` and `schemas/commands` say what the code does: generated files are up to date, every
+//! shape ever released has an example that is still read, and nothing else lies about there.
+//!
+//! `KVALI_BLESS=1 cargo test -p kvali-domain` rewrites the generated files.
+
+use crate::checker::check;
+use crate::properties::anything;
+use kvali_domain::{Command, Event, event_types, history};
+use proptest::prelude::*;
+use serde_json::{Map, Value, json};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+fn folder(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../schemas").join(name)
+}
+
+fn read(path: &Path) -> String {
+    std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+fn file_names(folder: &Path) -> BTreeSet<String> {
+    let entries = std::fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+    let name = |entry: std::io::Result<std::fs::DirEntry>| {
+        entry.expect("the folder was read").file_name().into_string().expect("our names are UTF-8")
+    };
+    entries.map(name).collect()
+}
+
+/// Compares a generated file with what the code generates now, or rewrites it.
+#[track_caller]
+fn generated(path: &Path, schema: &Value) {
+    let now = serde_json::to_string_pretty(&sorted(schema)).expect("a JSON value") + "\n";
+    if std::env::var_os("KVALI_BLESS").is_some() {
+        let folder = path.parent().expect("a file in a folder");
+        let written = std::fs::create_dir_all(folder).and_then(|()| std::fs::write(path, now));
+        return written.unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    }
+    let was = std::fs::read_to_string(path).unwrap_or_default();
+    assert!(
+        was == now,
+        "{} differs from the code. If the change is meant and no released shape is broken by it, run\n    \
+         KVALI_BLESS=1 cargo test -p kvali-domain\nand commit the file. The code now says:\n{now}",
+        path.display()
+    );
+}
+
+/// The same value with sorted keys, also where another crate of the build makes maps keep their order.
+fn sorted(value: &Value) -> Value {
+    match value {
+        Value::Object(object) => {
+            let sorted: BTreeMap<&String, Value> =
+                object.iter().map(|(key, value)| (key, sorted(value))).collect();
+            sorted.into_iter().map(|(key, value)| (key.clone(), value)).collect()
+        }
+        Value::Array(items) => items.iter().map(sorted).collect(),
+        other => other.clone(),
+    }
+}
+
+#[test]
+fn every_event_type_has_its_present_schema() {
+    for (event_type, schema) in event_types() {
+        let version = history::current(event_type);
+        let path = folder("events").join(format!("{event_type}.v{version}.schema.json"));
+        generated(&path, schema.as_value());
+    }
+}
+
+#[test]
+fn every_event_type_has_a_row_of_history_and_every_row_a_type() {
+    let types: BTreeSet<&str> = event_types().into_iter().map(|(event_type, _)| event_type).collect();
+    let rows: BTreeSet<&str> = history::SHAPES.iter().map(|shape| shape.event_type).collect();
+    assert_eq!(types, rows);
+    assert_eq!(types.len(), event_types().len(), "a wire name is used once");
+}
+
+#[test]
+fn every_released_shape_has_an_example_that_is_still_read() {
+    for shape in history::SHAPES {
+        let (event_type, version) = (shape.event_type, shape.version);
+        let path = |kind: &str| folder("events").join(format!("{event_type}.v{version}.{kind}.json"));
+        let example = read(&path("example"));
+        let data =
+            example.strip_suffix('\n').expect("files end with a line feed, which is not part of `data`");
+        let event = Event::decode(event_type, version, data).unwrap_or_else(|error| {
+            panic!("{event_type} v{version}: {error}: {:?}", std::error::Error::source(&error))
+        });
+        assert_eq!(event.event_type(), event_type);
+        if version == history::current(event_type) {
+            assert_eq!(event.data(), data, "{event_type} v{version} is not written as its example says");
+        }
+        if std::env::var_os("KVALI_BLESS").is_none() {
+            let schema = serde_json::from_str(&read(&path("schema"))).expect("a schema is JSON");
+            let value = serde_json::from_str(data).expect("it was decoded");
+            check(&schema, &value).unwrap_or_else(|wrong| panic!("{event_type} v{version}: {wrong}"));
+        }
+    }
+}
+
+#[test]
+fn nothing_else_lies_among_the_events() {
+    let expected: BTreeSet<String> = history::SHAPES
+        .iter()
+        .flat_map(|shape| {
+            ["schema", "example"].map(|kind| format!("{}.v{}.{kind}.json", shape.event_type, shape.version))
+        })
+        .collect();
+    if std::env::var_os("KVALI_BLESS").is_none() {
+        assert_eq!(file_names(&folder("events")), expected);
+    }
+}
+
+/// The schema of each command type, taken out of the schema of all commands.
+fn command_schemas() -> BTreeMap<String, Value> {
+    let all = schemars::schema_for!(Command).to_value();
+    let defs = all["$defs"].as_object().expect("aggregates are definitions");
+    let aggregates = all["anyOf"].as_array().expect("a command is of one aggregate");
+    let mut schemas = BTreeMap::new();
+    for aggregate in aggregates {
+        let commands = resolved(&all, aggregate)["oneOf"].as_array().expect("an aggregate has commands");
+        for command in commands {
+            let name = command["properties"]["type"]["const"].as_str().expect("told apart by `type`");
+            let mut schema = json!({ "$schema": all["$schema"], "title": name });
+            let object = schema.as_object_mut().expect("just made");
+            object.extend(command.as_object().expect("a schema").clone());
+            let needed = definitions(defs, command);
+            if !needed.is_empty() {
+                object.insert("$defs".to_owned(), Value::Object(needed));
+            }
+            assert!(schemas.insert(name.to_owned(), schema).is_none(), "{name} is a command twice");
+        }
+    }
+    schemas
+}
+
+fn resolved<'a>(root: &'a Value, schema: &'a Value) -> &'a Value {
+    let path = schema["$ref"].as_str().and_then(|path| path.strip_prefix('#'));
+    path.map_or(schema, |path| root.pointer(path).expect("a reference leads somewhere"))
+}
+
+/// The definitions that `schema` refers to, directly or through others.
+fn definitions(defs: &Map<String, Value>, schema: &Value) -> Map<String, Value> {
+    let mut needed = Map::new();
+    let mut open = vec![schema.to_string()];
+    while let Some(text) = open.pop() {
+        for (name, definition) in defs {
+            if text.contains(&format!("\"#/$defs/{name}\"")) && !needed.contains_key(name) {
+                needed.insert(name.clone(), definition.clone());
+                open.push(definition.to_string());
+            }
+        }
+    }
+    needed
+}
+
+#[test]
+fn every_command_type_has_its_present_schema() {
+    for (name, schema) in command_schemas() {
+        generated(&folder("commands").join(format!("{name}.schema.json")), &schema);
+    }
+}
+
+#[test]
+fn nothing_else_lies_among_the_commands() {
+    let expected: BTreeSet<String> =
+        command_schemas().into_keys().map(|name| format!("{name}.schema.json")).collect();
+    if std::env::var_os("KVALI_BLESS").is_none() {
+        assert_eq!(file_names(&folder("commands")), expected);
+    }
+}
+
+proptest! {
+    #[test]
+    fn every_command_fits_its_schema_and_is_read_back(order in anything()) {
+        let written = serde_json::to_value(&order.command).expect("commands are JSON");
+        let schemas = command_schemas();
+        let name = written["type"].as_str().expect("told apart by `type`");
+        let schema = schemas.get(name).expect("every command type has a schema");
+        prop_assert_eq!(check(schema, &written), Ok(()));
+        prop_assert_eq!(serde_json::from_value::<Command>(written).ok(), Some(order.command));
+    }
+}
+
+#[test]
+fn a_command_with_a_field_that_nobody_knows_is_not_read() {
+    let typo = json!({ "type": "MoveDeal", "to": "0190d9c6-4a00-7000-8000-000000000211", "form": null });
+    assert!(serde_json::from_value::<Command>(typo.clone()).is_err());
+    assert!(check(&command_schemas()["MoveDeal"], &typo).is_err());
+}

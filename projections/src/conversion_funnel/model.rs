@@ -1,0 +1,331 @@
+//! The facts as tables: a batch loads the rows that it touches, folds, and writes each changed row once.
+
+use super::facts::{Change, DealFact, Facts, Tracked, VisitFact, Wanted, stored_config};
+use async_trait::async_trait;
+use kvali_domain::deal::Outcome;
+use kvali_domain::money::Currency;
+use kvali_domain::{ActorId, DealId, LossReasonId, Money, PipelineId, StageId, TenantId, UserId};
+use kvali_eventstore::project::{Batch, Projection};
+use rust_decimal::Decimal;
+use sqlx::postgres::{PgArguments, PgRow};
+use sqlx::query::Query;
+use sqlx::{AssertSqlSafe, PgConnection, Postgres, Row};
+use uuid::Uuid;
+
+/// Stage visits and deals: what every funnel, win rate and duration is counted from.
+#[derive(Clone, Copy, Debug)]
+pub struct ConversionFunnel;
+
+#[async_trait]
+impl Projection for ConversionFunnel {
+    fn name(&self) -> &'static str {
+        "conversion_funnel"
+    }
+
+    fn version(&self) -> i32 {
+        1
+    }
+
+    fn schema(&self) -> &'static str {
+        include_str!("schema.sql")
+    }
+
+    async fn apply(&self, batch: &Batch<'_>, into: &mut PgConnection) -> Result<(), sqlx::Error> {
+        let mut tables = Tables { tenant: batch.tenant, schema: batch.schema, connection: into };
+        let mut facts = tables.load(&Wanted::of(batch.events)).await?;
+        for event in batch.events {
+            facts.apply(event);
+        }
+        tables.write(&facts).await
+    }
+}
+
+/// Names the generation's schema in a statement. It cannot be bound; the store made it from a constant and two
+/// numbers.
+pub(super) fn sql(schema: &str, statement: &str) -> AssertSqlSafe<String> {
+    AssertSqlSafe(statement.replace("{schema}", schema))
+}
+
+struct Tables<'a> {
+    tenant: TenantId,
+    schema: &'a str,
+    connection: &'a mut PgConnection,
+}
+
+const DEALS: &str = "select deal_id, pipeline_id, owner, source, external_id, opened_position, created_at, outcome, \
+    closed_at, loss_reason, amount, currency, visits from {schema}.deal where tenant_id = $1 and deal_id = any($2)";
+
+const LAST_VISITS: &str = "select v.* from {schema}.deal d join {schema}.visit v \
+    on v.tenant_id = d.tenant_id and v.deal_id = d.deal_id and v.visit = d.visits \
+    where d.tenant_id = $1 and d.deal_id = any($2)";
+
+const NAMED_VISITS: &str = "select v.* from unnest($2::uuid[], $3::int[]) w (deal_id, visit) \
+    join {schema}.visit v on v.tenant_id = $1 and v.deal_id = w.deal_id and v.visit = w.visit";
+
+const LAST_VERSIONS: &str = "select distinct on (pipeline_id) pipeline_id, version, name, stages::text \
+    from {schema}.pipeline where tenant_id = $1 and pipeline_id = any($2) order by pipeline_id, version desc";
+
+impl Tables<'_> {
+    fn query(&self, statement: &str) -> Query<'static, Postgres, PgArguments> {
+        sqlx::query(sql(self.schema, statement)).bind(self.tenant.0)
+    }
+
+    async fn load(&mut self, wanted: &Wanted) -> Result<Facts, sqlx::Error> {
+        let mut facts = Facts::default();
+        let deals: Vec<Uuid> = wanted.deals.iter().map(|deal| deal.0).collect();
+        if !deals.is_empty() {
+            for row in self.query(DEALS).bind(&deals).fetch_all(&mut *self.connection).await? {
+                facts.deals.insert(DealId(row.try_get("deal_id")?), Tracked::stored(deal(&row)?));
+            }
+            let mut visits = self.query(LAST_VISITS).bind(&deals).fetch_all(&mut *self.connection).await?;
+            if !wanted.visits.is_empty() {
+                let (ids, numbers): (Vec<Uuid>, Vec<i32>) =
+                    wanted.visits.iter().map(|(deal, number)| (deal.0, *number)).unzip();
+                let named = self.query(NAMED_VISITS).bind(ids).bind(numbers);
+                visits.extend(named.fetch_all(&mut *self.connection).await?);
+            }
+            for row in visits {
+                let id = (DealId(row.try_get("deal_id")?), row.try_get("visit")?);
+                facts.visits.insert(id, Tracked::stored(visit(&row)?));
+            }
+        }
+        let pipelines: Vec<Uuid> = wanted.pipelines.iter().map(|pipeline| pipeline.0).collect();
+        if !pipelines.is_empty() {
+            for row in self.query(LAST_VERSIONS).bind(&pipelines).fetch_all(&mut *self.connection).await? {
+                let (id, version) = (PipelineId(row.try_get("pipeline_id")?), row.try_get("version")?);
+                let config = stored_config(row.try_get("name")?, version, stages(&row)?);
+                facts.pipelines.insert((id, version), Tracked::stored(config));
+            }
+        }
+        Ok(facts)
+    }
+
+    async fn write(&mut self, facts: &Facts) -> Result<(), sqlx::Error> {
+        let deals = |change| {
+            let rows = facts.deals.iter().filter(move |(_, deal)| deal.change == change);
+            rows.map(|(id, deal)| (*id, &deal.row)).collect::<Vec<_>>()
+        };
+        let visits = |change| {
+            let rows = facts.visits.iter().filter(move |(_, visit)| visit.change == change);
+            rows.map(|(id, visit)| (*id, &visit.row)).collect::<Vec<_>>()
+        };
+        self.insert_deals(&deals(Change::Inserted)).await?;
+        self.update_deals(&deals(Change::Updated)).await?;
+        self.insert_visits(&visits(Change::Inserted)).await?;
+        self.update_visits(&visits(Change::Updated)).await?;
+        self.write_pipelines(facts).await?;
+        self.write_owners(facts).await
+    }
+
+    async fn insert_deals(&mut self, rows: &[(DealId, &DealFact)]) -> Result<(), sqlx::Error> {
+        if rows.is_empty() {
+            return Ok(());
+        }
+        self.query(
+            "insert into {schema}.deal (tenant_id, deal_id, pipeline_id, owner, source, external_id, \
+               opened_position, created_at, outcome, closed_at, loss_reason, amount, currency, visits) \
+             select $1, x.* from unnest($2::uuid[], $3::uuid[], $4::uuid[], $5::text[], $6::text[], $7::bigint[], \
+               $8::timestamptz[], $9::text[], $10::timestamptz[], $11::uuid[], $12::numeric[], $13::text[], \
+               $14::int[]) x",
+        )
+        .bind(column(rows, |(id, _)| id.0))
+        .bind(column(rows, |(_, deal)| deal.pipeline.0))
+        .bind(column(rows, |(_, deal)| deal.owner.map(|owner| owner.0)))
+        .bind(column(rows, |(_, deal)| deal.source.clone()))
+        .bind(column(rows, |(_, deal)| deal.external_id.clone()))
+        .bind(column(rows, |(_, deal)| deal.opened_position))
+        .bind(column(rows, |(_, deal)| deal.created_at))
+        .bind(column(rows, |(_, deal)| outcome_word(deal.outcome)))
+        .bind(column(rows, |(_, deal)| deal.closed_at))
+        .bind(column(rows, |(_, deal)| deal.loss_reason.map(|reason| reason.0)))
+        .bind(column(rows, |(_, deal)| amount(deal.value)))
+        .bind(column(rows, |(_, deal)| currency(deal.value)))
+        .bind(column(rows, |(_, deal)| deal.visits))
+        .execute(&mut *self.connection)
+        .await?;
+        Ok(())
+    }
+
+    async fn update_deals(&mut self, rows: &[(DealId, &DealFact)]) -> Result<(), sqlx::Error> {
+        if rows.is_empty() {
+            return Ok(());
+        }
+        self.query(
+            "update {schema}.deal d set owner = x.owner, outcome = x.outcome, closed_at = x.closed_at, \
+               loss_reason = x.loss_reason, amount = x.amount, currency = x.currency, visits = x.visits \
+             from unnest($2::uuid[], $3::uuid[], $4::text[], $5::timestamptz[], $6::uuid[], $7::numeric[], \
+               $8::text[], $9::int[]) \
+               x (deal_id, owner, outcome, closed_at, loss_reason, amount, currency, visits) \
+             where d.tenant_id = $1 and d.deal_id = x.deal_id",
+        )
+        .bind(column(rows, |(id, _)| id.0))
+        .bind(column(rows, |(_, deal)| deal.owner.map(|owner| owner.0)))
+        .bind(column(rows, |(_, deal)| outcome_word(deal.outcome)))
+        .bind(column(rows, |(_, deal)| deal.closed_at))
+        .bind(column(rows, |(_, deal)| deal.loss_reason.map(|reason| reason.0)))
+        .bind(column(rows, |(_, deal)| amount(deal.value)))
+        .bind(column(rows, |(_, deal)| currency(deal.value)))
+        .bind(column(rows, |(_, deal)| deal.visits))
+        .execute(&mut *self.connection)
+        .await?;
+        Ok(())
+    }
+
+    async fn insert_visits(&mut self, rows: &[((DealId, i32), &VisitFact)]) -> Result<(), sqlx::Error> {
+        if rows.is_empty() {
+            return Ok(());
+        }
+        self.query(
+            "insert into {schema}.visit (tenant_id, deal_id, visit, pipeline_id, pipeline_version, stage_id, \
+               mistaken_stage, entered_position, entered_at, recorded_at, left_position, left_at, next_stage, \
+               actor, amount, currency) \
+             select $1, x.* from unnest($2::uuid[], $3::int[], $4::uuid[], $5::int[], $6::uuid[], $7::uuid[], \
+               $8::bigint[], $9::timestamptz[], $10::timestamptz[], $11::bigint[], $12::timestamptz[], \
+               $13::uuid[], $14::uuid[], $15::numeric[], $16::text[]) x",
+        )
+        .bind(column(rows, |((id, _), _)| id.0))
+        .bind(column(rows, |((_, number), _)| *number))
+        .bind(column(rows, |(_, visit)| visit.pipeline.0))
+        .bind(column(rows, |(_, visit)| visit.pipeline_version))
+        .bind(column(rows, |(_, visit)| visit.stage.0))
+        .bind(column(rows, |(_, visit)| visit.mistaken_stage.map(|stage| stage.0)))
+        .bind(column(rows, |(_, visit)| visit.entered_position))
+        .bind(column(rows, |(_, visit)| visit.entered_at))
+        .bind(column(rows, |(_, visit)| visit.recorded_at))
+        .bind(column(rows, |(_, visit)| visit.left_position))
+        .bind(column(rows, |(_, visit)| visit.left_at))
+        .bind(column(rows, |(_, visit)| visit.next_stage.map(|stage| stage.0)))
+        .bind(column(rows, |(_, visit)| visit.actor.0))
+        .bind(column(rows, |(_, visit)| amount(visit.value)))
+        .bind(column(rows, |(_, visit)| currency(visit.value)))
+        .execute(&mut *self.connection)
+        .await?;
+        Ok(())
+    }
+
+    async fn update_visits(&mut self, rows: &[((DealId, i32), &VisitFact)]) -> Result<(), sqlx::Error> {
+        if rows.is_empty() {
+            return Ok(());
+        }
+        self.query(
+            "update {schema}.visit v set pipeline_version = x.pipeline_version, stage_id = x.stage_id, \
+               mistaken_stage = x.mistaken_stage, left_position = x.left_position, left_at = x.left_at, \
+               next_stage = x.next_stage \
+             from unnest($2::uuid[], $3::int[], $4::int[], $5::uuid[], $6::uuid[], $7::bigint[], \
+               $8::timestamptz[], $9::uuid[]) \
+               x (deal_id, visit, pipeline_version, stage_id, mistaken_stage, left_position, left_at, next_stage) \
+             where v.tenant_id = $1 and v.deal_id = x.deal_id and v.visit = x.visit",
+        )
+        .bind(column(rows, |((id, _), _)| id.0))
+        .bind(column(rows, |((_, number), _)| *number))
+        .bind(column(rows, |(_, visit)| visit.pipeline_version))
+        .bind(column(rows, |(_, visit)| visit.stage.0))
+        .bind(column(rows, |(_, visit)| visit.mistaken_stage.map(|stage| stage.0)))
+        .bind(column(rows, |(_, visit)| visit.left_position))
+        .bind(column(rows, |(_, visit)| visit.left_at))
+        .bind(column(rows, |(_, visit)| visit.next_stage.map(|stage| stage.0)))
+        .execute(&mut *self.connection)
+        .await?;
+        Ok(())
+    }
+
+    async fn write_pipelines(&mut self, facts: &Facts) -> Result<(), sqlx::Error> {
+        for ((id, version), config) in &facts.pipelines {
+            if config.change == Change::None {
+                continue;
+            }
+            let stages = serde_json::to_string(&config.row.stages).expect("stages hold no fallible values");
+            self.query("insert into {schema}.pipeline values ($1, $2, $3, $4, $5::json)")
+                .bind(id.0)
+                .bind(version)
+                .bind(&config.row.name)
+                .bind(stages)
+                .execute(&mut *self.connection)
+                .await?;
+        }
+        Ok(())
+    }
+
+    async fn write_owners(&mut self, facts: &Facts) -> Result<(), sqlx::Error> {
+        let (ids, names): (Vec<Uuid>, Vec<Option<String>>) =
+            facts.owners.iter().map(|(id, name)| (id.0, name.clone())).unzip();
+        if ids.is_empty() {
+            return Ok(());
+        }
+        self.query(
+            "insert into {schema}.owner (tenant_id, user_id, name) \
+             select $1, x.* from unnest($2::uuid[], $3::text[]) x \
+             on conflict (tenant_id, user_id) do update set name = excluded.name",
+        )
+        .bind(ids)
+        .bind(names)
+        .execute(&mut *self.connection)
+        .await?;
+        Ok(())
+    }
+}
+
+fn column<R, T>(rows: &[R], value: impl Fn(&R) -> T) -> Vec<T> {
+    rows.iter().map(value).collect()
+}
+
+fn amount(value: Option<Money>) -> Option<Decimal> {
+    value.map(|value| value.amount)
+}
+
+fn currency(value: Option<Money>) -> Option<String> {
+    value.map(|value| value.currency.to_string())
+}
+
+pub(super) fn money(row: &PgRow) -> Result<Option<Money>, sqlx::Error> {
+    let amount: Option<Decimal> = row.try_get("amount")?;
+    let currency: Option<&str> = row.try_get("currency")?;
+    let currency = currency.and_then(Currency::parse);
+    Ok(amount.zip(currency).map(|(amount, currency)| Money { amount, currency }))
+}
+
+fn outcome_word(outcome: Option<Outcome>) -> &'static str {
+    outcome.map_or("open", Outcome::as_str)
+}
+
+pub(super) fn outcome(word: &str) -> Option<Outcome> {
+    [Outcome::Won, Outcome::Lost].into_iter().find(|outcome| outcome.as_str() == word)
+}
+
+pub(super) fn stages(row: &PgRow) -> Result<Vec<kvali_domain::pipeline::Stage>, sqlx::Error> {
+    let json: &str = row.try_get("stages")?;
+    serde_json::from_str(json).map_err(|error| sqlx::Error::Decode(error.into()))
+}
+
+fn deal(row: &PgRow) -> Result<DealFact, sqlx::Error> {
+    Ok(DealFact {
+        pipeline: PipelineId(row.try_get("pipeline_id")?),
+        owner: row.try_get::<Option<_>, _>("owner")?.map(UserId),
+        source: row.try_get("source")?,
+        external_id: row.try_get("external_id")?,
+        opened_position: row.try_get("opened_position")?,
+        created_at: row.try_get("created_at")?,
+        outcome: outcome(row.try_get("outcome")?),
+        closed_at: row.try_get("closed_at")?,
+        loss_reason: row.try_get::<Option<_>, _>("loss_reason")?.map(LossReasonId),
+        value: money(row)?,
+        visits: row.try_get("visits")?,
+    })
+}
+
+fn visit(row: &PgRow) -> Result<VisitFact, sqlx::Error> {
+    Ok(VisitFact {
+        pipeline: PipelineId(row.try_get("pipeline_id")?),
+        pipeline_version: row.try_get("pipeline_version")?,
+        stage: StageId(row.try_get("stage_id")?),
+        mistaken_stage: row.try_get::<Option<_>, _>("mistaken_stage")?.map(StageId),
+        entered_position: row.try_get("entered_position")?,
+        entered_at: row.try_get("entered_at")?,
+        recorded_at: row.try_get("recorded_at")?,
+        left_position: row.try_get("left_position")?,
+        left_at: row.try_get("left_at")?,
+        next_stage: row.try_get::<Option<_>, _>("next_stage")?.map(StageId),
+        actor: ActorId(row.try_get("actor")?),
+        value: money(row)?,
+    })
+}

@@ -1,0 +1,133 @@
+//! Read models: exactly once, the same when rebuilt, and as they were known then.
+
+use kvali_domain::pipeline::Policy;
+use kvali_eventstore::project::Projection;
+use kvali_projections::conversion_funnel::{
+    AsOf, ConversionFunnel, Corrections, Definition, Facts, Rule, Step, ground,
+};
+use kvali_tests::random::Company;
+use kvali_tests::samples::{CONTRACT, LEAD, OFFER, Sales, WON};
+use kvali_tests::{Database, now, tenant};
+use std::sync::Arc;
+
+fn model() -> Arc<dyn Projection> {
+    Arc::new(ConversionFunnel)
+}
+
+fn quiet(_: i64, _: i64) {}
+
+/// What the facts answer, apart from T.
+fn answers(facts: &Facts) -> Vec<serde_json::Value> {
+    let steps = [("Lead", LEAD), ("Offer", OFFER), ("Contract", CONTRACT), ("Won", WON)];
+    let steps: Vec<Step> =
+        steps.into_iter().map(|(name, stage)| Step { name: name.into(), stages: vec![stage] }).collect();
+    Rule::ALL
+        .into_iter()
+        .map(|(rule, _)| {
+            let definition = Definition::new(steps.clone(), rule, facts.at);
+            let mut answer = serde_json::to_value(facts.funnel(definition).unwrap()).unwrap();
+            answer.as_object_mut().unwrap().remove("at");
+            answer
+        })
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rebuilt_read_model_equals_the_live_one_row_for_row() {
+    for seed in 0..4 {
+        let database = Database::create().await;
+        let store = database.connect().await;
+        let sales = Sales::set_up(&store, tenant(1), Policy::PERMISSIVE).await;
+        let mut company = Company::found(&store, sales, seed).await;
+        let tenant = company.sales.tenant;
+        for n in 0..300 {
+            let (order, envelope) = company.next();
+            store.handle(order, envelope).await.unwrap();
+            if n % (3 + i64::try_from(seed).unwrap() * 7) == 0 {
+                store.catch_up(model(), tenant, &quiet).await.unwrap();
+            }
+        }
+        let (live, position) = store.catch_up(model(), tenant, &quiet).await.unwrap();
+        assert_eq!(position, store.head(tenant).await.unwrap());
+        let before = database.rows(&live.schema_name).await;
+        let rebuilt = store.rebuild(model(), &quiet).await.unwrap();
+        assert_ne!(rebuilt.generation, live.generation);
+        assert_eq!(database.rows(&rebuilt.schema_name).await, before, "seed {seed}");
+        assert!(before.len() > 20, "the comparison has something to compare");
+        assert_eq!(store.live(&ConversionFunnel).await.unwrap(), rebuilt);
+        database.drop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_past_position_answers_as_the_live_model_did_then() {
+    let database = Database::create().await;
+    let store = database.connect().await;
+    let sales = Sales::set_up(&store, tenant(1), Policy::PERMISSIVE).await;
+    let mut company = Company::found(&store, sales, 7).await;
+    let tenant = company.sales.tenant;
+    let mut then = Vec::new();
+    for n in 0..200 {
+        let (order, envelope) = company.next();
+        store.handle(order, envelope).await.unwrap();
+        if n % 20 == 0 {
+            let facts = ground(&store, tenant, "Sales", AsOf::Now, Corrections::Effective, now(), &quiet)
+                .await
+                .unwrap();
+            let recorded = store.recorded_at(tenant, facts.position).await.unwrap().unwrap();
+            then.push((facts.position, recorded, answers(&facts)));
+        }
+    }
+    for (position, recorded, expected) in then {
+        for as_of in [AsOf::Position(position), AsOf::Known(recorded)] {
+            let facts =
+                ground(&store, tenant, "sales", as_of, Corrections::Effective, now(), &quiet).await.unwrap();
+            assert_eq!(facts.position, position);
+            assert_eq!(answers(&facts), expected, "as of {as_of:?}");
+        }
+    }
+    database.drop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn several_workers_at_once_count_every_event_once() {
+    let database = Database::create().await;
+    let store = database.connect().await;
+    let sales = Sales::set_up(&store, tenant(1), Policy::PERMISSIVE).await;
+    let mut company = Company::found(&store, sales, 3).await;
+    let tenant = company.sales.tenant;
+    let mut workers = Vec::new();
+    for round in 0..30 {
+        for _ in 0..5 {
+            let (order, envelope) = company.next();
+            store.handle(order, envelope).await.unwrap();
+        }
+        let other = if round % 3 == 0 { database.connect().await } else { store.clone() };
+        workers.push(tokio::spawn(async move { other.catch_up(model(), tenant, &quiet).await.map(drop) }));
+    }
+    for worker in workers {
+        worker.await.unwrap().unwrap();
+    }
+    let (live, _) = store.catch_up(model(), tenant, &quiet).await.unwrap();
+    let before = database.rows(&live.schema_name).await;
+    let rebuilt = store.rebuild(model(), &quiet).await.unwrap();
+    assert_eq!(database.rows(&rebuilt.schema_name).await, before);
+    database.drop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unknown_pipeline_or_position_is_named_with_what_there_is() {
+    let database = Database::create().await;
+    let store = database.connect().await;
+    Sales::set_up(&store, tenant(1), Policy::default()).await;
+    let ask = |name: &'static str, as_of| {
+        let store = store.clone();
+        async move {
+            let facts = ground(&store, tenant(1), name, as_of, Corrections::Effective, now(), &quiet).await;
+            facts.unwrap_err().to_string()
+        }
+    };
+    assert_eq!(ask("Service", AsOf::Now).await, "there is no pipeline \"Service\"; there are \"Sales\"");
+    assert_eq!(ask("Sales", AsOf::Position(99)).await, "position 99 is beyond the head of the log, 2");
+    database.drop().await;
+}
