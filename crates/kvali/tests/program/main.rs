@@ -1,0 +1,10 @@
+//! The program itself, run as a person runs it, against a private Postgres of its own.
+
+mod data;
+mod deals;
+mod demo;
+mod failures;
+mod history;
+mod log;
+mod reference;
+mod support;
