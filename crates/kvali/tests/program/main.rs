@@ -5,6 +5,8 @@ mod deals;
 mod demo;
 mod failures;
 mod history;
+mod interruption;
 mod log;
+mod pg;
 mod reference;
 mod support;

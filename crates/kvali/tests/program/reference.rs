@@ -20,17 +20,18 @@ fn reference(name: &str) -> Option<PathBuf> {
 #[test]
 fn every_reference_log_is_imported_whole_and_only_once() {
     let kvali = Kvali::new("reference-logs");
-    for (name, rows, deals) in [
-        ("running-example", 42, 6),
-        ("receipt", 8_577, 1_434),
-        ("helpdesk", 21_348, 4_580),
-        ("bpic2020_RequestForPayment", 36_072, 6_760),
+    // Rows of the file, entries once consecutive equal stages have collapsed, deals: as counted independently.
+    for (name, rows, entries, deals) in [
+        ("running-example", 42, 42, 6),
+        ("receipt", 8_577, 8_571, 1_434),
+        ("helpdesk", 21_348, 20_404, 4_580),
+        ("bpic2020_RequestForPayment", 36_072, 36_072, 6_760),
     ] {
         let Some(file) = reference(&format!("eventlogs/{name}.csv")) else { continue };
         let file = file.to_str().unwrap();
         let report = kvali.json(0, &["import", "history", file, "--pipeline", name]);
         let [accepted, known, so, refused, found, _] = counts(&report);
-        assert_eq!((accepted + so, known, refused, found), (rows, 0, 0, deals), "{name}");
+        assert_eq!((accepted, so, known, refused, found), (entries, rows - entries, 0, 0, deals), "{name}");
         let again = kvali.json(0, &["import", "history", file, "--pipeline", name]);
         assert_eq!(counts(&again), [0, rows, 0, 0, deals, 0], "{name}");
     }
