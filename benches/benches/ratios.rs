@@ -1,16 +1,17 @@
-//! Kvali by raw Postgres, as ratios of one run. `cargo bench -p kvali-benches -- [--quick] [a b c d]`
+//! Kvali by raw Postgres, as ratios of one run. `cargo bench -p kvali-benches -- [--quick] [a b c d e]`
 
 use kvali_benches::ground::Ground;
 use kvali_benches::measure::{peak_memory, reset_peak_memory};
-use kvali_benches::{Scale, batch, cycle, open_stream, replay};
+use kvali_benches::{Scale, batch, cycle, open_stream, rebuild, replay};
 
 #[tokio::main]
 async fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let scale = if arguments.iter().any(|word| word == "--quick") { Scale::QUICK } else { Scale::FULL };
     // Cargo adds `--bench`.
-    let chosen: Vec<&str> = arguments.iter().map(String::as_str).filter(|word| !word.starts_with("--")).collect();
-    let chosen = if chosen.is_empty() { vec!["a", "b", "c", "d"] } else { chosen };
+    let chosen: Vec<&str> =
+        arguments.iter().map(String::as_str).filter(|word| !word.starts_with("--")).collect();
+    let chosen = if chosen.is_empty() { vec!["a", "b", "c", "d", "e"] } else { chosen };
     let ground = Ground::prepare().await;
     println!("{}; {scale:?}", ground.describe().await);
     for letter in chosen {
@@ -20,7 +21,8 @@ async fn main() {
             "b" => cycle::run(&ground, scale).await,
             "c" => batch::run(&ground, scale).await,
             "d" => replay::run(&ground, scale).await,
-            other => panic!("{other:?} is none of a, b, c, d"),
+            "e" => rebuild::run(&ground, scale).await,
+            other => panic!("{other:?} is none of a, b, c, d, e"),
         }
         println!("    {}\n", peak_memory());
     }

@@ -10,8 +10,12 @@ use std::time::Instant;
 
 pub async fn run(ground: &Ground, scale: Scale) {
     let count = scale.batch;
-    println!("(c) {count} OpenDeal commands through one `handle_all`: 1 event per command, {count} new streams, one");
-    println!("    tenant; each row of the log comes with one in kvali.command. Raw: one COPY BINARY of the event rows.");
+    println!(
+        "(c) {count} OpenDeal commands through one `handle_all`: 1 event per command, {count} new streams, one"
+    );
+    println!(
+        "    tenant; each row of the log comes with one in kvali.command. Raw: one COPY BINARY of the event rows."
+    );
     let sales = Sales::set_up(&ground.store).await;
     let template = template(&sales).await;
     let mut connection = ground.connect().await;

@@ -12,9 +12,15 @@ use std::sync::Arc;
 const DEALS: usize = 2_000;
 
 pub async fn run(ground: &Ground, scale: Scale) {
-    println!("(b) MoveDeal through `handle`: 1 event per command, on {DEALS} deals of 3 events at the start of each");
-    println!("    turn, new ones each turn; every deal has one sender. States are cached, as they normally are.");
-    println!("    Raw: SELECT of the stream, not decoded, then INSERT in a transaction, one connection each.");
+    println!(
+        "(b) MoveDeal through `handle`: 1 event per command, on {DEALS} deals of 3 events at the start of each"
+    );
+    println!(
+        "    turn, new ones each turn; every deal has one sender. States are cached, as they normally are."
+    );
+    println!(
+        "    Raw: SELECT of the stream, not decoded, then INSERT in a transaction, one connection each."
+    );
     for tenants in TENANTS {
         let sales = Sales::set_up_many(&ground.store, tenants).await;
         for in_flight in IN_FLIGHT {

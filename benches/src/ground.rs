@@ -17,7 +17,8 @@ pub struct Ground {
 impl Ground {
     /// Starts the server and makes the database anew.
     pub async fn prepare() -> Self {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("benches is a folder of the workspace");
+        let root =
+            Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("benches is a folder of the workspace");
         let config = Config::new(scratch_data_dir(&root.join("target/bench-cluster")));
         let cluster = Cluster::start(&config).expect("the benchmark's server starts");
         let mut server = PgConnection::connect(&cluster.url("postgres")).await.expect("the server runs");

@@ -7,6 +7,7 @@ pub mod ground;
 pub mod measure;
 pub mod open_stream;
 pub mod raw;
+pub mod rebuild;
 pub mod replay;
 pub mod sales;
 

@@ -80,7 +80,12 @@ impl Pair {
                 _ => format!("{rate:>8.0}/s"),
             }
         };
-        println!("{label:<34} raw {}   kvali {}   ratio {:.2}", side(&self.raw), side(&self.ours), self.ratio());
+        println!(
+            "{label:<34} raw {}   kvali {}   ratio {:.2}",
+            side(&self.raw),
+            side(&self.ours),
+            self.ratio()
+        );
     }
 }
 

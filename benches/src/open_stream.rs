@@ -9,8 +9,12 @@ use sqlx::PgConnection;
 use std::sync::Arc;
 
 pub async fn run(ground: &Ground, scale: Scale) {
-    println!("(a) OpenDeal through `handle`: 1 event per command, every command opens a stream; each row of the");
-    println!("    log comes with one in kvali.command. Raw: one prepared INSERT per transaction and connection.");
+    println!(
+        "(a) OpenDeal through `handle`: 1 event per command, every command opens a stream; each row of the"
+    );
+    println!(
+        "    log comes with one in kvali.command. Raw: one prepared INSERT per transaction and connection."
+    );
     for tenants in TENANTS {
         let sales = Sales::set_up_many(&ground.store, tenants).await;
         let template = template(&sales[0]).await;
@@ -21,7 +25,11 @@ pub async fn run(ground: &Ground, scale: Scale) {
                 let mut inserters = Vec::with_capacity(in_flight);
                 for n in 0..in_flight {
                     let sales = sales[n % tenants].clone();
-                    inserters.push(Inserter { sales, connection: ground.connect().await, template: template.clone() });
+                    inserters.push(Inserter {
+                        sales,
+                        connection: ground.connect().await,
+                        template: template.clone(),
+                    });
                 }
                 let openers = (0..in_flight).map(|n| Opener { sales: sales[n % tenants].clone() }).collect();
                 pair.push(drive(inserters, scale.leg).await, drive(openers, scale.leg).await);

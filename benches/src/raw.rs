@@ -85,7 +85,8 @@ pub async fn copy_in(connection: &mut PgConnection, rows: &[Recorded]) {
 const CHUNK: usize = 64 << 10;
 
 fn encode(row: &Recorded, out: &mut Vec<u8>) {
-    let time = |at: chrono::DateTime<chrono::Utc>| (at.timestamp_micros() - MICROS_1970_TO_2000).to_be_bytes();
+    let time =
+        |at: chrono::DateTime<chrono::Utc>| (at.timestamp_micros() - MICROS_1970_TO_2000).to_be_bytes();
     let channel = row.channel.to_string();
     out.extend_from_slice(&20_i16.to_be_bytes());
     put(out, Some(row.tenant.0.as_bytes()));

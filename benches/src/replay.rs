@@ -9,7 +9,7 @@ use sqlx::Executor;
 use std::time::Instant;
 
 /// Events of one stream: one opening and nine moves.
-const EVENTS: usize = 10;
+pub(crate) const EVENTS: usize = 10;
 const PAGE: i64 = 5_000;
 
 pub async fn run(ground: &Ground, scale: Scale) {
@@ -22,11 +22,13 @@ pub async fn run(ground: &Ground, scale: Scale) {
     // A table of its own, so that COPY reads these rows and no others.
     let table = "create table raw.replay (like kvali.event including indexes)";
     connection.execute(table).await.expect("the table is new");
-    let copied = sqlx::query("insert into raw.replay select * from kvali.event where tenant_id = $1 order by position")
-        .bind(tenant.0)
-        .execute(&mut connection)
-        .await
-        .expect("the rows are copied");
+    let copied = sqlx::query(
+        "insert into raw.replay select * from kvali.event where tenant_id = $1 order by position",
+    )
+    .bind(tenant.0)
+    .execute(&mut connection)
+    .await
+    .expect("the rows are copied");
     let count = usize::try_from(copied.rows_affected()).expect("a count of rows");
     connection.execute("vacuum analyze raw.replay, kvali.event").await.expect("a superuser may say so");
     ground.settle().await;
@@ -55,7 +57,7 @@ async fn replay(sales: &Sales) -> usize {
     }
 }
 
-async fn fill(sales: &Sales, streams: usize) {
+pub(crate) async fn fill(sales: &Sales, streams: usize) {
     for chunk in 0..streams.div_ceil(5_000) {
         let deals: Vec<_> = (0..5_000.min(streams - chunk * 5_000)).map(|_| DealId(new_id())).collect();
         let opened: Vec<_> = deals.iter().map(|deal| sales.plan(sales.open(*deal))).collect();

@@ -65,7 +65,10 @@ impl Sales {
         let open = Open {
             party: Some(Party::Contact(deal.0)),
             owner: Some(self.owner),
-            value: Some(Money { amount: 1054.into(), currency: Currency::parse("GEL").expect("three capitals") }),
+            value: Some(Money {
+                amount: 1054.into(),
+                currency: Currency::parse("GEL").expect("three capitals"),
+            }),
             expected_close: now().date_naive().checked_add_days(chrono::Days::new(30)),
             ..Open::new(self.pipeline)
         };
@@ -102,7 +105,8 @@ impl Sales {
     pub async fn deals(&self, count: usize) -> Vec<DealId> {
         let deals: Vec<_> = (0..count).map(|_| DealId(new_id())).collect();
         let opened = deals.iter().map(|deal| self.open(*deal));
-        let moved = [OFFER, LEAD].into_iter().flat_map(|to| deals.iter().map(move |deal| Self::move_to(*deal, to)));
+        let moved =
+            [OFFER, LEAD].into_iter().flat_map(|to| deals.iter().map(move |deal| Self::move_to(*deal, to)));
         let plans: Vec<_> = opened.chain(moved).map(|order| self.plan(order)).collect();
         self.batch(&plans).await;
         deals
@@ -110,7 +114,9 @@ impl Sales {
 
     pub async fn batch(&self, plans: &[Plan]) {
         let outcomes = self.store.handle_all(self.tenant, plans).await.expect("the batch is appended");
-        let accepted = outcomes.iter().all(|outcome| matches!(outcome, Outcome::Accepted(answer) if answer.event_count == 1));
+        let accepted = outcomes
+            .iter()
+            .all(|outcome| matches!(outcome, Outcome::Accepted(answer) if answer.event_count == 1));
         assert!(accepted, "every command adds one event");
     }
 

@@ -15,7 +15,7 @@ use uuid::Uuid;
 /// Conflicts that one command survives before its sender is told to come again.
 const ATTEMPTS: u32 = 200;
 /// Commands that `handle_all` sends in one append.
-const CHUNK: usize = 1_000;
+pub(crate) const CHUNK: usize = 1_000;
 
 /// What became of a command.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -42,9 +42,25 @@ pub struct Plan {
     pub before: State,
     /// What makes two requests the same one; hashed with the stream and the business time.
     pub fingerprint: Vec<u8>,
-    pub choose: Box<dyn Fn(&State) -> Command + Send + Sync>,
+    pub choose: Box<dyn Fn(&State) -> Choice + Send + Sync>,
     /// Whether the stream may be taken for new without looking.
     pub begins: bool,
+}
+
+/// What a plan does in the state that it finds.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Choice {
+    Do(Command),
+    /// Nothing is left to do: accepted without events, as this command.
+    AlreadySo(Command),
+}
+
+impl Choice {
+    pub(crate) fn command(&self) -> &Command {
+        match self {
+            Self::Do(command) | Self::AlreadySo(command) => command,
+        }
+    }
 }
 
 impl Plan {
@@ -56,13 +72,37 @@ impl Plan {
             before: State::before(&command),
             fingerprint: serde_json::to_vec(&command).expect("commands hold no fallible values"),
             begins: command.begins(),
-            choose: Box::new(move |_| command.clone()),
+            choose: Box::new(move |_| Choice::Do(command.clone())),
         }
     }
 
     fn request(&self) -> Vec<u8> {
         let occurred = format!("{:?}", self.envelope.occurred);
         [self.stream.0.as_bytes(), occurred.as_bytes(), &self.fingerprint].concat()
+    }
+
+    /// What the rules say to `choice` on `base`.
+    pub(crate) fn answer(
+        &self,
+        choice: &Choice,
+        base: &Folded,
+        facts: &Facts,
+    ) -> Result<Vec<Event>, Refusal> {
+        let envelope = &self.envelope;
+        if let Some(expected) = envelope.expected_version.filter(|expected| *expected != base.version) {
+            return Err(kvali_domain::General::StaleVersion { expected, actual: base.version }.into());
+        }
+        let given = Given {
+            stream: self.stream,
+            now: envelope.now,
+            occurred: envelope.occurred.as_ref(),
+            reason_code: envelope.reason_code.as_deref(),
+            facts,
+        };
+        match choice {
+            Choice::Do(command) => base.state.decide(command, &given),
+            Choice::AlreadySo(_) => Ok(Vec::new()),
+        }
     }
 }
 
@@ -173,36 +213,23 @@ impl Store {
     }
 
     async fn decide(&self, plan: &Plan, view: &mut View<'_>) -> Result<Decided, Error> {
-        let envelope = &plan.envelope;
-        let tenant = envelope.tenant;
+        let tenant = plan.envelope.tenant;
         let base = view.get(plan.stream, || plan.before.clone(), plan.begins).await?;
-        let command = (plan.choose)(&base.state);
+        let choice = (plan.choose)(&base.state);
+        let command = choice.command();
         let mut facts = Facts::default();
         let mut needs = vec![Need { stream: plan.stream, version: base.version, adds: 0 }];
-        for reads in base.state.reads(&command) {
+        for reads in base.state.reads(command) {
             let read = view.get(reads.stream(), || reads.before(), false).await?;
             needs.push(Need { stream: reads.stream(), version: read.version, adds: 0 });
             facts.learn(reads, read.state);
         }
-        let given = Given {
-            stream: plan.stream,
-            now: envelope.now,
-            occurred: envelope.occurred.as_ref(),
-            reason_code: envelope.reason_code.as_deref(),
-            facts: &facts,
-        };
-        let stale = envelope.expected_version.filter(|expected| *expected != base.version);
-        let answer = match stale {
-            Some(expected) => {
-                Err(kvali_domain::General::StaleVersion { expected, actual: base.version }.into())
-            }
-            None => base.state.decide(&command, &given),
-        };
+        let answer = plan.answer(&choice, &base, &facts);
         let key = self.inner.keyring.tenant(tenant).await?;
         let mut decided = Decided {
             tenant,
             base,
-            prepared: prepare(plan, &command, *key.hash(&plan.request()).as_bytes()),
+            prepared: prepare(plan, command, *key.hash(&plan.request()).as_bytes()),
             events: Vec::new(),
             claims: Vec::new(),
             refusal: None,
@@ -486,7 +513,7 @@ impl<'a> Chunk<'a> {
 
 impl Store {
     /// Which of these commands were accepted before, with request hash and first outcome.
-    async fn known(
+    pub(crate) async fn known(
         &self,
         tenant: TenantId,
         plans: &[Plan],

@@ -8,13 +8,15 @@ mod keyring;
 mod log;
 pub mod project;
 mod read;
+mod rehearse;
 mod writer;
 
 pub use connect::Options;
 pub use envelope::Envelope;
-pub use handle::{Answer, Outcome, Plan};
+pub use handle::{Answer, Choice, Outcome, Plan};
 pub use keyring::MasterKey;
 pub use read::Opened;
+pub use rehearse::Rehearsal;
 
 use kvali_domain::TenantId;
 use sqlx::PgPool;

@@ -9,8 +9,8 @@ use crate::progress;
 use chrono::{DateTime, NaiveDate, TimeZone, Utc};
 use chrono_tz::Tz;
 use kvali_projections::conversion_funnel::{
-    self as funnel, AsOf, Basis, Breakdown, Class, Corrections, Counts, Definition, Durations, Facts, Period, Population,
-    Rule, Start, Step, Window,
+    self as funnel, AsOf, Basis, Breakdown, Class, Corrections, Counts, Definition, Durations, Facts, Period,
+    Population, Rule, Start, Step, Window,
 };
 use serde_json::{Value, json};
 
@@ -126,7 +126,11 @@ impl Funnel {
         let facts = load(&session, &self.pipeline, as_of, self.corrections()).await?;
         let definition = self.definition(&facts, population)?;
         let report = Report::of(&facts, definition)?;
-        let mut answer = Answer { tables: vec![report.funnel_table(&facts)], notes: Vec::new(), json: report.json(&facts) };
+        let mut answer = Answer {
+            tables: vec![report.funnel_table(&facts)],
+            notes: Vec::new(),
+            json: report.json(&facts),
+        };
         let asked = json!({ "as_of": self.as_of, "clock": self.as_of.is_some().then(|| self.clock.word()),
             "corrections": self.corrections() });
         merge(&mut answer.json, asked);
@@ -165,7 +169,8 @@ impl Funnel {
         let bound = |flag, text: &Option<String>, otherwise: &str| {
             instant(flag, text.as_deref().unwrap_or(otherwise), self.zone, Edge::Start)
         };
-        let period = Period::new(bound("--from", &self.from, "0001-01-01")?, bound("--to", &self.to, "9999-12-31")?);
+        let period =
+            Period::new(bound("--from", &self.from, "0001-01-01")?, bound("--to", &self.to, "9999-12-31")?);
         let period = period.map_err(|error| Failure::Impossible(error.to_string()))?;
         Ok(match chosen {
             Chosen::All => Population::All,
@@ -206,9 +211,21 @@ pub(crate) async fn load(
         bar.set_position(at.unsigned_abs());
     };
     let facts =
-        funnel::ground(&session.store, session.tenant, pipeline, as_of, corrections, edge::now(), &progress).await;
+        funnel::ground(&session.store, session.tenant, pipeline, as_of, corrections, edge::now(), &progress)
+            .await;
     bar.finish_and_clear();
     Ok(facts?)
+}
+
+/// A pipeline at a glance: deals that came through in order, win rate, time in stage.
+pub(crate) async fn summary(session: &Session, pipeline: &str, note: &str) -> Result<Answer, Failure> {
+    let facts = load(session, pipeline, AsOf::Now, Corrections::Effective).await?;
+    let report = Report::of(&facts, Definition::new(default_steps(&facts), Rule::Ordered, facts.at))?;
+    Ok(Answer {
+        tables: vec![report.funnel_table(&facts), report.win_rate_table(), report.time_table()],
+        notes: vec![note.to_owned()],
+        json: report.json(&facts),
+    })
 }
 
 /// Process stages in order, then the success stage.
@@ -246,7 +263,10 @@ fn instant(flag: &str, text: &str, zone: Tz, edge: Edge) -> Result<DateTime<Utc>
     let day = NaiveDate::parse_from_str(text, "%Y-%m-%d").map_err(|_| wrong())?;
     let day = if edge == Edge::End { day.succ_opt().ok_or_else(wrong)? } else { day };
     let midnight = day.and_hms_opt(0, 0, 0).ok_or_else(wrong)?;
-    let start = zone.from_local_datetime(&midnight).earliest().map_or(midnight.and_utc(), |at| at.with_timezone(&Utc));
+    let start = zone
+        .from_local_datetime(&midnight)
+        .earliest()
+        .map_or(midnight.and_utc(), |at| at.with_timezone(&Utc));
     Ok(if edge == Edge::End { start - chrono::TimeDelta::microseconds(1) } else { start })
 }
 
@@ -295,19 +315,22 @@ impl Report {
     }
 
     pub(crate) fn funnel_table(&self, facts: &Facts) -> Table {
-        let mut table = Table::new(self.title(facts), &[
-            "stage",
-            "count",
-            "step_conversion",
-            "cumulative_conversion",
-            "median_seconds_from_previous",
-            "p90_seconds_from_previous",
-            "reentered",
-            "lost",
-            "still_open",
-            "moved_back",
-            "left",
-        ]);
+        let mut table = Table::new(
+            self.title(facts),
+            &[
+                "stage",
+                "count",
+                "step_conversion",
+                "cumulative_conversion",
+                "median_seconds_from_previous",
+                "p90_seconds_from_previous",
+                "reentered",
+                "lost",
+                "still_open",
+                "moved_back",
+                "left",
+            ],
+        );
         for stage in &self.answer.counts.stages {
             let dropped = stage.dropped.as_ref().map(|dropped| json!(dropped)).unwrap_or_default();
             table.row([
@@ -352,15 +375,18 @@ impl Report {
     }
 
     fn owner_table(&self, facts: &Facts) -> Option<Table> {
-        let mut table = Table::new("By owner", &[
-            "owner",
-            "deals",
-            "stage",
-            "count",
-            "step_conversion",
-            "cumulative_conversion",
-            "median_seconds_from_previous",
-        ]);
+        let mut table = Table::new(
+            "By owner",
+            &[
+                "owner",
+                "deals",
+                "stage",
+                "count",
+                "step_conversion",
+                "cumulative_conversion",
+                "median_seconds_from_previous",
+            ],
+        );
         for owner in self.answer.by.as_ref()? {
             let name = owner_name(facts, owner.owner);
             for stage in &owner.counts.stages {
@@ -385,17 +411,20 @@ impl Report {
     }
 
     pub(crate) fn time_table(&self) -> Table {
-        let mut table = Table::new("Time in stage, completed visits; open ones apart", &[
-            "stage",
-            "visits",
-            "mean_seconds",
-            "median_seconds",
-            "p75_seconds",
-            "p90_seconds",
-            "median_seconds_per_deal",
-            "open",
-            "open_median_age_seconds",
-        ]);
+        let mut table = Table::new(
+            "Time in stage, completed visits; open ones apart",
+            &[
+                "stage",
+                "visits",
+                "mean_seconds",
+                "median_seconds",
+                "p75_seconds",
+                "p90_seconds",
+                "median_seconds_per_deal",
+                "open",
+                "open_median_age_seconds",
+            ],
+        );
         for time in &self.time {
             let Durations { n, mean_seconds, median_seconds, p75_seconds, p90_seconds } = time.per_visit;
             table.row([
@@ -414,10 +443,13 @@ impl Report {
     }
 
     pub(crate) fn win_rate_table(&self) -> Table {
-        let mut table =
-            Table::new("Win rate", &["basis", "won", "lost", "created", "win_rate", "currency", "won_value", "value_rate"]);
+        let mut table = Table::new(
+            "Win rate",
+            &["basis", "won", "lost", "created", "win_rate", "currency", "won_value", "value_rate"],
+        );
         for (basis, rate) in [("closed", &self.closed), ("cohort", &self.cohort)] {
-            let shared = [json!(basis), json!(rate.won), json!(rate.lost), json!(rate.created), json!(rate.rate)];
+            let shared =
+                [json!(basis), json!(rate.won), json!(rate.lost), json!(rate.created), json!(rate.rate)];
             let values = rate.values.iter().map(|value| {
                 [json!(value.won_value.currency), json!(value.won_value.amount), json!(value.value_rate)]
             });
@@ -429,14 +461,10 @@ impl Report {
     }
 
     fn cycle_table(&self) -> Table {
-        let mut table = Table::new("Sales cycle, first open entry to close", &[
-            "outcome",
-            "deals",
-            "mean_seconds",
-            "median_seconds",
-            "p75_seconds",
-            "p90_seconds",
-        ]);
+        let mut table = Table::new(
+            "Sales cycle, first open entry to close",
+            &["outcome", "deals", "mean_seconds", "median_seconds", "p75_seconds", "p90_seconds"],
+        );
         for (outcome, cycle) in [("won", &self.cycle.won), ("lost", &self.cycle.lost)] {
             table.row([
                 json!(outcome),
@@ -451,14 +479,10 @@ impl Report {
     }
 
     fn velocity_table(&self) -> Table {
-        let mut table = Table::new("Velocity: open deals × mean won value × win rate / days of won deals", &[
-            "currency",
-            "open",
-            "mean_won_value",
-            "win_rate",
-            "mean_days",
-            "per_day",
-        ]);
+        let mut table = Table::new(
+            "Velocity: open deals × mean won value × win rate / days of won deals",
+            &["currency", "open", "mean_won_value", "win_rate", "mean_days", "per_day"],
+        );
         for velocity in &self.velocity.currencies {
             table.row([
                 json!(velocity.currency),
@@ -473,7 +497,8 @@ impl Report {
     }
 
     fn transition_table(&self) -> Table {
-        let mut table = Table::new("Transitions between stages of the funnel", &["from", "to", "n", "median_seconds"]);
+        let mut table =
+            Table::new("Transitions between stages of the funnel", &["from", "to", "n", "median_seconds"]);
         for moved in &self.answer.counts.transitions {
             table.row([json!(moved.from), json!(moved.to), json!(moved.n), json!(moved.median_seconds)]);
         }
@@ -481,7 +506,8 @@ impl Report {
     }
 
     fn cohort_table(&self) -> Table {
-        let mut table = Table::new("Cohorts by month of the first entry", &["month", "open_deals", "stage", "count"]);
+        let mut table =
+            Table::new("Cohorts by month of the first entry", &["month", "open_deals", "stage", "count"]);
         for cohort in &self.answer.counts.cohorts {
             for (step, count) in self.definition.steps.iter().zip(&cohort.counts) {
                 table.row([json!(cohort.month), json!(cohort.open_cases), json!(step.name), json!(count)]);

@@ -33,16 +33,10 @@ impl Projections {
 }
 
 async fn status(session: &Session) -> Result<Answer, Failure> {
-    let mut table = Table::new("Read models", &[
-        "projection",
-        "version",
-        "generation",
-        "live",
-        "tenant",
-        "position",
-        "head",
-        "lag_events",
-    ]);
+    let mut table = Table::new(
+        "Read models",
+        &["projection", "version", "generation", "live", "tenant", "position", "head", "lag_events"],
+    );
     for row in session.store.projection_status().await? {
         table.row([
             json!(row.projection),
@@ -72,11 +66,11 @@ async fn rebuild(session: &Session, name: Option<&str>) -> Result<Answer, Failur
     let mut table = Table::new("Rebuilt", &["projection", "version", "generation"]);
     for model in chosen {
         let bar = progress::bar("rebuilding", 0);
-        let made = session.store.rebuild(model.clone(), &|at, head| {
+        let progress = |at: i64, head: i64| {
             bar.set_length(head.unsigned_abs());
             bar.set_position(at.unsigned_abs());
-        });
-        let made = made.await?;
+        };
+        let made = session.store.rebuild(model.clone(), &progress).await?;
         bar.finish_and_clear();
         table.row([json!(model.name()), json!(model.version()), json!(made.generation)]);
     }

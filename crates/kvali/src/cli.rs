@@ -1,0 +1,155 @@
+//! The command line: what may be said, and who answers it.
+
+use crate::failure::Failure;
+use crate::output::Format;
+use crate::{deal, demo, funnel, load, log, pg, projections};
+use clap::{Args, Parser, Subcommand};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use tracing_subscriber::EnvFilter;
+
+const ABOUT: &str = "An event-sourced CRM core: load a sales history, keep every change, ask it questions.";
+
+const EXAMPLES: &str = "\
+Examples:
+  kvali demo
+      A sample company to look at, in a tenant of its own.
+  kvali import history moves.csv --pipeline Sales --dry-run
+      What would become of a file with the columns deal, stage, actor, occurred_at.
+  kvali import deals export.csv --pipeline Sales --map export.toml
+      One row per deal, as CRMs export.
+  kvali funnel --pipeline Sales --rule ordered --window 30d
+      How many deals came how far, and how fast; `kvali funnel --help` has the rules.
+  kvali deal history 1C1I7A6R
+      Everything that ever happened to a deal, by its id here or in its source.
+  kvali log tail --follow
+      The log as it grows.
+
+Where the data is:
+  With DATABASE_URL (or --database-url) Kvali uses that Postgres. Without, it runs a private one in its data
+  directory and stops it when the last command ends; `kvali pg start` keeps it running.
+
+Exit codes:
+  0  done
+  1  failed; the reason is on stderr
+  2  the command line is not understood
+  3  refused by the rules, or rows of a file were refused and listed; the other rows are in
+  130  interrupted; the same command adds what is missing";
+
+#[derive(Parser)]
+#[command(name = "kvali", version, about = ABOUT, after_help = EXAMPLES, disable_help_subcommand = true)]
+struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Args)]
+#[command(next_help_heading = "Options of every command")]
+pub(crate) struct Global {
+    /// How to print the answer
+    #[arg(long, global = true, value_enum, default_value_t)]
+    pub(crate) format: Format,
+    /// The organisation whose data it is: any name, or a UUID [default: default]
+    #[arg(long, global = true, value_name = "NAME")]
+    pub(crate) tenant: Option<String>,
+    /// Where the private Postgres and the master key lie [default: /var/lib/kvali for root, else ~/.local/share/kvali]
+    #[arg(long, global = true, value_name = "DIR", env = "KVALI_DATA_DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+    /// A Postgres to use instead of the private one
+    #[arg(long, global = true, value_name = "URL", env = "DATABASE_URL", hide_env_values = true)]
+    pub(crate) database_url: Option<String>,
+    /// The file with the key that seals personal data; made if missing [default: master.key in the data directory]
+    #[arg(long, global = true, value_name = "FILE", env = "KVALI_MASTER_KEY")]
+    pub(crate) master_key: Option<PathBuf>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Make a sample company and look at its deals
+    Demo(demo::Demo),
+    /// Load a CSV file: a history of stage entries, or deals as they stand
+    #[command(subcommand)]
+    Import(load::Import),
+    /// Count how many deals came how far: seven rules, windows, cohorts, any past instant
+    Funnel(Box<funnel::Funnel>),
+    /// Show a deal, or everything that happened to it
+    #[command(subcommand)]
+    Deal(deal::Deal),
+    /// Read the log in order of position
+    #[command(subcommand)]
+    Log(log::Log),
+    /// Where the read models stand; build them anew
+    #[command(subcommand)]
+    Projections(projections::Projections),
+    /// Run the private Postgres
+    #[command(subcommand)]
+    Pg(pg::Pg),
+}
+
+/// How a command ended that did not fail.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Done {
+    Well,
+    /// Rows of a file were refused; the answer lists them.
+    RowsRefused,
+}
+
+/// The whole program.
+pub fn run() -> ExitCode {
+    let Cli { global, command } = Cli::parse();
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn,sqlx=error"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    match carry_out(&global, command) {
+        Ok(Done::Well) => ExitCode::SUCCESS,
+        Ok(Done::RowsRefused) => ExitCode::from(3),
+        Err(failure) if failure.is_closed_pipe() => ExitCode::SUCCESS,
+        Err(failure) => {
+            failure.report();
+            ExitCode::from(failure.exit_code())
+        }
+    }
+}
+
+fn carry_out(global: &Global, command: Command) -> Result<Done, Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    runtime.map_err(Failure::Runtime)?.block_on(async {
+        tokio::select! {
+            done = answer(global, command) => done,
+            // Dropping the answer lets go of the private cluster, which stops if nobody else uses it.
+            () = interrupted() => Err(Failure::Interrupted),
+        }
+    })
+}
+
+async fn answer(global: &Global, command: Command) -> Result<Done, Failure> {
+    match command {
+        Command::Demo(demo) => demo.run(global).await,
+        Command::Import(import) => import.run(global).await,
+        Command::Funnel(funnel) => funnel.run(global).await,
+        Command::Deal(deal) => deal.run(global).await,
+        Command::Log(log) => log.run(global).await,
+        Command::Projections(projections) => projections.run(global).await,
+        Command::Pg(pg) => pg.run(global),
+    }
+}
+
+async fn interrupted() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let terminated = async {
+        match signal(SignalKind::terminate()) {
+            Ok(mut terminate) => drop(terminate.recv().await),
+            Err(_) => std::future::pending().await,
+        }
+    };
+    let interrupted = async {
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    };
+    tokio::select! {
+        () = terminated => {}
+        () = interrupted => {}
+    }
+}

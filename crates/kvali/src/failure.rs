@@ -1,0 +1,90 @@
+//! Why a command failed, told on stderr with its whole chain of causes and the way out.
+
+use crate::import::{MapError, ReadError};
+use std::error::Error;
+use std::io;
+use std::path::PathBuf;
+
+#[derive(thiserror::Error, Debug)]
+pub(crate) enum Failure {
+    #[error(transparent)]
+    Store(#[from] kvali_eventstore::Error),
+    #[error(transparent)]
+    Query(#[from] kvali_projections::conversion_funnel::QueryError),
+    #[error(transparent)]
+    Postgres(#[from] kvali_pglocal::Error),
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    #[error(transparent)]
+    Map(#[from] MapError),
+    #[error("{step} is refused: {refusal}")]
+    Refused { step: String, refusal: kvali_domain::Refusal },
+    /// What was asked for is not there, or cannot be done as asked; the text says what can.
+    #[error("{0}")]
+    Impossible(String),
+    #[error("cannot write the refused rows to {}", .file.display())]
+    Refusals { file: PathBuf, source: csv::Error },
+    #[error("cannot write the answer")]
+    Output(#[source] io::Error),
+    #[error("cannot start the asynchronous runtime")]
+    Runtime(#[source] io::Error),
+    #[error("a background task ended early")]
+    Task(#[source] tokio::task::JoinError),
+    #[error("looking up an external id failed")]
+    LookUp(#[source] sqlx::Error),
+    #[error("interrupted; what was acknowledged is in the log, and the same command adds what is missing")]
+    Interrupted,
+}
+
+impl Failure {
+    pub(crate) fn exit_code(&self) -> u8 {
+        match self {
+            Self::Refused { .. } => 3,
+            Self::Interrupted => 130,
+            _ => 1,
+        }
+    }
+
+    /// Whoever read the answer has seen enough (`kvali log tail | head`).
+    pub(crate) fn is_closed_pipe(&self) -> bool {
+        matches!(self, Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe)
+    }
+
+    pub(crate) fn report(&self) {
+        eprintln!("error: {}", self.chain());
+        if let Some(way_out) = self.way_out() {
+            eprintln!("{way_out}");
+        }
+    }
+
+    /// The message and its causes, one a line; a cause that its effect has told already is left out.
+    fn chain(&self) -> String {
+        let mut told = self.to_string();
+        let mut cause = self.source();
+        while let Some(error) = cause {
+            let message = error.to_string();
+            if !told.contains(&message) {
+                told.push_str("\n  because: ");
+                told.push_str(&message);
+            }
+            cause = error.source();
+        }
+        told
+    }
+
+    fn way_out(&self) -> Option<&'static str> {
+        use kvali_eventstore::Error as Store;
+        match self {
+            Self::Store(Store::Url(_) | Store::Connect(_)) => Some(
+                "Check DATABASE_URL (or --database-url), or leave it out to use Kvali's private Postgres.",
+            ),
+            Self::Store(Store::ServerTooOld { .. }) => {
+                Some("Name a newer server in DATABASE_URL, or leave it out to use Kvali's private Postgres.")
+            }
+            Self::Store(Store::Append(_)) => {
+                Some("Run the same command again: it adds what is missing and nothing twice.")
+            }
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! Rows on their way: gathered, sent in one go, and each one's outcome told.
+
+use super::people::People;
+use super::pipeline::Stages;
+use super::reasons::Reasons;
+use super::report::{Refusals, Refused, Tally};
+use super::sink::Sink;
+use crate::failure::Failure;
+use crate::import::{RowProblem, When};
+use indicatif::ProgressBar;
+use kvali_domain::{ActorId, DealId, LossReasonId, Refusal, UserId};
+use kvali_eventstore::{Outcome, Plan};
+use std::sync::Arc;
+
+/// Rows that travel together.
+const ROWS: usize = 2_000;
+
+/// Where in a row to look when one of its commands is refused.
+pub(crate) struct Cell {
+    pub(crate) column: Option<Arc<str>>,
+    pub(crate) value: String,
+}
+
+/// A row as commands, in the order in which they are sent.
+pub(crate) struct RowPlans {
+    pub(crate) line: u64,
+    pub(crate) deal: DealId,
+    /// Pointed at when a time is what is wrong.
+    pub(crate) time: (Option<Arc<str>>, When),
+    pub(crate) plans: Vec<(Plan, Cell)>,
+}
+
+/// An import at work.
+pub(crate) struct Loading<'a> {
+    pub(crate) sink: Sink<'a>,
+    pub(crate) source: String,
+    pub(crate) stages: Stages,
+    people: People,
+    reasons: Reasons,
+    /// Registrations of whom the waiting rows name for the first time; they go first.
+    registrations: Vec<Plan>,
+    waiting: Vec<RowPlans>,
+    pub(crate) tally: Tally,
+    pub(crate) refusals: Refusals,
+    progress: ProgressBar,
+}
+
+impl<'a> Loading<'a> {
+    pub(crate) fn new(
+        sink: Sink<'a>,
+        source: String,
+        stages: Stages,
+        refusals: Refusals,
+        progress: ProgressBar,
+    ) -> Self {
+        let mut tally = Tally::default();
+        for (first, count) in &stages.events {
+            tally.events(*first, *count);
+        }
+        Self {
+            sink,
+            source,
+            stages,
+            people: People::default(),
+            reasons: Reasons::default(),
+            registrations: Vec::new(),
+            waiting: Vec::with_capacity(ROWS),
+            tally,
+            refusals,
+            progress,
+        }
+    }
+
+    pub(crate) async fn user(&mut self, name: &str) -> Result<UserId, Failure> {
+        let (user, registration) = self.people.user(&self.sink, name).await?;
+        self.registrations.extend(registration);
+        Ok(user)
+    }
+
+    pub(crate) async fn actor(&mut self, name: Option<&str>) -> Result<ActorId, Failure> {
+        match name {
+            Some(name) => Ok(self.user(name).await?.into()),
+            None => Ok(crate::ids::importer()),
+        }
+    }
+
+    pub(crate) async fn account(&mut self, name: &str) -> Result<kvali_domain::deal::Party, Failure> {
+        self.people.account(&self.sink, name).await
+    }
+
+    pub(crate) async fn reason(&mut self, code: &str) -> Result<LossReasonId, Failure> {
+        let (reason, defined) = self.reasons.find(&mut self.sink, code).await?;
+        if let Some((first, count)) = defined.as_ref().and_then(super::report::new_events) {
+            self.tally.events(first, count);
+        }
+        Ok(reason)
+    }
+
+    pub(crate) async fn row(&mut self, row: RowPlans) -> Result<(), Failure> {
+        self.waiting.push(row);
+        if self.waiting.len() == ROWS { self.flush().await } else { Ok(()) }
+    }
+
+    pub(crate) fn unreadable(&mut self, problem: &RowProblem) -> Result<(), Failure> {
+        self.tally.rows += 1;
+        self.progress.inc(1);
+        self.refusals.add(problem.into())
+    }
+
+    pub(crate) async fn flush(&mut self) -> Result<(), Failure> {
+        let mut plans = std::mem::take(&mut self.registrations);
+        let registrations = plans.len();
+        let mut rows = Vec::with_capacity(self.waiting.len());
+        for RowPlans { line, deal, time, plans: of_row } in self.waiting.drain(..) {
+            let (of_row, cells): (Vec<_>, Vec<_>) = of_row.into_iter().unzip();
+            plans.extend(of_row);
+            rows.push(Sent { line, deal, time, cells });
+        }
+        let mut outcomes = self.sink.send(&plans).await?.into_iter();
+        for outcome in outcomes.by_ref().take(registrations) {
+            self.tally.setup(&outcome);
+        }
+        for row in rows {
+            let outcomes: Vec<Outcome> = outcomes.by_ref().take(row.cells.len()).collect();
+            if let Some(refused) =
+                self.tally.row(row.deal, &outcomes).map(|(at, refusal)| row.refused(at, refusal))
+            {
+                self.refusals.add(refused)?;
+            }
+            self.progress.inc(1);
+        }
+        Ok(())
+    }
+
+    /// Sends what waits and ends.
+    pub(crate) async fn finish(mut self) -> Result<(Tally, Refusals), Failure> {
+        self.flush().await?;
+        self.progress.finish_and_clear();
+        self.refusals.flush()?;
+        Ok((self.tally, self.refusals))
+    }
+}
+
+struct Sent {
+    line: u64,
+    deal: DealId,
+    time: (Option<Arc<str>>, When),
+    cells: Vec<Cell>,
+}
+
+impl Sent {
+    fn refused(&self, at: usize, refusal: &Refusal) -> Refused {
+        let code = refusal.code();
+        let (column, value) = if matches!(code.as_str(), "runs_backwards" | "in_the_future") {
+            (self.time.0.clone(), self.time.1.to_string())
+        } else {
+            (self.cells[at].column.clone(), self.cells[at].value.clone())
+        };
+        let column = column.map(|column| column.to_string());
+        Refused { line: self.line, column, value, reason: refusal.to_string(), code }
+    }
+}

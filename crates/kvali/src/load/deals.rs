@@ -1,0 +1,211 @@
+//! `kvali import deals`: one row per deal as it stands.
+
+use super::Common;
+use super::batch::{Cell, Loading, RowPlans};
+use super::entry::{Detail, Entry};
+use super::pipeline::{self, Wanted};
+use super::report::{Refusals, Report};
+use super::sink::Sink;
+use crate::cli::{Done, Global};
+use crate::failure::Failure;
+use crate::ids::{self, Fingerprint};
+use crate::import::deals::{Close, Outcome};
+use crate::import::{DealRow, DealsMap, When, deal_rows, survey_deals};
+use crate::progress;
+use chrono::NaiveDate;
+use clap::Args;
+use kvali_domain::deal::{Command, Deal, External, Open};
+use kvali_domain::money::Currency;
+use kvali_domain::{DealId, LossReasonId, Money, Occurred, Personal};
+use kvali_eventstore::{Choice, Plan};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Instant;
+
+#[derive(Args)]
+pub(crate) struct Deals {
+    #[command(flatten)]
+    common: Common,
+    /// What the file calls things
+    #[arg(long, value_name = "MAP.toml")]
+    map: PathBuf,
+}
+
+impl Deals {
+    pub(super) async fn run(&self, global: &Global) -> Result<Done, Failure> {
+        let started = Instant::now();
+        let common = &self.common;
+        let map = DealsMap::load(&self.map)?;
+        // The file is looked through before anything is written, or even connected to.
+        let survey = survey_deals(&common.file, &map)?;
+        let wanted = Wanted::of(map.stages.order().iter(), &map.stages)?;
+        let refusals = Refusals::new(global.format, common.refusals.as_deref())?;
+        let session = common.session(global).await?;
+        let mut sink =
+            if common.dry_run { Sink::rehearsal(&session).await? } else { Sink::log(&session).await? };
+        let stages = pipeline::ensure(&mut sink, &common.pipeline, wanted).await?;
+        let source = common.source.clone().unwrap_or_else(|| map.source.clone());
+        let bar = progress::bar("importing", survey.rows);
+        let mut reading = Reading { loading: Loading::new(sink, source, stages, refusals, bar), map: &map };
+        for row in deal_rows(&common.file, &map)? {
+            match row? {
+                Ok(row) => reading.row(row).await?,
+                Err(problem) => reading.loading.unreadable(&problem)?,
+            }
+        }
+        let (tally, refusals) = reading.loading.finish().await?;
+        let took = started.elapsed();
+        Report { common, survey: &survey, tally: &tally, refusals: &refusals, took }.print(global)
+    }
+}
+
+struct Reading<'a> {
+    loading: Loading<'a>,
+    map: &'a DealsMap,
+}
+
+impl Reading<'_> {
+    async fn row(&mut self, row: DealRow) -> Result<(), Failure> {
+        let open = self.open(&row).await?;
+        let details = self.details(&row).await?;
+        let reason = self.reason(&row).await?;
+        let deal = ids::deal(&self.loading.source, &row.deal);
+        let close_column = self.map.closed.as_ref().map(|closed| Arc::from(closed.column.as_str()));
+        let last = row.entries.last().map_or(When::Unknown, |entry| entry.when);
+        let time = (close_column, row.close.as_ref().map_or(last, |close| close.when));
+        let maker = Maker { loading: &self.loading, map: self.map, row: &row, deal };
+        let mut plans = maker.entries(&open);
+        plans.extend(details.into_iter().map(|detail| maker.detail(detail)));
+        plans.extend(row.close.as_ref().map(|close| maker.close(close, reason, &open)));
+        plans.extend(row.expected_close.and_then(|when| maker.expected_close(when)));
+        self.loading.row(RowPlans { line: row.line, deal, time, plans }).await
+    }
+
+    async fn open(&mut self, row: &DealRow) -> Result<Open, Failure> {
+        let external = External { source: self.loading.source.clone(), id: row.deal.clone() };
+        let mut open = Open { external: Some(external), ..Open::new(self.loading.stages.pipeline) };
+        if let Some(name) = &row.owner {
+            open.owner = Some(self.loading.user(name).await?);
+        }
+        if let Some(name) = &row.account {
+            open.party = Some(self.loading.account(name).await?);
+            open.party_name = Personal::new(name);
+        }
+        Ok(open)
+    }
+
+    async fn details(&mut self, row: &DealRow) -> Result<Vec<Detail>, Failure> {
+        let mut details = Vec::new();
+        if let Some(name) = &row.owner {
+            details.push(Detail::Owner(self.loading.user(name).await?));
+        }
+        let currency = self.map.currency.as_ref().and_then(|currency| Currency::parse(currency.as_str()));
+        if let (Some(amount), Some(currency)) = (row.value, currency) {
+            details.push(Detail::Value(Money { amount, currency }));
+        }
+        Ok(details)
+    }
+
+    async fn reason(&mut self, row: &DealRow) -> Result<Option<LossReasonId>, Failure> {
+        match row.close.as_ref().map(|close| &close.outcome) {
+            Some(Outcome::Lost { reason }) => Ok(Some(self.loading.reason(reason).await?)),
+            Some(Outcome::Won) | None => Ok(None),
+        }
+    }
+}
+
+/// Makes the commands of one row.
+struct Maker<'r> {
+    loading: &'r Loading<'r>,
+    map: &'r DealsMap,
+    row: &'r DealRow,
+    deal: DealId,
+}
+
+impl Maker<'_> {
+    fn entries(&self, open: &Open) -> Vec<(Plan, Cell)> {
+        let last = self.row.entries.len() - 1;
+        let entries = self.row.entries.iter().enumerate();
+        let plans = entries.map(|(at, step)| {
+            let (stage, class) = self.loading.stages.find(&step.stage);
+            let entry =
+                Entry { open: Open { stage: Some(stage), ..open.clone() }, stage, class, reason: None };
+            let stands_there = at == last && self.row.close.is_none();
+            let choose = move |deal: &Deal| entry.choose_on_the_way(deal, stands_there);
+            (self.plan(&["entry", &step.stage], step.when, choose), self.entry_cell(&step.stage, step.when))
+        });
+        plans.collect()
+    }
+
+    fn entry_cell(&self, stage: &str, when: When) -> Cell {
+        let dated = self.map.entered.iter().find(|entered| entered.stage == stage && when.is_known());
+        match dated {
+            Some(entered) => Cell { column: Some(entered.column.as_str().into()), value: when.to_string() },
+            None => self.stage_cell(),
+        }
+    }
+
+    fn stage_cell(&self) -> Cell {
+        Cell { column: Some(self.map.columns.stage.as_str().into()), value: self.row.stage.clone() }
+    }
+
+    /// An owner is the deal's from its opening on, and later at a time the file does not tell; a value is that of the
+    /// close, and of an open deal at a time the file does not tell.
+    fn detail(&self, detail: Detail) -> (Plan, Cell) {
+        let (part, column, value, when) = match detail {
+            Detail::Owner(_) => {
+                ("owner", &self.map.columns.owner, self.row.owner.clone().unwrap_or_default(), When::Unknown)
+            }
+            Detail::Value(value) => {
+                let when = self.row.close.as_ref().map_or(When::Unknown, |close| close.when);
+                ("value", &self.map.columns.value, value.amount.to_string(), when)
+            }
+        };
+        let cell = Cell { column: column.as_deref().map(Arc::from), value };
+        let plan = self.plan(&[part, &cell.value], when, move |deal| detail.choose(deal));
+        (plan, cell)
+    }
+
+    fn close(&self, close: &Close, reason: Option<LossReasonId>, open: &Open) -> (Plan, Cell) {
+        let (stage, class) = self.loading.stages.find(&self.row.stage);
+        let entry = Entry { open: Open { stage: Some(stage), ..open.clone() }, stage, class, reason };
+        let plan = self.plan(&["close", &self.row.stage], close.when, move |deal| entry.choose(deal));
+        (plan, self.stage_cell())
+    }
+
+    fn expected_close(&self, when: When) -> Option<(Plan, Cell)> {
+        let date = self.local_date(when)?;
+        let value = date.to_string();
+        let choose = move |_: &Deal| Choice::Do(Command::SetExpectedClose { date }.into());
+        let plan = self.plan(&["expected close", &value], When::Unknown, choose);
+        let column = self.map.closed.as_ref().map(|closed| Arc::from(closed.column.as_str()));
+        Some((plan, Cell { column, value }))
+    }
+
+    fn local_date(&self, when: When) -> Option<NaiveDate> {
+        let zone = self.map.dates.zone();
+        when.at().map(|at| at.with_timezone(&zone).date_naive())
+    }
+
+    fn plan(
+        &self,
+        parts: &[&str],
+        when: When,
+        choose: impl Fn(&Deal) -> Choice + Send + Sync + 'static,
+    ) -> Plan {
+        let occurred = Occurred::from(when);
+        let time = occurred.at().map_or(0, |at| at.timestamp_micros()).to_be_bytes();
+        let mut identity: Vec<&[u8]> = vec![
+            b"deals",
+            self.loading.source.as_bytes(),
+            self.loading.stages.pipeline.0.as_bytes(),
+            self.row.deal.as_bytes(),
+            &time,
+            occurred.precision().as_bytes(),
+            occurred.zone().unwrap_or_default().as_bytes(),
+        ];
+        identity.extend(parts.iter().map(|part| part.as_bytes()));
+        let identity = Fingerprint::of(&identity);
+        self.loading.sink.plan(self.deal.stream(), &identity, ids::importer(), occurred, choose)
+    }
+}

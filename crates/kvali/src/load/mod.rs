@@ -1,0 +1,98 @@
+//! `kvali import`: rows of a file become ordinary commands, many in one append.
+//!
+//! Ids follow from the file (`crate::ids`), so the same rows sent again are known and add nothing. A dry run sends
+//! the same commands to a rehearsal instead of the log.
+
+mod batch;
+mod deals;
+mod entry;
+mod history;
+mod people;
+mod pipeline;
+mod reasons;
+mod report;
+mod sink;
+
+use crate::cli::{Done, Global};
+use crate::connect::Session;
+use crate::failure::Failure;
+use crate::import::When;
+use clap::{Args, Subcommand};
+use kvali_domain::Occurred;
+use std::path::PathBuf;
+
+const HISTORY_HELP: &str = "\
+The file has one row per stage entry. Without a map its columns are deal, stage, actor, occurred_at, every stage is a
+process stage, and an unused Won and Lost are added. docs/maps/README.md tells what a map may say.
+
+Examples:
+  kvali import history moves.csv --pipeline Sales --stages \"Lead,Offer,Contract\"
+  kvali import history moves.csv --pipeline Sales --stage Lead --stage \"Offer, sent\" --map moves.toml
+  kvali import history moves.csv --pipeline Sales --dry-run --refusals refused.csv
+
+The same file again adds nothing; a file that has grown adds its new rows.
+Exit code 3: some rows were refused and are listed; all others are in.";
+
+const DEALS_HELP: &str = "\
+The file has one row per deal as it stands; the map says which columns hold what.
+
+Example:
+  kvali import deals sales_pipeline.csv --pipeline Sales --map docs/maps/maven_crm_sales.toml
+
+The same file again adds nothing; a newer export adds what has changed.
+Exit code 3: some rows were refused and are listed; all others are in.";
+
+#[derive(Subcommand)]
+pub(crate) enum Import {
+    /// One row per stage entry
+    #[command(after_help = HISTORY_HELP)]
+    History(history::History),
+    /// One row per deal
+    #[command(after_help = DEALS_HELP)]
+    Deals(deals::Deals),
+}
+
+impl Import {
+    pub(crate) async fn run(&self, global: &Global) -> Result<Done, Failure> {
+        match self {
+            Self::History(history) => history.run(global).await,
+            Self::Deals(deals) => deals.run(global).await,
+        }
+    }
+}
+
+/// What both kinds of import ask for.
+#[derive(Args)]
+pub(crate) struct Common {
+    /// The CSV file
+    #[arg(value_name = "FILE.csv")]
+    file: PathBuf,
+    /// The pipeline the deals are in; made if there is none of that name
+    #[arg(long, value_name = "NAME")]
+    pipeline: String,
+    /// The system the rows come from, instead of the map's `source`; part of every id
+    #[arg(long, value_name = "NAME")]
+    source: Option<String>,
+    /// Write all refused rows to this CSV file
+    #[arg(long, value_name = "FILE")]
+    refusals: Option<PathBuf>,
+    /// Write nothing to the log; say what would become of each row
+    #[arg(long)]
+    dry_run: bool,
+}
+
+impl Common {
+    async fn session(&self, global: &Global) -> Result<Session, Failure> {
+        Session::open(global, "default").await
+    }
+}
+
+impl From<When> for Occurred {
+    fn from(when: When) -> Self {
+        match when {
+            When::Instant(at) => Self::Instant { at },
+            When::Day { starts, zone } => Self::Day { at: starts, zone },
+            When::Unknown => Self::Unknown,
+        }
+    }
+}

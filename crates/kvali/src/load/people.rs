@@ -1,0 +1,41 @@
+//! Users and accounts that a file knows by name: ids that follow from the names, and registrations before first use.
+
+use super::sink::Sink;
+use crate::failure::Failure;
+use kvali_domain::deal::Party;
+use kvali_domain::{Personal, UserId, user};
+use kvali_eventstore::Plan;
+use std::collections::HashMap;
+
+/// Grows with the number of distinct names.
+#[derive(Default)]
+pub(crate) struct People {
+    users: HashMap<String, UserId>,
+    accounts: HashMap<String, Party>,
+}
+
+impl People {
+    /// The user of that name; at first sight with the plan that registers them.
+    pub(crate) async fn user(
+        &mut self,
+        sink: &Sink<'_>,
+        name: &str,
+    ) -> Result<(UserId, Option<Plan>), Failure> {
+        if let Some(id) = self.users.get(name) {
+            return Ok((*id, None));
+        }
+        let user = UserId(sink.keyed_id("user", name).await?);
+        self.users.insert(name.to_owned(), user);
+        let register = user::Command::Register { user, name: Personal::new(name) };
+        Ok((user, Some(sink.registration(user.stream(), register))))
+    }
+
+    pub(crate) async fn account(&mut self, sink: &Sink<'_>, name: &str) -> Result<Party, Failure> {
+        if let Some(party) = self.accounts.get(name) {
+            return Ok(*party);
+        }
+        let party = Party::Company(sink.keyed_id("account", name).await?);
+        self.accounts.insert(name.to_owned(), party);
+        Ok(party)
+    }
+}

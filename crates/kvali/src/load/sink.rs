@@ -1,0 +1,111 @@
+//! Where an import's commands go: to the log, or to a rehearsal that only looks at it.
+
+use crate::connect::Session;
+use crate::edge;
+use crate::failure::Failure;
+use crate::ids;
+use kvali_domain::{ActorId, Channel, Command, CommandId, Occurred, Order, State, StreamId, Version};
+use kvali_eventstore::{Answer, Choice, Envelope, Outcome, Plan, Rehearsal};
+use std::sync::Arc;
+use uuid::Uuid;
+
+/// Why an import's commands were sent; it stands in for reasons in words.
+const REASON: &str = "imported";
+
+pub(crate) struct Sink<'a> {
+    session: &'a Session,
+    rehearsal: Option<Rehearsal>,
+    /// Whether the tenant had no events when the import began, so that none of its ids can matter yet.
+    empty: bool,
+}
+
+impl<'a> Sink<'a> {
+    pub(crate) async fn log(session: &'a Session) -> Result<Self, Failure> {
+        let empty = session.store.head(session.tenant).await? == 0;
+        Ok(Self { session, rehearsal: None, empty })
+    }
+
+    pub(crate) async fn rehearsal(session: &'a Session) -> Result<Self, Failure> {
+        Ok(Self { rehearsal: Some(Rehearsal::default()), ..Self::log(session).await? })
+    }
+
+    pub(crate) async fn send(&mut self, plans: &[Plan]) -> Result<Vec<Outcome>, Failure> {
+        let Session { store, tenant, .. } = self.session;
+        Ok(match &mut self.rehearsal {
+            None => store.handle_all(*tenant, plans).await?,
+            Some(rehearsal) => store.rehearse(*tenant, rehearsal, plans).await?,
+        })
+    }
+
+    /// Sends one command that the import cannot do without.
+    pub(crate) async fn must(
+        &mut self,
+        step: &str,
+        order: Order,
+        version: Version,
+    ) -> Result<Answer, Failure> {
+        let id = ids::of_command(order.stream, version, &order.command);
+        let outcomes = self.send(&[Plan::new(order, self.envelope(id, ids::importer()))]).await?;
+        match outcomes.into_iter().next() {
+            Some(Outcome::Accepted(answer)) => Ok(answer),
+            Some(Outcome::Refused(refusal)) => Err(Failure::Refused { step: step.to_owned(), refusal }),
+            None => unreachable!("every plan has an outcome"),
+        }
+    }
+
+    /// The state of a stream and its version, with what this import did to it.
+    pub(crate) async fn state(&self, stream: StreamId) -> Result<Option<(Version, Arc<State>)>, Failure> {
+        if let Some(seen) = self.rehearsal.as_ref().and_then(|rehearsal| rehearsal.state(stream)) {
+            return Ok(Some(seen));
+        }
+        Ok(self.session.store.state(self.session.tenant, stream).await?)
+    }
+
+    pub(crate) async fn holder(&self, kind: &str, key: &str) -> Result<Option<StreamId>, Failure> {
+        Ok(self.session.store.holder(self.session.tenant, kind, key).await?)
+    }
+
+    /// The id of whoever bears a name. A dry run does not make the tenant's key only to learn ids that nobody knows.
+    pub(crate) async fn keyed_id(&self, kind: &str, name: &str) -> Result<Uuid, Failure> {
+        if self.rehearsal.is_some() && self.empty {
+            return Ok(ids::invented(kind, name));
+        }
+        Ok(self.session.store.keyed_id(self.session.tenant, kind, name).await?)
+    }
+
+    pub(crate) fn envelope(&self, id: CommandId, actor: ActorId) -> Envelope {
+        let envelope = Envelope::new(self.session.tenant, id, actor, Channel::Import, edge::now());
+        Envelope { reason_code: Some(REASON.to_owned()), ..envelope }
+    }
+
+    /// A plan for a deal, chosen when its state is known.
+    pub(crate) fn plan(
+        &self,
+        stream: StreamId,
+        identity: &ids::Fingerprint,
+        by: ActorId,
+        occurred: Occurred,
+        choose: impl Fn(&kvali_domain::deal::Deal) -> Choice + Send + Sync + 'static,
+    ) -> Plan {
+        let absent = kvali_domain::deal::Deal::default();
+        Plan {
+            stream,
+            envelope: self.envelope(identity.command_id(), by).occurred(occurred),
+            before: State::Deal(absent.clone()),
+            fingerprint: identity.bytes(),
+            choose: Box::new(move |state| match state {
+                State::Deal(deal) => choose(deal),
+                // The rules refuse a deal's command on another aggregate's stream, whichever it is.
+                _ => choose(&absent),
+            }),
+            begins: false,
+        }
+    }
+
+    /// A plan that registers something before its first use, at a time nobody knows.
+    pub(crate) fn registration(&self, stream: StreamId, command: impl Into<Command>) -> Plan {
+        let order = Order { stream, command: command.into() };
+        let id = ids::of_command(stream, 0, &order.command);
+        Plan::new(order, self.envelope(id, ids::importer()).occurred(Occurred::Unknown))
+    }
+}
