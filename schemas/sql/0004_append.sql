@@ -1,185 +1,213 @@
--- One append. All arrays of one group run in parallel; `cmd` counts the commands of this call from 1.
---
+-- One append. `cmd` counts the commands of this call from 1; events stand in the order of their commands.
+
+create type kvali.new_command as (
+  id             uuid,
+  hash           bytea,
+  type           text,
+  stream         uuid,
+  actor          uuid,
+  credential     text,
+  request        text,
+  address        text,
+  event_count    int,
+  -- of a command that the rules refused; null for the others
+  refusal        uuid,
+  refusal_code   text,
+  refusal_detail json
+);
+
+create type kvali.new_event as (
+  cmd       int,
+  stream    uuid,
+  version   int,
+  id        uuid,
+  type      text,
+  shape     smallint,
+  occurred  timestamptz,
+  precision text,
+  zone      text,
+  obo       uuid,
+  channel   text,
+  reason    text,
+  corr      uuid,
+  cause     uuid,
+  data      json,
+  personal  bytea
+);
+
+-- A stream that this call writes or has read, once, and the version it must be at before the call.
+create type kvali.stream_start as (stream uuid, version int);
+
+-- The version that a stream must be at when its command's turn comes, and how many events the command adds.
+create type kvali.need as (cmd int, stream uuid, version int, adds int);
+
+-- `op` is 'take', 'release', 'held' or 'free'.
+create type kvali.claim_step as (cmd int, op text, kind text, key text, holder uuid);
+
 -- The ledger row is locked first and every check is a later statement, so checks see the latest commit. It
 -- ends in COMMIT, which Postgres refuses inside an outer transaction: an answer means committed. For the same
 -- reason it is neither SECURITY DEFINER nor carries SET, and names every schema.
 --
--- Within one call a stream's writes must be listed in the order of their versions. A caller that breaks this
--- gets version conflicts, never a wrong append.
+-- The usual call, in which every command is new, nothing is stale and no claim is made, takes one check for all
+-- of them. Any other is judged command by command.
+--
+-- Within one call a stream's writes must be listed in the order of their versions, and `p_starts` must follow
+-- from `p_needs`. A caller that breaks this gets version conflicts or an error, never a second event in one place.
 create procedure kvali.append(
-  p_tenant          uuid,
-  -- commands
-  p_command         uuid[],
-  p_hash            bytea[],
-  p_type            text[],
-  p_stream          uuid[],
-  p_actor           uuid[],
-  p_credential      text[],
-  p_request         text[],
-  p_address         text[],
-  p_event_count     int[],
-  -- of commands that the rules refused: id, code and detail of the refusal; null for the others
-  p_refusal         uuid[],
-  p_refusal_code    text[],
-  p_refusal_detail  text[],
-  -- conditions: the version that a stream must be at, and how many events the command adds to it
-  p_need_cmd        int[],
-  p_need_stream     uuid[],
-  p_need_version    int[],
-  p_need_adds       int[],
-  -- claims: 'take', 'release', 'held' or 'free'
-  p_claim_cmd       int[],
-  p_claim_op        text[],
-  p_claim_kind      text[],
-  p_claim_key       text[],
-  p_claim_holder    uuid[],
-  -- events
-  p_event_cmd       int[],
-  p_event_stream    uuid[],
-  p_event_version   int[],
-  p_event_id        uuid[],
-  p_event_type      text[],
-  p_event_shape     smallint[],
-  p_event_occurred  timestamptz[],
-  p_event_precision text[],
-  p_event_zone      text[],
-  p_event_obo       uuid[],
-  p_event_channel   text[],
-  p_event_reason    text[],
-  p_event_corr      uuid[],
-  p_event_cause     uuid[],
-  p_event_data      text[],
-  p_event_personal  bytea[],
-  -- per command: 0 accepted, 1 known already (first outcome returned), 2 id bound to another request,
-  -- 3 version conflict, 4 claim in the way, 5 refusal recorded
+  p_tenant   uuid,
+  p_commands kvali.new_command[],
+  p_events   kvali.new_event[],
+  p_starts   kvali.stream_start[],
+  p_needs    kvali.need[],
+  p_claims   kvali.claim_step[],
+  -- per command: 0 accepted, 1 known already, 2 id bound to another request, 3 version conflict,
+  -- 4 claim in the way, 5 refusal recorded; null if all were accepted
   inout r_verdict   smallint[]  default null,
-  -- first position of its events (null if there are none) and their number
+  -- the head before this call: accepted events follow it in order
+  inout r_head      bigint      default null,
+  inout r_recorded  timestamptz default null,
+  -- first position and number of events of commands known already (verdict 1)
   inout r_position  bigint[]    default null,
   inout r_count     int[]       default null,
   -- the claim in the way (verdict 4): its place among the claims, from 1, and who holds it
   inout r_claim     int[]       default null,
-  inout r_holder    uuid[]      default null,
-  inout r_recorded  timestamptz default null
+  inout r_holder    uuid[]      default null
 ) language plpgsql as $$
 declare
-  v_head    bigint;
-  v_failed  int[];
-  v_holder  uuid[];
-  v_claim   int[];
-  v_count   bigint;
+  v_commands int := cardinality(p_commands);
+  v_added    int := cardinality(p_events);
+  v_failed   int[];
+  v_holder   uuid[];
+  v_claim    int[];
+  v_usual    boolean;
 begin
-  select l.head, greatest(clock_timestamp(), l.last_recorded_at) into v_head, r_recorded
-    from kvali.ledger l where l.tenant_id = p_tenant for update;
+  -- Every look-up below is by key; plans made while a table was small must not last as scans of a large one.
+  perform set_config('plan_cache_mode', 'force_generic_plan', true), set_config('enable_seqscan', 'off', true);
+
+  update kvali.ledger l
+     set head = l.head + v_added, last_recorded_at = greatest(clock_timestamp(), l.last_recorded_at)
+   where l.tenant_id = p_tenant
+  returning l.head - v_added, l.last_recorded_at into r_head, r_recorded;
   if not found then
     insert into kvali.ledger (tenant_id) values (p_tenant) on conflict do nothing;
-    select l.head, greatest(clock_timestamp(), l.last_recorded_at) into v_head, r_recorded
-      from kvali.ledger l where l.tenant_id = p_tenant for update;
+    update kvali.ledger l
+       set head = l.head + v_added, last_recorded_at = greatest(clock_timestamp(), l.last_recorded_at)
+     where l.tenant_id = p_tenant
+    returning l.head - v_added, l.last_recorded_at into r_head, r_recorded;
   end if;
 
-  select array_agg((case when c.command_id is not null then case when c.request_hash = q.hash then 1 else 2 end
-                         when q.code is not null then 5
-                         else 0 end)::smallint order by q.cmd),
-         array_agg(c.first_position order by q.cmd),
-         array_agg(coalesce(c.event_count, q.n) order by q.cmd)
-    into r_verdict, r_position, r_count
-    from unnest(p_command, p_hash, p_refusal_code, p_event_count) with ordinality q (id, hash, code, n, cmd)
-    left join kvali.command c on c.tenant_id = p_tenant and c.command_id = q.id;
-  r_claim := array_fill(null::int, array[cardinality(p_command)]);
-  r_holder := array_fill(null::uuid, array[cardinality(p_command)]);
+  select not exists (
+           select from unnest(p_commands) q
+             left join lateral (
+               select c.command_id from kvali.command c
+                where c.tenant_id = p_tenant and c.command_id = q.id limit 1) known on true
+            where known.command_id is not null or q.refusal is not null)
+     and not exists (
+           select from unnest(p_starts) s
+             left join lateral (
+               select e.version from kvali.event e
+                where e.tenant_id = p_tenant and e.stream_id = s.stream
+                order by e.version desc limit 1) last on true
+            where coalesce(last.version, 0) <> s.version)
+     and cardinality(p_claims) = 0
+    into v_usual;
 
-  loop
-    -- Versions: what stands in the log, plus what earlier commands of this call add.
-    select array_agg(x.cmd) into v_failed from (
-      select n.cmd, n.version,
-             coalesce(last.version, 0) + coalesce(sum(n.adds) over (
-               partition by n.stream order by n.ord rows between unbounded preceding and 1 preceding), 0)::int as have
-        from unnest(p_need_cmd, p_need_stream, p_need_version, p_need_adds)
-             with ordinality n (cmd, stream, version, adds, ord)
-        left join lateral (
-          select e.version from kvali.event e
-           where e.tenant_id = p_tenant and e.stream_id = n.stream
-           order by e.version desc limit 1) last on true
-       where r_verdict[n.cmd] = 0) x
-     where x.have <> x.version;
-    if v_failed is not null then
+  if not v_usual then
+    select array_agg((case when c.command_id is not null then case when c.request_hash = q.hash then 1 else 2 end
+                           when q.refusal is not null then 5
+                           else 0 end)::smallint order by q.cmd),
+           array_agg(c.first_position order by q.cmd),
+           array_agg(c.event_count order by q.cmd)
+      into r_verdict, r_position, r_count
+      from unnest(p_commands) with ordinality
+           q (id, hash, type, stream, actor, credential, request, address, n, refusal, code, detail, cmd)
+      left join lateral (
+        select c.* from kvali.command c where c.tenant_id = p_tenant and c.command_id = q.id limit 1) c on true;
+    r_claim := array_fill(null::int, array[v_commands]);
+    r_holder := array_fill(null::uuid, array[v_commands]);
+
+    loop
+      -- Versions: what stands in the log, plus what earlier commands of this call add.
+      select array_agg(x.cmd) into v_failed from (
+        select n.cmd, n.version,
+               coalesce(last.version, 0) + coalesce(sum(n.adds) over (
+                 partition by n.stream order by n.ord rows between unbounded preceding and 1 preceding), 0)::int
+                 as have
+          from unnest(p_needs) with ordinality n (cmd, stream, version, adds, ord)
+          left join lateral (
+            select e.version from kvali.event e
+             where e.tenant_id = p_tenant and e.stream_id = n.stream
+             order by e.version desc limit 1) last on true
+         where r_verdict[n.cmd] = 0) x
+       where x.have <> x.version;
+      if v_failed is not null then
+        for i in 1 .. cardinality(v_failed) loop
+          r_verdict[v_failed[i]] := 3;
+        end loop;
+        continue;
+      end if;
+
+      exit when cardinality(p_claims) = 0;
+      select array_agg(x.cmd), array_agg(x.ord), array_agg(x.holder) into v_failed, v_claim, v_holder from (
+        select k.cmd, k.ord::int, other.holder, k.op, other.holder is not null as taken
+          from unnest(p_claims) with ordinality k (cmd, op, kind, key, holder, ord)
+          left join lateral (
+            select c.holder from kvali.claim c
+             where c.tenant_id = p_tenant and c.kind = k.kind and c.key = k.key
+               and (k.op <> 'take' or c.holder <> k.holder)
+             limit 1) other on true
+         where r_verdict[k.cmd] = 0 and k.op <> 'release') x
+       where x.taken = (x.op <> 'held');
+      exit when v_failed is null;
       for i in 1 .. cardinality(v_failed) loop
-        r_verdict[v_failed[i]] := 3;
+        r_verdict[v_failed[i]] := 4;
+        r_claim[v_failed[i]] := v_claim[i];
+        r_holder[v_failed[i]] := v_holder[i];
       end loop;
-      continue;
-    end if;
-
-    exit when cardinality(p_claim_cmd) = 0;
-    select array_agg(x.cmd), array_agg(x.ord), array_agg(x.holder) into v_failed, v_claim, v_holder from (
-      select k.cmd, k.ord::int, other.holder, k.op, other.holder is not null as taken
-        from unnest(p_claim_cmd, p_claim_op, p_claim_kind, p_claim_key, p_claim_holder)
-             with ordinality k (cmd, op, kind, key, holder, ord)
-        left join lateral (
-          select c.holder from kvali.claim c
-           where c.tenant_id = p_tenant and c.kind = k.kind and c.key = k.key
-             and (k.op <> 'take' or c.holder <> k.holder)
-           limit 1) other on true
-       where r_verdict[k.cmd] = 0 and k.op <> 'release') x
-     where x.taken = (x.op <> 'held');
-    exit when v_failed is null;
-    for i in 1 .. cardinality(v_failed) loop
-      r_verdict[v_failed[i]] := 4;
-      r_claim[v_failed[i]] := v_claim[i];
-      r_holder[v_failed[i]] := v_holder[i];
     end loop;
-  end loop;
+  end if;
 
   insert into kvali.event
-  select p_tenant, v_head + row_number() over (order by e.ord), e.stream, e.version, e.id, e.type, e.shape,
+  select p_tenant, r_head + row_number() over (order by e.ord), e.stream, e.version, e.id, e.type, e.shape,
          case when e.precision = 'unknown' then null else coalesce(e.occurred, r_recorded) end,
-         e.precision, e.zone, r_recorded, p_actor[e.cmd], e.obo, e.channel, e.reason, p_command[e.cmd], e.corr,
-         e.cause, e.data::json, e.personal
-    from unnest(p_event_cmd, p_event_stream, p_event_version, p_event_id, p_event_type, p_event_shape,
-                p_event_occurred, p_event_precision, p_event_zone, p_event_obo, p_event_channel, p_event_reason,
-                p_event_corr, p_event_cause, p_event_data, p_event_personal)
-         with ordinality e (cmd, stream, version, id, type, shape, occurred, precision, zone, obo, channel, reason,
-                            corr, cause, data, personal, ord)
-   where r_verdict[e.cmd] = 0
+         e.precision, e.zone, r_recorded, p_commands[e.cmd].actor, e.obo, e.channel, e.reason,
+         p_commands[e.cmd].id, e.corr, e.cause, e.data, e.personal
+    from unnest(p_events) with ordinality
+         e (cmd, stream, version, id, type, shape, occurred, precision, zone, obo, channel, reason, corr, cause, data,
+            personal, ord)
+   where v_usual or r_verdict[e.cmd] = 0
    order by e.ord;
-  get diagnostics v_count = row_count;
+  get diagnostics v_added = row_count;
 
-  with accepted as (
-    select q.*, v_head + 1 + coalesce(sum(q.n) over (
-             order by q.cmd rows between unbounded preceding and 1 preceding), 0) as first
-      from unnest(p_command, p_hash, p_type, p_stream, p_actor, p_credential, p_request, p_address, p_event_count,
-                  r_verdict)
-           with ordinality q (id, hash, type, stream, actor, credential, request, address, n, verdict, cmd)
-     where q.verdict = 0
-  ), bound as (
-    insert into kvali.command
-    select p_tenant, a.id, a.hash, a.type, a.stream, case when a.n > 0 then a.first end, a.n, a.actor, a.credential,
-           a.request, a.address, r_recorded
-      from accepted a
-  )
-  select array_agg(case when a.n > 0 then a.first else p.position end order by p.cmd) into r_position
-    from unnest(r_position) with ordinality p (position, cmd) left join accepted a on a.cmd = p.cmd;
+  insert into kvali.command
+  select p_tenant, q.id, q.hash, q.type, q.stream,
+         case when q.n > 0 then r_head + 1 - q.n + sum(q.n) over (order by q.cmd rows unbounded preceding) end,
+         q.n, q.actor, q.credential, q.request, q.address, r_recorded
+    from unnest(p_commands) with ordinality
+         q (id, hash, type, stream, actor, credential, request, address, n, refusal, code, detail, cmd)
+   where v_usual or r_verdict[q.cmd] = 0;
 
-  if cardinality(p_claim_cmd) > 0 then
+  if not v_usual then
     delete from kvali.claim c
-     using unnest(p_claim_cmd, p_claim_op, p_claim_kind, p_claim_key, p_claim_holder) k (cmd, op, kind, key, holder)
+     using unnest(p_claims) k
      where r_verdict[k.cmd] = 0 and k.op = 'release'
        and c.tenant_id = p_tenant and c.kind = k.kind and c.key = k.key and c.holder = k.holder;
     insert into kvali.claim
     select p_tenant, k.kind, k.key, k.holder
-      from unnest(p_claim_cmd, p_claim_op, p_claim_kind, p_claim_key, p_claim_holder) k (cmd, op, kind, key, holder)
+      from unnest(p_claims) k
      where r_verdict[k.cmd] = 0 and k.op = 'take'
     on conflict do nothing;
-  end if;
 
-  insert into kvali.refusal
-  select p_tenant, q.refusal, q.id, q.type, q.stream, q.code, q.detail::json, q.actor, q.credential, q.request,
-         q.address, r_recorded
-    from unnest(p_command, p_type, p_stream, p_actor, p_credential, p_request, p_address, p_refusal, p_refusal_code,
-                p_refusal_detail, r_verdict)
-         q (id, type, stream, actor, credential, request, address, refusal, code, detail, verdict)
-   where q.verdict = 5;
+    insert into kvali.refusal
+    select p_tenant, q.refusal, q.id, q.type, q.stream, q.code, q.detail, q.actor, q.credential, q.request,
+           q.address, r_recorded
+      from unnest(p_commands) with ordinality
+           q (id, hash, type, stream, actor, credential, request, address, n, refusal, code, detail, cmd)
+     where r_verdict[q.cmd] = 5;
 
-  if v_count > 0 then
-    update kvali.ledger l set head = v_head + v_count, last_recorded_at = r_recorded where l.tenant_id = p_tenant;
+    if v_added < cardinality(p_events) then
+      update kvali.ledger l set head = r_head + v_added where l.tenant_id = p_tenant;
+    end if;
   end if;
   commit;
 end $$;

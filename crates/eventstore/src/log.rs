@@ -1,9 +1,14 @@
 //! One append: the arrays of one `CALL kvali.append`, and its verdicts.
 
+mod wire;
+
 use chrono::{DateTime, Utc};
 use kvali_domain::{ActorId, CommandId, StreamId, TenantId, Version};
+use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row};
+use std::collections::HashMap;
 use uuid::Uuid;
+use wire::{ClaimStep, NewCommand, NewEvent, StreamNeed, StreamStart};
 
 /// A command ready to be appended: decided, sealed, with everything that its acceptance depends on.
 #[derive(Clone, Debug)]
@@ -90,8 +95,7 @@ pub(crate) enum Verdict {
     RefusalRecorded,
 }
 
-const CALL: &str = "call kvali.append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, \
-     $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36, $37, $38)";
+const CALL: &str = "call kvali.append($1, $2, $3, $4, $5, $6)";
 
 /// Appends `commands` in one call. They are accepted or refused each on its own; an `Err` leaves the fate of
 /// all of them unknown.
@@ -100,89 +104,100 @@ pub(crate) async fn append(
     tenant: TenantId,
     commands: &[&Prepared],
 ) -> Result<Vec<Verdict>, sqlx::Error> {
-    fn numbered<'a, T: 'a>(
-        commands: &[&'a Prepared],
-        of: impl Fn(&'a Prepared) -> &'a [T],
-    ) -> impl Iterator<Item = (i32, &'a Prepared, &'a T)> {
-        let numbered = (1..).zip(commands.iter().copied());
-        numbered.flat_map(move |(n, command)| of(command).iter().map(move |item| (n, command, item)))
+    let (mut events, mut needs, mut claims) = (Vec::with_capacity(commands.len()), Vec::new(), Vec::new());
+    for (cmd, command) in (1..).zip(commands.iter().copied()) {
+        events.extend(command.events.iter().map(|event| NewEvent { cmd, command, event }));
+        needs.extend(command.needs.iter().map(|need| StreamNeed { cmd, need: *need }));
+        claims.extend(command.claims.iter().map(|claim| ClaimStep { cmd, claim }));
     }
-    macro_rules! column {
-        ($rows:expr, $value:expr) => {
-            $rows.map($value).collect::<Vec<_>>()
-        };
-    }
-    let all = || commands.iter().copied();
-    let needs = || numbered(commands, |command| &command.needs);
-    let claims = || numbered(commands, |command| &command.claims);
-    let events = || numbered(commands, |command| &command.events);
     let row = sqlx::query(CALL)
         .bind(tenant.0)
-        .bind(column!(all(), |c| c.command_id.0))
-        .bind(column!(all(), |c| c.request_hash.as_slice()))
-        .bind(column!(all(), |c| c.command_type.as_str()))
-        .bind(column!(all(), |c| c.stream.0))
-        .bind(column!(all(), |c| c.actor.0))
-        .bind(column!(all(), |c| c.credential.as_deref()))
-        .bind(column!(all(), |c| c.request_id.as_deref()))
-        .bind(column!(all(), |c| c.source_address.as_deref()))
-        .bind(column!(all(), |c| i32::try_from(c.events.len()).expect("a command has few events")))
-        .bind(column!(all(), |c| c.refusal.as_ref().map(|refusal| refusal.id)))
-        .bind(column!(all(), |c| c.refusal.as_ref().map(|refusal| refusal.code.as_str())))
-        .bind(column!(all(), |c| c.refusal.as_ref().map(|refusal| refusal.detail.as_str())))
-        .bind(column!(needs(), |(n, _, _)| n))
-        .bind(column!(needs(), |(_, _, need)| need.stream.0))
-        .bind(column!(needs(), |(_, _, need)| need.version))
-        .bind(column!(needs(), |(_, _, need)| need.adds))
-        .bind(column!(claims(), |(n, _, _)| n))
-        .bind(column!(claims(), |(_, _, claim)| claim.op))
-        .bind(column!(claims(), |(_, _, claim)| claim.kind))
-        .bind(column!(claims(), |(_, _, claim)| claim.key.as_str()))
-        .bind(column!(claims(), |(_, _, claim)| claim.holder.0))
-        .bind(column!(events(), |(n, _, _)| n))
-        .bind(column!(events(), |(_, _, event)| event.stream.0))
-        .bind(column!(events(), |(_, _, event)| event.version))
-        .bind(column!(events(), |(_, _, event)| event.id))
-        .bind(column!(events(), |(_, _, event)| event.event_type))
-        .bind(column!(events(), |(_, _, event)| event.schema_version))
-        .bind(column!(events(), |(_, _, event)| event.occurred_at))
-        .bind(column!(events(), |(_, _, event)| event.precision))
-        .bind(column!(events(), |(_, _, event)| event.zone))
-        .bind(column!(events(), |(_, command, _)| command.on_behalf_of.map(|actor| actor.0)))
-        .bind(column!(events(), |(_, command, _)| command.channel.as_str()))
-        .bind(column!(events(), |(_, command, _)| command.reason_code.as_deref()))
-        .bind(column!(events(), |(_, command, _)| command.correlation))
-        .bind(column!(events(), |(_, command, _)| command.causation))
-        .bind(column!(events(), |(_, _, event)| event.data.as_str()))
-        .bind(column!(events(), |(_, _, event)| event.personal.as_deref()))
+        .bind(commands.iter().map(|command| NewCommand(command)).collect::<Vec<_>>())
+        .bind(events)
+        .bind(starts(commands))
+        .bind(needs)
+        .bind(claims)
         .fetch_one(connection)
         .await?;
     verdicts(&row, commands)
 }
 
-fn verdicts(row: &sqlx::postgres::PgRow, commands: &[&Prepared]) -> Result<Vec<Verdict>, sqlx::Error> {
-    let verdicts: Vec<i16> = row.try_get("r_verdict")?;
-    let positions: Vec<Option<i64>> = row.try_get("r_position")?;
-    let counts: Vec<i32> = row.try_get("r_count")?;
-    let claims: Vec<Option<i32>> = row.try_get("r_claim")?;
-    let holders: Vec<Option<Uuid>> = row.try_get("r_holder")?;
+/// The version that each stream must be at before the call, if its needs follow from one another. If they do
+/// not, a version that no stream is ever at, so that the needs are judged one by one.
+fn starts(commands: &[&Prepared]) -> Vec<StreamStart> {
+    const NEVER: Version = -1;
+    let mut starts: Vec<StreamStart> = Vec::with_capacity(commands.len());
+    let mut reached: HashMap<StreamId, (usize, Version)> = HashMap::with_capacity(commands.len());
+    for need in commands.iter().flat_map(|command| &command.needs) {
+        let (nth, version) = reached.entry(need.stream).or_insert_with(|| {
+            starts.push(StreamStart { stream: need.stream, version: need.version });
+            (starts.len() - 1, need.version)
+        });
+        if *version != need.version {
+            starts[*nth].version = NEVER;
+        }
+        *version = need.version + need.adds;
+    }
+    starts
+}
+
+fn verdicts(row: &PgRow, commands: &[&Prepared]) -> Result<Vec<Verdict>, sqlx::Error> {
+    let head: i64 = row.try_get("r_head")?;
     let recorded_at = row.try_get("r_recorded")?;
+    let judged: Option<Judged> = match row.try_get("r_verdict")? {
+        None => None,
+        Some(verdicts) => Some(Judged {
+            verdicts,
+            positions: row.try_get("r_position")?,
+            counts: row.try_get("r_count")?,
+            claims: row.try_get("r_claim")?,
+            holders: row.try_get("r_holder")?,
+        }),
+    };
+    let mut next_position = head + 1;
     let mut claims_before = 0;
     let verdict = |(at, command): (usize, &&Prepared)| {
-        let (first_position, event_count) = (positions[at], counts[at]);
         let own_claims_start = claims_before;
         claims_before += command.claims.len();
-        match verdicts[at] {
-            0 => Verdict::Accepted { first_position, event_count, recorded_at },
-            1 => Verdict::Known { first_position, event_count },
+        if let Some(judged) = judged.as_ref().filter(|judged| judged.verdicts[at] != 0) {
+            return judged.verdict(at, own_claims_start);
+        }
+        let event_count = event_count(command);
+        let first_position = (event_count > 0).then_some(next_position);
+        next_position += i64::from(event_count);
+        Verdict::Accepted { first_position, event_count, recorded_at }
+    };
+    Ok(commands.iter().enumerate().map(verdict).collect())
+}
+
+/// What the procedure says of each command when it did not simply accept all of them.
+struct Judged {
+    verdicts: Vec<i16>,
+    positions: Vec<Option<i64>>,
+    counts: Vec<Option<i32>>,
+    claims: Vec<Option<i32>>,
+    holders: Vec<Option<Uuid>>,
+}
+
+impl Judged {
+    fn verdict(&self, at: usize, own_claims_start: usize) -> Verdict {
+        match self.verdicts[at] {
+            1 => Verdict::Known {
+                first_position: self.positions[at],
+                event_count: self.counts[at].unwrap_or_default(),
+            },
             2 => Verdict::IdReused,
             4 => Verdict::Claimed {
-                claim: claims[at].map_or(0, |nth| usize::try_from(nth - 1).unwrap_or(0) - own_claims_start),
-                holder: holders[at].map(StreamId),
+                claim: self.claims[at]
+                    .map_or(0, |nth| usize::try_from(nth - 1).unwrap_or(0) - own_claims_start),
+                holder: self.holders[at].map(StreamId),
             },
             5 => Verdict::RefusalRecorded,
             _ => Verdict::Conflict,
         }
-    };
-    Ok(commands.iter().enumerate().map(verdict).collect())
+    }
+}
+
+fn event_count(command: &Prepared) -> i32 {
+    i32::try_from(command.events.len()).expect("a command has few events")
 }

@@ -1,36 +1,16 @@
 //! Reads by stream and by position.
 
+mod binary;
+
 use crate::cache::Folded;
 use crate::keyring::{self, SubjectKeys, TenantKey};
 use crate::{Error, Store};
 use chrono::{DateTime, Utc};
-use kvali_domain::{
-    ActorId, CommandId, Event, EventId, Occurred, Recorded, State, StreamId, SubjectId, TenantId, Version,
-};
+use kvali_domain::{Event, Occurred, Recorded, State, StreamId, SubjectId, TenantId, Version};
 use sqlx::postgres::PgRow;
-use sqlx::{PgExecutor, Row};
+use sqlx::{PgExecutor, PgPool, Row};
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
-
-macro_rules! columns {
-    () => {
-        "tenant_id, position, stream_id, version, event_id, event_type, schema_version, occurred_at, precision, \
-         zone, recorded_at, actor, on_behalf_of, channel, reason_code, command_id, correlation_id, causation_id, \
-         data::text, personal"
-    };
-}
-
-const BY_POSITION: &str = concat!(
-    "select ",
-    columns!(),
-    " from kvali.event where tenant_id = $1 and position > $2 order by position limit $3"
-);
-
-const BY_STREAM: &str = concat!(
-    "select ",
-    columns!(),
-    " from kvali.event where tenant_id = $1 and stream_id = $2 order by version"
-);
 
 /// What folding a state needs and no more. Stream by stream: `stream_id = any($2)` makes the planner, which expects
 /// one row of a tenant unknown to its statistics, read the whole log of that tenant and filter.
@@ -53,8 +33,8 @@ impl Store {
 
     /// The whole history of a stream.
     pub async fn stream(&self, tenant: TenantId, stream: StreamId) -> Result<Vec<Recorded>, Error> {
-        let rows = sqlx::query(BY_STREAM).bind(tenant.0).bind(stream.0).fetch_all(&self.inner.pool).await;
-        rows.map_err(Error::Read)?.iter().map(recorded).collect()
+        let condition = format!("where tenant_id = '{tenant}' and stream_id = '{stream}' order by version");
+        binary::events(&self.inner.pool, condition).await
     }
 
     /// Decodes events and opens their personal values.
@@ -91,20 +71,18 @@ impl Store {
 
 /// One page of the log in order of position, checked for gaps.
 pub(crate) async fn page(
-    executor: impl PgExecutor<'_>,
+    pool: &PgPool,
     tenant: TenantId,
     after: i64,
     limit: i64,
 ) -> Result<Vec<Recorded>, Error> {
-    let rows = sqlx::query(BY_POSITION).bind(tenant.0).bind(after).bind(limit).fetch_all(executor).await;
-    let rows = rows.map_err(Error::Read)?;
-    let mut events = Vec::with_capacity(rows.len());
-    for (expected, row) in (after + 1..).zip(&rows) {
-        let event = recorded(row)?;
+    let condition =
+        format!("where tenant_id = '{tenant}' and position > {after} order by position limit {limit}");
+    let events = binary::events(pool, condition).await?;
+    for (expected, event) in (after + 1..).zip(&events) {
         if event.position != expected {
             return Err(Error::Gap { expected, found: event.position });
         }
-        events.push(event);
     }
     Ok(events)
 }
@@ -149,47 +127,37 @@ impl<'a> Column<'a> {
         self.row.try_get(column).map_err(Error::Read)
     }
 
-    fn unknown(&self, column: &'static str, value: &str) -> Error {
-        Error::Column { position: self.position, column, value: value.to_owned() }
-    }
-
     fn occurred(&self) -> Result<Occurred, Error> {
-        let at: Option<DateTime<Utc>> = self.of("occurred_at")?;
-        let zone: Option<&str> = self.of("zone")?;
-        Ok(match (self.of("precision")?, at) {
-            ("instant", Some(at)) => Occurred::Instant { at },
-            ("unknown", None) => Occurred::Unknown,
-            ("day", Some(at)) => {
-                let zone = zone.unwrap_or_default();
-                Occurred::Day { at, zone: zone.parse().map_err(|_| self.unknown("zone", zone))? }
-            }
-            (precision, _) => return Err(self.unknown("precision", precision)),
-        })
+        let read = occurred(self.of("precision")?, self.of("occurred_at")?, self.of("zone")?);
+        read.map_err(|unknown| unknown.at(self.position))
     }
 }
 
-fn recorded(row: &PgRow) -> Result<Recorded, Error> {
-    let get = Column { row, position: row.try_get("position").map_err(Error::Read)? };
-    let channel: &str = get.of("channel")?;
-    Ok(Recorded {
-        tenant: TenantId(get.of("tenant_id")?),
-        position: get.position,
-        stream: StreamId(get.of("stream_id")?),
-        version: get.of("version")?,
-        event_id: EventId(get.of("event_id")?),
-        event_type: get.of("event_type")?,
-        schema_version: get.of("schema_version")?,
-        occurred: get.occurred()?,
-        recorded_at: get.of("recorded_at")?,
-        actor: ActorId(get.of("actor")?),
-        on_behalf_of: get.of::<Option<_>>("on_behalf_of")?.map(ActorId),
-        channel: channel.parse().map_err(|_| get.unknown("channel", channel))?,
-        reason_code: get.of("reason_code")?,
-        command: CommandId(get.of("command_id")?),
-        correlation: get.of("correlation_id")?,
-        causation: get.of::<Option<_>>("causation_id")?.map(EventId),
-        data: get.of("data")?,
-        personal: get.of("personal")?,
+/// A stored word that this Kvali does not know.
+struct Unknown {
+    column: &'static str,
+    value: String,
+}
+
+impl Unknown {
+    fn new(column: &'static str, value: &str) -> Self {
+        Self { column, value: value.to_owned() }
+    }
+
+    fn at(self, position: i64) -> Error {
+        Error::Column { position, column: self.column, value: self.value }
+    }
+}
+
+fn occurred(precision: &str, at: Option<DateTime<Utc>>, zone: Option<&str>) -> Result<Occurred, Unknown> {
+    Ok(match (precision, at) {
+        ("instant", Some(at)) => Occurred::Instant { at },
+        ("unknown", None) => Occurred::Unknown,
+        ("day", Some(at)) => {
+            let zone = zone.unwrap_or_default();
+            Occurred::Day { at, zone: zone.parse().map_err(|_| Unknown::new("zone", zone))? }
+        }
+        _ => return Err(Unknown::new("precision", precision)),
     })
 }
 
