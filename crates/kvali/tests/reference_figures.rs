@@ -1,6 +1,8 @@
 //! Real data in, published figures out, through the program itself. The data is not part of the project: where it
 //! is absent the tests say so.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail the test, too")]
+
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::Command;
