@@ -168,7 +168,7 @@ fn close(found: &Value, expected: &Value, what: &str) {
     match (found.as_f64(), expected.as_f64()) {
         (None, None) => {}
         (Some(found), Some(expected)) => {
-            assert!((found - expected).abs() <= 0.001, "{what}: {found} for {expected}")
+            assert!((found - expected).abs() <= 0.001, "{what}: {found} for {expected}");
         }
         _ => panic!("{what}: {found} for {expected}"),
     }
