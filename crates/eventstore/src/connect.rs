@@ -25,6 +25,8 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Role {
     App,
+    /// The app role on connections that append and do nothing else.
+    Appender,
     Projector,
 }
 
@@ -32,6 +34,12 @@ impl Role {
     fn set(self) -> &'static str {
         match self {
             Self::App => "set role kvali_app",
+            // One plan for every size of call, by key: planning anew takes longer than a small append, and a
+            // plan made while the log was small would scan it when it is large.
+            Self::Appender => {
+                "set role kvali_app; set plan_cache_mode = force_generic_plan; set enable_seqscan = off; \
+                 set enable_bitmapscan = off; set enable_hashjoin = off; set enable_mergejoin = off"
+            }
             Self::Projector => "set role kvali_projector",
         }
     }
@@ -42,7 +50,7 @@ impl Role {
 pub struct Options {
     /// `postgres://…`; the database is created if it is missing.
     pub url: String,
-    /// Connections for appends and reads; projections have half as many of their own.
+    /// Connections for reads; appends and projections have half as many of their own.
     pub connections: u32,
     pub master_key: MasterKey,
     /// Folded states kept in memory, at most.
@@ -55,16 +63,25 @@ impl Options {
     }
 }
 
+pub(crate) struct Pools {
+    pub app: PgPool,
+    pub appender: PgPool,
+    pub projector: PgPool,
+}
+
 /// Brings the database to the present schema and opens a pool for each role.
-pub(crate) async fn pools(options: &Options) -> Result<(PgPool, PgPool), Error> {
+pub(crate) async fn pools(options: &Options) -> Result<Pools, Error> {
     let connect = PgConnectOptions::from_str(&options.url)
         .map_err(Error::Url)?
         .application_name("kvali")
         .statement_cache_capacity(256);
     prepare(&connect).await?;
-    let app = pool(&connect, Role::App, options.connections).await?;
-    let projector = pool(&connect, Role::Projector, options.connections.div_ceil(2)).await?;
-    Ok((app, projector))
+    let half = options.connections.div_ceil(2);
+    Ok(Pools {
+        app: pool(&connect, Role::App, options.connections).await?,
+        appender: pool(&connect, Role::Appender, half).await?,
+        projector: pool(&connect, Role::Projector, half).await?,
+    })
 }
 
 async fn pool(connect: &PgConnectOptions, role: Role, connections: u32) -> Result<PgPool, Error> {

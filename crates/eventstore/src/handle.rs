@@ -4,6 +4,7 @@ use crate::cache::Folded;
 use crate::keyring;
 use crate::log::{ClaimRow, EventRow, Need, Prepared, RefusalRow, Verdict};
 use crate::{Envelope, Error, Store};
+use futures_util::future;
 use kvali_domain::{
     Claim, Command, CommandId, Condition, Event, Facts, Given, Occurred, Order, Refusal, State, StreamId,
     SubjectId, TenantId,
@@ -436,11 +437,11 @@ struct Chunk<'a> {
 
 impl<'a> Chunk<'a> {
     async fn new(store: &'a Store, tenant: TenantId, plans: &'a [Plan]) -> Result<Self, Error> {
-        let known = store.known(tenant, plans).await?;
-        let new = plans.iter().filter(|plan| !known.contains_key(&plan.envelope.command_id));
-        let streams: HashSet<StreamId> = new.clone().map(|plan| plan.stream).collect();
-        let mut overlay = store.fold(tenant, &streams.into_iter().collect::<Vec<_>>()).await?;
-        for plan in new {
+        let streams: HashSet<StreamId> = plans.iter().map(|plan| plan.stream).collect();
+        let streams: Vec<_> = streams.into_iter().collect();
+        let (known, mut overlay) =
+            future::try_join(store.known(tenant, plans), store.fold(tenant, &streams)).await?;
+        for plan in plans {
             let absent = || Folded { version: 0, state: Arc::new(plan.before.clone()) };
             overlay.entry(plan.stream).or_insert_with(absent);
         }
