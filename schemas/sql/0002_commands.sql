@@ -37,6 +37,10 @@ create trigger command_append_only before update or delete on kvali.command
   for each row execute function kvali.refuse_change();
 create trigger refusal_append_only before update or delete on kvali.refusal
   for each row execute function kvali.refuse_change();
+create trigger command_no_truncate before truncate on kvali.command
+  for each statement execute function kvali.refuse_change();
+create trigger refusal_no_truncate before truncate on kvali.refusal
+  for each statement execute function kvali.refuse_change();
 
 -- Keys that are unique, or must exist, across streams. Derived from events, so they may be rebuilt.
 create table kvali.claim (

@@ -38,9 +38,6 @@ create type kvali.new_event as (
 -- A stream that this call writes or has read, once, and the version it must be at before the call.
 create type kvali.stream_start as (stream uuid, version int);
 
--- The version that a stream must be at when its command's turn comes, and how many events the command adds.
-create type kvali.need as (cmd int, stream uuid, version int, adds int);
-
 -- `op` is 'take', 'release', 'held' or 'free'.
 create type kvali.claim_step as (cmd int, op text, kind text, key text, holder uuid);
 
@@ -51,14 +48,22 @@ create type kvali.claim_step as (cmd int, op text, kind text, key text, holder u
 -- The usual call, in which every command is new, nothing is stale and no claim is made, takes one check for all
 -- of them. Any other is judged command by command.
 --
+-- Every look-up is by key and by nested loop; the connections that append are told so, since a plan made while a
+-- table was small must not last as a scan of a large one.
+--
 -- Within one call a stream's writes must be listed in the order of their versions, and `p_starts` must follow
--- from `p_needs`. A caller that breaks this gets version conflicts or an error, never a second event in one place.
+-- from the needs. A caller that breaks this gets version conflicts or an error, never a second event in one place.
 create procedure kvali.append(
   p_tenant   uuid,
   p_commands kvali.new_command[],
   p_events   kvali.new_event[],
   p_starts   kvali.stream_start[],
-  p_needs    kvali.need[],
+  -- in parallel: the version that a stream (its place in p_starts, from 1) must be at when its command's turn
+  -- comes, and how many events the command adds. Plain arrays: there are several to a command, rarely looked at
+  p_need_cmd     int[],
+  p_need_start   int[],
+  p_need_version int[],
+  p_need_adds    int[],
   p_claims   kvali.claim_step[],
   -- per command: 0 accepted, 1 known already, 2 id bound to another request, 3 version conflict,
   -- 4 claim in the way, 5 refusal recorded; null if all were accepted
@@ -74,16 +79,13 @@ create procedure kvali.append(
   inout r_holder    uuid[]      default null
 ) language plpgsql as $$
 declare
-  v_commands int := cardinality(p_commands);
   v_added    int := cardinality(p_events);
+  v_events   kvali.new_event[] := p_events;
   v_failed   int[];
   v_holder   uuid[];
   v_claim    int[];
   v_usual    boolean;
 begin
-  -- Every look-up below is by key; plans made while a table was small must not last as scans of a large one.
-  perform set_config('plan_cache_mode', 'force_generic_plan', true), set_config('enable_seqscan', 'off', true);
-
   update kvali.ledger l
      set head = l.head + v_added, last_recorded_at = greatest(clock_timestamp(), l.last_recorded_at)
    where l.tenant_id = p_tenant
@@ -96,21 +98,17 @@ begin
     returning l.head - v_added, l.last_recorded_at into r_head, r_recorded;
   end if;
 
-  select not exists (
-           select from unnest(p_commands) q
-             left join lateral (
-               select c.command_id from kvali.command c
-                where c.tenant_id = p_tenant and c.command_id = q.id limit 1) known on true
-            where known.command_id is not null or q.refusal is not null)
-     and not exists (
-           select from unnest(p_starts) s
-             left join lateral (
-               select e.version from kvali.event e
-                where e.tenant_id = p_tenant and e.stream_id = s.stream
-                order by e.version desc limit 1) last on true
-            where coalesce(last.version, 0) <> s.version)
-     and cardinality(p_claims) = 0
-    into v_usual;
+  v_usual := cardinality(p_claims) = 0
+    and not exists (
+      select from unnest(p_commands) q
+       where q.refusal is not null
+          or (select c.command_id from kvali.command c
+               where c.tenant_id = p_tenant and c.command_id = q.id limit 1) is not null)
+    and not exists (
+      select from unnest(p_starts) s
+       where coalesce((select e.version from kvali.event e
+                        where e.tenant_id = p_tenant and e.stream_id = s.stream
+                        order by e.version desc limit 1), 0) <> s.version);
 
   if not v_usual then
     select array_agg((case when c.command_id is not null then case when c.request_hash = q.hash then 1 else 2 end
@@ -123,23 +121,24 @@ begin
            q (id, hash, type, stream, actor, credential, request, address, n, refusal, code, detail, cmd)
       left join lateral (
         select c.* from kvali.command c where c.tenant_id = p_tenant and c.command_id = q.id limit 1) c on true;
-    r_claim := array_fill(null::int, array[v_commands]);
-    r_holder := array_fill(null::uuid, array[v_commands]);
+    r_claim := array_fill(null::int, array[cardinality(p_commands)]);
+    r_holder := array_fill(null::uuid, array[cardinality(p_commands)]);
 
     loop
-      -- Versions: what stands in the log, plus what earlier commands of this call add.
+      -- Versions: what stands in the log, plus what earlier commands of this call add. Whatever builds on a command
+      -- that is not accepted in this call was decided on a state that does not come to be.
       select array_agg(x.cmd) into v_failed from (
         select n.cmd, n.version,
-               coalesce(last.version, 0) + coalesce(sum(n.adds) over (
-                 partition by n.stream order by n.ord rows between unbounded preceding and 1 preceding), 0)::int
-                 as have
-          from unnest(p_needs) with ordinality n (cmd, stream, version, adds, ord)
+               case when bool_or(r_verdict[n.cmd] <> 0 and n.adds > 0) over earlier then -1
+                    else coalesce(last.version, 0) + coalesce(sum(n.adds) over earlier, 0) end::int as have
+          from unnest(p_need_cmd, p_need_start, p_need_version, p_need_adds)
+               with ordinality n (cmd, start, version, adds, ord)
           left join lateral (
             select e.version from kvali.event e
-             where e.tenant_id = p_tenant and e.stream_id = n.stream
+             where e.tenant_id = p_tenant and e.stream_id = p_starts[n.start].stream
              order by e.version desc limit 1) last on true
-         where r_verdict[n.cmd] = 0) x
-       where x.have <> x.version;
+        window earlier as (partition by n.start order by n.ord rows between unbounded preceding and 1 preceding)) x
+       where x.have <> x.version and r_verdict[x.cmd] = 0;
       if v_failed is not null then
         for i in 1 .. cardinality(v_failed) loop
           r_verdict[v_failed[i]] := 3;
@@ -156,7 +155,14 @@ begin
              where c.tenant_id = p_tenant and c.kind = k.kind and c.key = k.key
                and (k.op <> 'take' or c.holder <> k.holder)
              limit 1) other on true
-         where r_verdict[k.cmd] = 0 and k.op <> 'release') x
+         where r_verdict[k.cmd] = 0 and k.op <> 'release'
+        union all
+        -- A key that an earlier command of this call touches: let it be judged again, after that one.
+        select k.cmd, k.ord::int, k.holder, 'free', true
+          from unnest(p_claims) with ordinality k (cmd, op, kind, key, holder, ord)
+         where r_verdict[k.cmd] = 0
+           and exists (select from unnest(p_claims) e
+                        where e.cmd < k.cmd and e.kind = k.kind and e.key = k.key and r_verdict[e.cmd] = 0)) x
        where x.taken = (x.op <> 'held');
       exit when v_failed is null;
       for i in 1 .. cardinality(v_failed) loop
@@ -165,19 +171,20 @@ begin
         r_holder[v_failed[i]] := v_holder[i];
       end loop;
     end loop;
+
+    select coalesce(array_agg(p_events[n] order by n), '{}') into v_events
+      from generate_subscripts(p_events, 1) n
+     where r_verdict[p_events[n].cmd] = 0;
   end if;
 
   insert into kvali.event
-  select p_tenant, r_head + row_number() over (order by e.ord), e.stream, e.version, e.id, e.type, e.shape,
+  select p_tenant, r_head + e.ord, e.stream, e.version, e.id, e.type, e.shape,
          case when e.precision = 'unknown' then null else coalesce(e.occurred, r_recorded) end,
          e.precision, e.zone, r_recorded, p_commands[e.cmd].actor, e.obo, e.channel, e.reason,
          p_commands[e.cmd].id, e.corr, e.cause, e.data, e.personal
-    from unnest(p_events) with ordinality
+    from unnest(v_events) with ordinality
          e (cmd, stream, version, id, type, shape, occurred, precision, zone, obo, channel, reason, corr, cause, data,
-            personal, ord)
-   where v_usual or r_verdict[e.cmd] = 0
-   order by e.ord;
-  get diagnostics v_added = row_count;
+            personal, ord);
 
   insert into kvali.command
   select p_tenant, q.id, q.hash, q.type, q.stream,
@@ -205,8 +212,8 @@ begin
            q (id, hash, type, stream, actor, credential, request, address, n, refusal, code, detail, cmd)
      where r_verdict[q.cmd] = 5;
 
-    if v_added < cardinality(p_events) then
-      update kvali.ledger l set head = r_head + v_added where l.tenant_id = p_tenant;
+    if cardinality(v_events) < v_added then
+      update kvali.ledger l set head = r_head + cardinality(v_events) where l.tenant_id = p_tenant;
     end if;
   end if;
   commit;

@@ -14,7 +14,9 @@ create table kvali.projection_live (
   projection text not null,
   version    int  not null,
   generation int  not null,
-  constraint projection_live_id primary key (projection, version)
+  constraint projection_live_id primary key (projection, version),
+  constraint projection_live_generation foreign key (projection, version, generation)
+    references kvali.projection_generation
 );
 
 create table kvali.projection_checkpoint (

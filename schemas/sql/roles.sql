@@ -3,6 +3,8 @@
 do $$
 declare
   name text;
+  -- From Postgres 16 on, whoever makes a role is a member that may not yet act in it.
+  may_act constant text := case when current_setting('server_version_num')::int >= 160000 then 'set' else 'member' end;
 begin
   -- Several processes may meet a new database at once.
   perform pg_advisory_xact_lock(hashtext('kvali roles'));
@@ -14,7 +16,7 @@ begin
         when duplicate_object or unique_violation then null;
       end;
     end if;
-    if not pg_has_role(current_user, name, 'member') then
+    if not pg_has_role(current_user, name, may_act) then
       execute format('grant %I to current_user', name);
     end if;
   end loop;

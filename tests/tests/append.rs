@@ -1,7 +1,9 @@
 //! The log: order, conflicts, idempotency, claims.
 
+use kvali_domain::deal::{External, Open};
 use kvali_domain::pipeline::Policy;
-use kvali_domain::{PipelineId, deal};
+use kvali_domain::{DealId, Personal, PipelineId, UserId, deal, user};
+use kvali_eventstore::{Outcome, Plan};
 use kvali_tests::samples::{CONTRACT, LEAD, OFFER, Sales, create_pipeline, move_to};
 use kvali_tests::{Database, accepted, envelope, new_id, order, refused, tenant};
 
@@ -45,9 +47,9 @@ async fn of_64_writers_on_one_stream_each_version_has_exactly_one() {
     let mut winners = 0;
     for task in tasks {
         match task.await.unwrap().unwrap() {
-            kvali_eventstore::Outcome::Accepted(answer) if answer.event_count > 0 => winners += 1,
-            kvali_eventstore::Outcome::Accepted(_) => {}
-            kvali_eventstore::Outcome::Refused(refusal) => assert_eq!(refusal.code(), "stale_version"),
+            Outcome::Accepted(answer) if answer.event_count > 0 => winners += 1,
+            Outcome::Accepted(_) => {}
+            Outcome::Refused(refusal) => assert_eq!(refusal.code(), "stale_version"),
         }
     }
     assert_eq!(winners, 1, "one writer moves the deal from version 1");
@@ -134,12 +136,109 @@ async fn two_pipelines_cannot_take_one_name_at_once() {
         .collect();
     let mut taken = 0;
     for task in tasks {
-        if let kvali_eventstore::Outcome::Refused(refusal) = task.await.unwrap() {
+        if let Outcome::Refused(refusal) = task.await.unwrap() {
             assert_eq!(refusal.code(), "taken");
             assert!(refusal.to_string().contains("sales"), "{refusal}");
             taken += 1;
         }
     }
     assert_eq!(taken, 15);
+    database.drop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn commands_of_one_batch_are_judged_in_order() {
+    let database = Database::create().await;
+    let store = database.connect().await;
+    let sales = Sales::set_up(&store, tenant(1), Policy::default()).await;
+    let external = |id: &str| Open {
+        external: Some(External { source: "crm".into(), id: id.into() }),
+        ..Open::new(sales.pipeline)
+    };
+    let (first, second, third) = (DealId(new_id()), DealId(new_id()), DealId(new_id()));
+    let taken = Open { owner: Some(UserId(new_id())), ..external("2") };
+    let orders = [
+        // Two deals of one external id; then one opened wrongly and, at once, rightly; then chains of moves.
+        order(first.stream(), deal::Command::Open(external("1"))),
+        order(second.stream(), deal::Command::Open(external("1"))),
+        order(third.stream(), deal::Command::Open(taken)),
+        order(third.stream(), deal::Command::Open(external("2"))),
+        order(first.stream(), move_to(OFFER)),
+        order(first.stream(), move_to(LEAD)),
+        order(first.stream(), move_to(CONTRACT)),
+        order(second.stream(), move_to(OFFER)),
+    ];
+    let plans: Vec<_> = orders.into_iter().map(|order| Plan::new(order, envelope(sales.tenant))).collect();
+    let outcomes = store.handle_all(sales.tenant, &plans).await.unwrap();
+    let words: Vec<_> = outcomes
+        .iter()
+        .map(|outcome| match outcome {
+            Outcome::Accepted(_) => "accepted".to_owned(),
+            Outcome::Refused(refusal) => refusal.code(),
+        })
+        .collect();
+    let expected = [
+        "accepted",
+        "taken",
+        "owner_not_active",
+        "accepted",
+        "accepted",
+        "backward",
+        "accepted",
+        "no_such_deal",
+    ];
+    assert_eq!(words, expected);
+    let again = store.handle_all(sales.tenant, &plans).await.unwrap();
+    let known =
+        again.iter().filter(|outcome| matches!(outcome, Outcome::Accepted(answer) if answer.known)).count();
+    assert_eq!(known, 4, "the same batch again adds nothing");
+    database.drop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_text_that_cannot_be_stored_is_refused_by_itself() {
+    let database = Database::create().await;
+    let store = database.connect().await;
+    let names = ["Nino", "Gio\0rgi", "Tamar"];
+    let plans: Vec<_> = names
+        .map(|name| {
+            let user = UserId(new_id());
+            let register = user::Command::Register { user, name: Personal::new(name) };
+            Plan::new(order(user.stream(), register), envelope(tenant(1)))
+        })
+        .into();
+    let outcomes = store.handle_all(tenant(1), &plans).await.unwrap();
+    let accepted: Vec<_> = outcomes.iter().map(|outcome| matches!(outcome, Outcome::Accepted(_))).collect();
+    assert_eq!(accepted, [true, false, true]);
+    let words = refused(
+        store
+            .handle(
+                order(PipelineId(new_id()).stream(), create_pipeline("A\0B", Policy::default())),
+                envelope(tenant(1)),
+            )
+            .await,
+    );
+    assert!(words.contains("U+0000"), "{words}");
+    database.drop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_first_commands_of_a_tenant_may_come_all_at_once() {
+    let database = Database::create().await;
+    let stores = [database.connect().await, database.connect().await];
+    let tasks: Vec<_> = (0..24)
+        .map(|n| {
+            let store = stores[n % 2].clone();
+            tokio::spawn(async move {
+                let user = UserId(new_id());
+                let register = user::Command::Register { user, name: Personal::new("Nino") };
+                accepted(store.handle(order(user.stream(), register), envelope(tenant(9))).await)
+            })
+        })
+        .collect();
+    for task in tasks {
+        task.await.unwrap();
+    }
+    assert_eq!(stores[0].head(tenant(9)).await.unwrap(), 24);
     database.drop().await;
 }

@@ -1,13 +1,14 @@
 //! Read models: exactly once, the same when rebuilt, and as they were known then.
 
 use kvali_domain::pipeline::Policy;
+use kvali_domain::{Occurred, deal};
 use kvali_eventstore::project::Projection;
 use kvali_projections::conversion_funnel::{
     AsOf, ConversionFunnel, Corrections, Definition, Facts, Rule, Step, ground,
 };
 use kvali_tests::random::Company;
-use kvali_tests::samples::{CONTRACT, LEAD, OFFER, Sales, WON};
-use kvali_tests::{Database, now, tenant};
+use kvali_tests::samples::{CONTRACT, LEAD, OFFER, Sales, WON, move_to};
+use kvali_tests::{Database, accepted, envelope, now, order, tenant};
 use std::sync::Arc;
 
 fn model() -> Arc<dyn Projection> {
@@ -129,5 +130,68 @@ async fn an_unknown_pipeline_or_position_is_named_with_what_there_is() {
     };
     assert_eq!(ask("Service", AsOf::Now).await, "there is no pipeline \"Service\"; there are \"Sales\"");
     assert_eq!(ask("Sales", AsOf::Position(99)).await, "position 99 is beyond the head of the log, 2");
+    database.drop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rebuilds_at_once_leave_one_model_that_answers() {
+    let database = Database::create().await;
+    let store = database.connect().await;
+    let sales = Sales::set_up(&store, tenant(1), Policy::PERMISSIVE).await;
+    let mut company = Company::found(&store, sales, 5).await;
+    let tenant = company.sales.tenant;
+    for _ in 0..100 {
+        let (order, envelope) = company.click();
+        store.handle(order, envelope).await.unwrap();
+    }
+    let mut rebuilds = Vec::new();
+    for _ in 0..4 {
+        let (rebuilding, asking) = (database.connect().await, store.clone());
+        rebuilds.push(tokio::spawn(async move { rebuilding.rebuild(model(), &quiet).await.map(drop) }));
+        rebuilds.push(tokio::spawn(async move { asking.catch_up(model(), tenant, &quiet).await.map(drop) }));
+    }
+    for rebuild in rebuilds {
+        // One that was overtaken says so; none may leave the pointer nowhere.
+        let _overtaken = rebuild.await.unwrap();
+    }
+    let (live, position) = store.catch_up(model(), tenant, &quiet).await.unwrap();
+    assert_eq!(position, store.head(tenant).await.unwrap());
+    assert_eq!(store.live(&ConversionFunnel).await.unwrap(), live);
+    assert!(database.rows(&live.schema_name).await.len() > 20);
+    database.drop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_had_happened_by_an_instant_keeps_a_deals_own_order() {
+    let database = Database::create().await;
+    let store = database.connect().await;
+    let sales = Sales::set_up(&store, tenant(1), Policy::PERMISSIVE).await;
+    let deal = kvali_domain::DealId(kvali_tests::new_id());
+    let at = |text: &str| Occurred::Instant { at: text.parse().unwrap() };
+    let steps: [(deal::Command, Occurred); 3] = [
+        (deal::Command::Open(deal::Open::new(sales.pipeline)), at("2024-01-01T09:00:00Z")),
+        (move_to(OFFER), at("2024-02-01T09:00:00Z")),
+        (deal::Command::CloseWon { pipeline_version: None }, Occurred::Unknown),
+    ];
+    for (command, occurred) in steps {
+        accepted(
+            store.handle(order(deal.stream(), command), envelope(sales.tenant).occurred(occurred)).await,
+        );
+    }
+    let stock = async |as_of: &str| {
+        let as_of = AsOf::Happened(as_of.parse().unwrap());
+        let facts = ground(&store, sales.tenant, "Sales", as_of, Corrections::Effective, now(), &quiet)
+            .await
+            .unwrap();
+        let snapshot = &answers(&facts)[0]["stages"];
+        [0, 1, 2, 3].map(|step| snapshot[step]["count"].as_i64().unwrap())
+    };
+    assert_eq!(stock("2023-12-31T00:00:00Z").await, [0, 0, 0, 0]);
+    assert_eq!(
+        stock("2024-01-15T00:00:00Z").await,
+        [1, 0, 0, 0],
+        "the undated win came after a move that had not"
+    );
+    assert_eq!(stock("2024-02-15T00:00:00Z").await, [0, 0, 0, 1]);
     database.drop().await;
 }

@@ -146,6 +146,8 @@ pub enum General {
     Taken { kind: String, key: String, holder: StreamId },
     #[error("{kind} {key:?} is held by nobody; create it first")]
     NotHeld { kind: String, key: String },
+    #[error("a text holds the character U+0000, which cannot be stored; leave it out")]
+    NulCharacter,
     #[error("the personal data of {subject} was erased; nothing can be recorded about that person again")]
     SubjectErased { subject: crate::SubjectId },
 }

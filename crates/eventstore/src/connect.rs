@@ -25,6 +25,8 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Role {
     App,
+    /// The app role on connections that append and do nothing else.
+    Appender,
     Projector,
 }
 
@@ -32,17 +34,23 @@ impl Role {
     fn set(self) -> &'static str {
         match self {
             Self::App => "set role kvali_app",
+            // One plan for every size of call, by key: planning anew takes longer than a small append, and a
+            // plan made while the log was small would scan it when it is large.
+            Self::Appender => {
+                "set role kvali_app; set plan_cache_mode = force_generic_plan; set enable_seqscan = off; \
+                 set enable_bitmapscan = off; set enable_hashjoin = off; set enable_mergejoin = off"
+            }
             Self::Projector => "set role kvali_projector",
         }
     }
 }
 
-/// How to connect.
-#[derive(Clone, Debug)]
+/// How to connect. Not `Debug`: a URL may hold a password.
+#[derive(Clone)]
 pub struct Options {
     /// `postgres://…`; the database is created if it is missing.
     pub url: String,
-    /// Connections for appends and reads; projections have half as many of their own.
+    /// Connections for reads; appends and projections have half as many of their own.
     pub connections: u32,
     pub master_key: MasterKey,
     /// Folded states kept in memory, at most.
@@ -55,16 +63,25 @@ impl Options {
     }
 }
 
+pub(crate) struct Pools {
+    pub app: PgPool,
+    pub appender: PgPool,
+    pub projector: PgPool,
+}
+
 /// Brings the database to the present schema and opens a pool for each role.
-pub(crate) async fn pools(options: &Options) -> Result<(PgPool, PgPool), Error> {
+pub(crate) async fn pools(options: &Options) -> Result<Pools, Error> {
     let connect = PgConnectOptions::from_str(&options.url)
         .map_err(Error::Url)?
         .application_name("kvali")
         .statement_cache_capacity(256);
     prepare(&connect).await?;
-    let app = pool(&connect, Role::App, options.connections).await?;
-    let projector = pool(&connect, Role::Projector, options.connections.div_ceil(2)).await?;
-    Ok((app, projector))
+    let half = options.connections.div_ceil(2);
+    Ok(Pools {
+        app: pool(&connect, Role::App, options.connections).await?,
+        appender: pool(&connect, Role::Appender, half).await?,
+        projector: pool(&connect, Role::Projector, half).await?,
+    })
 }
 
 async fn pool(connect: &PgConnectOptions, role: Role, connections: u32) -> Result<PgPool, Error> {
@@ -146,9 +163,10 @@ async fn migrate(connection: &mut PgConnection) -> Result<(), Error> {
 /// Whether the roles are there and may do their work: a copied or restored database brings no rights of its own.
 async fn has_roles(connection: &mut PgConnection) -> Result<bool, Error> {
     sqlx::query_scalar(
-        "select coalesce(bool_and(has_database_privilege(oid, current_database(), 'create') \
-           and pg_has_role(current_user, oid, 'member')), false) and count(*) = 2 \
-         from pg_roles where rolname in ('kvali_owner', 'kvali_projector')",
+        "select coalesce(bool_and((rolname = 'kvali_app' or has_database_privilege(oid, current_database(), 'create')) \
+           and pg_has_role(current_user, oid, case when current_setting('server_version_num')::int >= 160000 \
+             then 'set' else 'member' end)), false) and count(*) = 3 \
+         from pg_roles where rolname in ('kvali_owner', 'kvali_app', 'kvali_projector')",
     )
     .fetch_one(connection)
     .await

@@ -3,10 +3,11 @@
 use crate::cache::Folded;
 use crate::keyring;
 use crate::log::{ClaimRow, EventRow, Need, Prepared, RefusalRow, Verdict};
-use crate::{Envelope, Error, Store};
+use crate::{Envelope, Error, Store, writer};
+use futures_util::future;
 use kvali_domain::{
-    Claim, Command, CommandId, Condition, Event, Facts, Given, Occurred, Order, Refusal, State, StreamId,
-    SubjectId, TenantId,
+    Claim, Command, CommandId, Condition, Event, Facts, General, Given, Occurred, Order, Refusal, State,
+    StreamId, SubjectId, TenantId,
 };
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -76,9 +77,16 @@ impl Plan {
         }
     }
 
+    /// What the request is, byte for byte; equal for an honest retry, whoever's version of Kvali sends it.
     fn request(&self) -> Vec<u8> {
-        let occurred = format!("{:?}", self.envelope.occurred);
-        [self.stream.0.as_bytes(), occurred.as_bytes(), &self.fingerprint].concat()
+        let envelope = &self.envelope;
+        let occurred = envelope.occurred.map_or_else(String::new, |occurred| {
+            let micros = occurred.at().map(|at| at.timestamp_micros().to_string()).unwrap_or_default();
+            format!("{} {micros} {}", occurred.precision(), occurred.zone().unwrap_or_default())
+        });
+        let reason = envelope.reason_code.as_deref().unwrap_or_default();
+        let texts = format!("1\u{1f}{occurred}\u{1f}{reason}\u{1f}");
+        [self.stream.0.as_bytes(), envelope.actor.0.as_bytes(), texts.as_bytes(), &self.fingerprint].concat()
     }
 
     /// What the rules say to `choice` on `base`.
@@ -90,7 +98,7 @@ impl Plan {
     ) -> Result<Vec<Event>, Refusal> {
         let envelope = &self.envelope;
         if let Some(expected) = envelope.expected_version.filter(|expected| *expected != base.version) {
-            return Err(kvali_domain::General::StaleVersion { expected, actual: base.version }.into());
+            return Err(General::StaleVersion { expected, actual: base.version }.into());
         }
         let given = Given {
             stream: self.stream,
@@ -125,11 +133,16 @@ impl Store {
     pub async fn erase(&self, subject: SubjectId, envelope: Envelope) -> Result<Outcome, Error> {
         let tenant = envelope.tenant;
         let command = kvali_domain::subject::Command::Erase { subject }.into();
-        let outcome = self.handle(Order { stream: subject.stream(), command }, envelope).await?;
-        if let Outcome::Accepted(_) = outcome {
-            self.inner.keyring.destroy(tenant, subject).await?;
-        }
-        Ok(outcome)
+        let store = self.clone();
+        // Both steps or, after a crash between them, the same command again: it destroys what it finds.
+        let both = tokio::spawn(async move {
+            let outcome = store.handle(Order { stream: subject.stream(), command }, envelope).await?;
+            if let Outcome::Accepted(_) = outcome {
+                store.inner.keyring.destroy(tenant, subject).await?;
+            }
+            Ok(outcome)
+        });
+        both.await.map_err(Error::Task)?
     }
 
     async fn carry_out(&self, plan: &Plan) -> Result<Outcome, Error> {
@@ -196,21 +209,24 @@ impl Store {
             (claim.kind.to_owned(), key)
         });
         let refusal: Refusal = match holder {
-            Some(holder) => kvali_domain::General::Taken { kind, key, holder }.into(),
-            None => kvali_domain::General::NotHeld { kind, key }.into(),
+            Some(holder) => General::Taken { kind, key, holder }.into(),
+            None => General::NotHeld { kind, key }.into(),
         };
-        let tenant = decided.tenant;
+        let (tenant, command_id) = (decided.tenant, decided.prepared.command_id);
         decided.prepared.refuse(&refusal);
         match self.append(tenant, vec![decided.prepared]).await?.remove(0) {
             Verdict::Known { first_position, event_count } => {
                 Ok(Outcome::Accepted(Answer { first_position, event_count, known: true }))
             }
+            Verdict::IdReused => Err(Error::CommandIdReused(command_id)),
             _ => Ok(Outcome::Refused(refusal)),
         }
     }
 
     async fn append(&self, tenant: TenantId, commands: Vec<Prepared>) -> Result<Vec<Verdict>, Error> {
-        self.inner.writers.append(tenant, commands).await.map_err(Error::Append)
+        self.inner.writers.append(tenant, commands).await.map_err(|error| {
+            if writer::is_answer(&error) { Error::Rejected(error) } else { Error::Append(error) }
+        })
     }
 
     async fn decide(&self, plan: &Plan, view: &mut View<'_>) -> Result<Decided, Error> {
@@ -298,21 +314,27 @@ impl Decided {
 
     /// Takes personal values out of the events, seals them, and writes the rest as `data`.
     fn seal(&mut self, key: &keyring::TenantKey, keys: &keyring::SubjectKeys) {
-        let mut erased = None;
+        let mut refusal = None;
         for (event, row) in self.events.iter_mut().zip(&mut self.prepared.events) {
+            if keyring::holds_nul(event) {
+                refusal = Some(General::NulCharacter);
+            }
             match keyring::seal(event, keys, (self.tenant, row.stream, row.version)) {
                 Ok(personal) => row.personal = personal,
-                Err(subject) => erased = Some(subject),
+                Err(subject) => refusal = Some(General::SubjectErased { subject }),
             }
             row.data = event.data();
+            if row.data.contains("\\u0000") {
+                refusal = Some(General::NulCharacter);
+            }
         }
         for (claim, row) in self.claims.iter().zip(&mut self.prepared.claims) {
             if claim.personal {
                 row.key = key.hash(claim.key.as_bytes()).to_hex().to_string();
             }
         }
-        if let Some(subject) = erased {
-            self.refuse(kvali_domain::General::SubjectErased { subject }.into());
+        if let Some(refusal) = refusal {
+            self.refuse(refusal.into());
         }
     }
 
@@ -441,20 +463,29 @@ struct Chunk<'a> {
     known: HashMap<CommandId, (Vec<u8>, Answer)>,
     outcomes: Vec<Option<Outcome>>,
     pending: Vec<(usize, Decided)>,
+    /// The claims of pending commands.
+    claimed: HashSet<(&'static str, String)>,
 }
 
 impl<'a> Chunk<'a> {
     async fn new(store: &'a Store, tenant: TenantId, plans: &'a [Plan]) -> Result<Self, Error> {
-        let known = store.known(tenant, plans).await?;
-        let new = plans.iter().filter(|plan| !known.contains_key(&plan.envelope.command_id));
-        let streams: HashSet<StreamId> = new.clone().map(|plan| plan.stream).collect();
-        let mut overlay = store.fold(tenant, &streams.into_iter().collect::<Vec<_>>()).await?;
-        for plan in new {
+        let streams: HashSet<StreamId> = plans.iter().map(|plan| plan.stream).collect();
+        let streams: Vec<_> = streams.into_iter().collect();
+        let (known, mut overlay) =
+            future::try_join(store.known(tenant, plans), store.fold(tenant, &streams)).await?;
+        for plan in plans {
             let absent = || Folded { version: 0, state: Arc::new(plan.before.clone()) };
             overlay.entry(plan.stream).or_insert_with(absent);
         }
         let view = View { store, tenant, overlay, reread: false, guessed: false };
-        Ok(Self { view, plans, known, outcomes: vec![None; plans.len()], pending: Vec::new() })
+        Ok(Self {
+            view,
+            plans,
+            known,
+            outcomes: vec![None; plans.len()],
+            pending: Vec::new(),
+            claimed: HashSet::new(),
+        })
     }
 
     async fn carry_out(mut self) -> Result<Vec<Outcome>, Error> {
@@ -476,17 +507,26 @@ impl<'a> Chunk<'a> {
             }
             self.view.guessed = false;
             let decided = self.view.store.decide(plan, &mut self.view).await?;
-            if decided.refusal.is_some() && self.view.guessed {
+            // A refusal may rest on a state that is out of date, or on one that pending commands are yet to make; a
+            // claim may meet one of theirs.
+            let unsure = decided.refusal.is_some() && (self.view.guessed || !self.pending.is_empty());
+            if unsure || self.meets_pending_claims(&decided) {
                 self.alone(at).await?;
                 continue;
             }
             let occurred = plan.envelope.occurred.unwrap_or(Occurred::Instant { at: plan.envelope.now });
             self.view.overlay.insert(plan.stream, decided.after(&occurred));
+            self.claimed.extend(decided.claims.iter().map(|claim| (claim.kind, claim.key.clone())));
             self.pending.push((at, decided));
         }
         self.flush().await?;
         let outcomes = self.outcomes.into_iter();
         Ok(outcomes.map(|outcome| outcome.expect("every plan was settled, alone or by a flush")).collect())
+    }
+
+    fn meets_pending_claims(&self, decided: &Decided) -> bool {
+        let mut claims = decided.claims.iter();
+        claims.any(|claim| self.claimed.contains(&(claim.kind, claim.key.clone())))
     }
 
     /// Carries out one command by itself, after those before it.
@@ -499,13 +539,22 @@ impl<'a> Chunk<'a> {
 
     async fn flush(&mut self) -> Result<(), Error> {
         let mut pending = std::mem::take(&mut self.pending);
+        self.claimed.clear();
         if pending.is_empty() {
             return Ok(());
         }
         let (store, tenant) = (self.view.store, self.view.tenant);
         store.seal(tenant, &mut pending.iter_mut().map(|(_, decided)| decided).collect::<Vec<_>>()).await?;
-        let prepared = pending.iter().map(|(_, decided)| decided.prepared.clone()).collect();
-        let verdicts = store.append(tenant, prepared).await?;
+        // What follows a command that could not be sealed may build on it, and is decided again.
+        let sound =
+            pending.iter().position(|(_, decided)| decided.refusal.is_some()).unwrap_or(pending.len());
+        let prepared = pending[..sound].iter().map(|(_, decided)| decided.prepared.clone()).collect();
+        let verdicts = match store.append(tenant, prepared).await {
+            // One command spoils the call: find out which.
+            Err(Error::Rejected(_)) if pending.len() > 1 => Vec::new(),
+            verdicts => verdicts?,
+        };
+        let verdicts = verdicts.into_iter().chain(std::iter::repeat(Verdict::Conflict));
         for ((at, decided), verdict) in pending.iter().zip(verdicts) {
             let plan = &self.plans[*at];
             let outcome = match verdict {

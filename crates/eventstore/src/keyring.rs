@@ -63,6 +63,10 @@ fn create(path: &Path) -> Result<MasterKey, IoError> {
     writeln!(file, "{}", blake3::Hash::from_bytes(key.into()).to_hex())?;
     file.sync_all()?;
     let linked = std::fs::hard_link(&draft, path);
+    if let Some(parent) = path.parent() {
+        // Without this a power cut could take the only copy of the key.
+        std::fs::File::open(parent)?.sync_all()?;
+    }
     std::fs::remove_file(&draft)?;
     match linked {
         Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(error),
@@ -112,16 +116,21 @@ impl Keyring {
             return Ok(key.clone());
         }
         let fresh = seal_bytes(&self.master, &Key::generate(), tenant.0.as_bytes());
-        let wrapped: Vec<u8> = sqlx::query_scalar(
-            "with made as (insert into kvali.tenant_key (tenant_id, wrapped) values ($1, $2) \
-             on conflict do nothing returning wrapped) \
-             select wrapped from made union all select wrapped from kvali.tenant_key where tenant_id = $1 limit 1",
+        sqlx::query(
+            "insert into kvali.tenant_key (tenant_id, wrapped) values ($1, $2) on conflict do nothing",
         )
         .bind(tenant.0)
         .bind(&fresh)
-        .fetch_one(&self.pool)
+        .execute(&self.pool)
         .await
         .map_err(Error::Keys)?;
+        // A second statement: it sees the key of whoever was first.
+        let wrapped: Vec<u8> =
+            sqlx::query_scalar("select wrapped from kvali.tenant_key where tenant_id = $1")
+                .bind(tenant.0)
+                .fetch_one(&self.pool)
+                .await
+                .map_err(Error::Keys)?;
         let key = open_bytes(&self.master, &wrapped, tenant.0.as_bytes()).and_then(to_key);
         let key = Arc::new(TenantKey::new(tenant, &key.ok_or(Error::WrongMasterKey)?));
         self.tenants.insert(tenant, key.clone());
@@ -194,6 +203,11 @@ impl Keyring {
 /// The subjects that `event` holds personal values of.
 pub(crate) fn subjects(event: &mut Event) -> Vec<SubjectId> {
     event.personal().into_iter().filter(|field| field.value.0.is_some()).map(|field| field.subject).collect()
+}
+
+/// Whether a personal value of `event` holds U+0000, which no text in Postgres can.
+pub(crate) fn holds_nul(event: &mut Event) -> bool {
+    event.personal().iter().any(|field| field.value.as_deref().is_some_and(|text| text.contains('\0')))
 }
 
 /// Takes the personal values out of `event` and seals them. `Err` names a subject without a key.

@@ -18,6 +18,7 @@ pub use keyring::MasterKey;
 pub use read::Opened;
 pub use rehearse::Rehearsal;
 
+use connect::Pools;
 use kvali_domain::TenantId;
 use sqlx::PgPool;
 use std::sync::Arc;
@@ -39,10 +40,10 @@ struct Inner {
 impl Store {
     /// Connects, creates what is missing, and brings the schema up to date.
     pub async fn connect(options: Options) -> Result<Self, Error> {
-        let (pool, projector) = connect::pools(&options).await?;
+        let Pools { app: pool, appender, projector } = connect::pools(&options).await?;
         let keyring = keyring::Keyring::new(pool.clone(), &options.master_key);
         let inner = Inner {
-            writers: writer::Writers::new(pool.clone()),
+            writers: writer::Writers::new(appender),
             cache: cache::Cache::new(options.cached_states),
             pool,
             projector,
@@ -72,6 +73,7 @@ impl Store {
     }
 
     pub async fn close(&self) {
+        self.inner.writers.close().await;
         self.inner.pool.close().await;
         self.inner.projector.close().await;
     }
@@ -97,6 +99,10 @@ pub enum Error {
     Read(#[source] sqlx::Error),
     #[error("the append's fate is unknown; send the command again with the same id")]
     Append(#[source] Arc<sqlx::Error>),
+    #[error("the database rejects the command's values, and would again; nothing was written")]
+    Rejected(#[source] Arc<sqlx::Error>),
+    #[error("this build of {projection} was replaced by a newer one; ask again")]
+    GenerationGone { projection: &'static str },
     #[error("the log has a gap: position {expected} is missing and {found} comes next; the log is damaged")]
     Gap { expected: i64, found: i64 },
     #[error("stored event {position} cannot be read")]

@@ -8,7 +8,7 @@ use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row};
 use std::collections::HashMap;
 use uuid::Uuid;
-use wire::{ClaimStep, NewCommand, NewEvent, StreamNeed, StreamStart};
+use wire::{ClaimStep, NewCommand, NewEvent, StreamStart};
 
 /// A command ready to be appended: decided, sealed, with everything that its acceptance depends on.
 #[derive(Clone, Debug)]
@@ -95,7 +95,7 @@ pub(crate) enum Verdict {
     RefusalRecorded,
 }
 
-const CALL: &str = "call kvali.append($1, $2, $3, $4, $5, $6)";
+const CALL: &str = "call kvali.append($1, $2, $3, $4, $5, $6, $7, $8, $9)";
 
 /// Appends `commands` in one call. They are accepted or refused each on its own; an `Err` leaves the fate of
 /// all of them unknown.
@@ -104,41 +104,68 @@ pub(crate) async fn append(
     tenant: TenantId,
     commands: &[&Prepared],
 ) -> Result<Vec<Verdict>, sqlx::Error> {
-    let (mut events, mut needs, mut claims) = (Vec::with_capacity(commands.len()), Vec::new(), Vec::new());
+    let (mut events, mut claims) = (Vec::with_capacity(commands.len()), Vec::new());
+    let mut needs = Needs::of(commands.len());
     for (cmd, command) in (1..).zip(commands.iter().copied()) {
         events.extend(command.events.iter().map(|event| NewEvent { cmd, command, event }));
-        needs.extend(command.needs.iter().map(|need| StreamNeed { cmd, need: *need }));
         claims.extend(command.claims.iter().map(|claim| ClaimStep { cmd, claim }));
+        command.needs.iter().for_each(|need| needs.push(cmd, *need));
     }
     let row = sqlx::query(CALL)
         .bind(tenant.0)
         .bind(commands.iter().map(|command| NewCommand(command)).collect::<Vec<_>>())
         .bind(events)
-        .bind(starts(commands))
-        .bind(needs)
+        .bind(needs.starts)
+        .bind(needs.cmds)
+        .bind(needs.places)
+        .bind(needs.versions)
+        .bind(needs.adds)
         .bind(claims)
         .fetch_one(connection)
         .await?;
     verdicts(&row, commands)
 }
 
-/// The version that each stream must be at before the call, if its needs follow from one another. If they do
-/// not, a version that no stream is ever at, so that the needs are judged one by one.
-fn starts(commands: &[&Prepared]) -> Vec<StreamStart> {
-    const NEVER: Version = -1;
-    let mut starts: Vec<StreamStart> = Vec::with_capacity(commands.len());
-    let mut reached: HashMap<StreamId, (usize, Version)> = HashMap::with_capacity(commands.len());
-    for need in commands.iter().flat_map(|command| &command.needs) {
-        let (nth, version) = reached.entry(need.stream).or_insert_with(|| {
-            starts.push(StreamStart { stream: need.stream, version: need.version });
-            (starts.len() - 1, need.version)
+/// The conditions of one call: each stream once, with the version that it must be at before, and column by
+/// column what every command needs.
+struct Needs {
+    starts: Vec<StreamStart>,
+    cmds: Vec<i32>,
+    places: Vec<i32>,
+    versions: Vec<Version>,
+    adds: Vec<i32>,
+    /// Place among the streams, from 0, and the version that the needs so far lead to.
+    reached: HashMap<StreamId, (usize, Version)>,
+}
+
+impl Needs {
+    fn of(commands: usize) -> Self {
+        Self {
+            starts: Vec::with_capacity(commands),
+            cmds: Vec::with_capacity(commands),
+            places: Vec::with_capacity(commands),
+            versions: Vec::with_capacity(commands),
+            adds: Vec::with_capacity(commands),
+            reached: HashMap::with_capacity(commands),
+        }
+    }
+
+    fn push(&mut self, cmd: i32, need: Need) {
+        let (place, version) = self.reached.entry(need.stream).or_insert_with(|| {
+            self.starts.push(StreamStart { stream: need.stream, version: need.version });
+            (self.starts.len() - 1, need.version)
         });
         if *version != need.version {
-            starts[*nth].version = NEVER;
+            // The needs do not follow from one another: no stream is ever at this version, so that the call is
+            // judged command by command.
+            self.starts[*place].version = -1;
         }
         *version = need.version + need.adds;
+        self.cmds.push(cmd);
+        self.places.push(i32::try_from(*place + 1).expect("a call has few streams"));
+        self.versions.push(need.version);
+        self.adds.push(need.adds);
     }
-    starts
 }
 
 fn verdicts(row: &PgRow, commands: &[&Prepared]) -> Result<Vec<Verdict>, sqlx::Error> {

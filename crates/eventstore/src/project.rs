@@ -64,10 +64,17 @@ impl Store {
         tenant: TenantId,
         progress: &(dyn Fn(i64, i64) + Sync),
     ) -> Result<(Generation, i64), Error> {
-        let generation = self.live(&*projection).await?;
         let head = self.head(tenant).await?;
-        let position = self.advance(projection, &generation, tenant, head, progress).await?;
-        Ok((generation, position))
+        loop {
+            let generation = self.live(&*projection).await?;
+            match self.advance(projection.clone(), &generation, tenant, head, progress).await {
+                // A rebuild took its place; the next round meets the one that answers now.
+                Err(error) if self.live(&*projection).await? != generation => {
+                    tracing::debug!(%error, "the generation was replaced");
+                }
+                advanced => return Ok((generation, advanced?)),
+            }
+        }
     }
 
     /// Builds a new generation from zero beside the live one, then makes it the live one.
@@ -87,8 +94,8 @@ impl Store {
             let head = self.head(tenant).await?;
             self.advance(projection.clone(), &next, tenant, head, &|_, _| {}).await?;
         }
-        self.drop_unused(&*projection, &next).await?;
-        Ok(next)
+        self.drop_unused(&*projection).await?;
+        self.live(&*projection).await
     }
 
     /// The generation that answers; the first is made on first use.
@@ -187,9 +194,13 @@ impl Store {
     }
 
     async fn make_live(&self, projection: &dyn Projection, next: &Generation) -> Result<(), Error> {
+        // Forward only, and only to a generation that still stands: another rebuild may have been quicker.
         sqlx::query(
-            "insert into kvali.projection_live (projection, version, generation) values ($1, $2, $3) \
-             on conflict (projection, version) do update set generation = excluded.generation",
+            "insert into kvali.projection_live (projection, version, generation) \
+             select projection, version, generation from kvali.projection_generation \
+              where projection = $1 and version = $2 and generation = $3 \
+             on conflict (projection, version) do update set generation = excluded.generation \
+              where projection_live.generation < excluded.generation",
         )
         .bind(projection.name())
         .bind(projection.version())
@@ -200,13 +211,20 @@ impl Store {
         Ok(())
     }
 
-    /// Drops the generations of this version that are older than `live`.
-    async fn drop_unused(&self, projection: &dyn Projection, live: &Generation) -> Result<(), Error> {
-        let (name, version, generation) = (projection.name(), projection.version(), live.generation);
+    /// Drops the generations of this version that are older than the live one.
+    async fn drop_unused(&self, projection: &dyn Projection) -> Result<(), Error> {
+        let (name, version) = (projection.name(), projection.version());
         let pool = self.inner.projector.clone();
         detached(async move {
             let mut connection = pool.acquire().await?;
             let mut tx = connection.begin().await?;
+            let generation: i32 = sqlx::query_scalar(
+                "select generation from kvali.projection_live where projection = $1 and version = $2 for update",
+            )
+            .bind(name)
+            .bind(version)
+            .fetch_one(&mut *tx)
+            .await?;
             let old: Vec<String> = sqlx::query_scalar(
                 "delete from kvali.projection_generation \
                  where projection = $1 and version = $2 and generation < $3 returning schema_name",
@@ -253,7 +271,7 @@ impl Store {
             };
             let after = events.last().map_or(at, |event| event.recorded.position);
             if after == at {
-                break;
+                return Err(Error::Gap { expected: at + 1, found: head });
             }
             if after < head {
                 let store = self.clone();
@@ -283,19 +301,32 @@ impl Store {
         generation: &Generation,
         tenant: TenantId,
     ) -> Result<i64, Error> {
-        sqlx::query_scalar(
-            "with made as (insert into kvali.projection_checkpoint (tenant_id, projection, version, generation, position) \
-             values ($1, $2, $3, $4, 0) on conflict do nothing returning position) \
-             select position from made union all select position from kvali.projection_checkpoint \
-             where tenant_id = $1 and projection = $2 and version = $3 and generation = $4 limit 1",
+        sqlx::query(
+            "insert into kvali.projection_checkpoint (tenant_id, projection, version, generation, position) \
+             select $1, projection, version, generation, 0 from kvali.projection_generation \
+              where projection = $2 and version = $3 and generation = $4 \
+             on conflict do nothing",
         )
         .bind(tenant.0)
         .bind(projection.name())
         .bind(projection.version())
         .bind(generation.generation)
-        .fetch_one(&self.inner.projector)
+        .execute(&self.inner.projector)
         .await
-        .map_err(wrote(projection))
+        .map_err(wrote(projection))?;
+        // A second statement: it sees the row of whoever was first.
+        sqlx::query_scalar(
+            "select position from kvali.projection_checkpoint \
+             where tenant_id = $1 and projection = $2 and version = $3 and generation = $4",
+        )
+        .bind(tenant.0)
+        .bind(projection.name())
+        .bind(projection.version())
+        .bind(generation.generation)
+        .fetch_optional(&self.inner.projector)
+        .await
+        .map_err(wrote(projection))?
+        .ok_or(Error::GenerationGone { projection: projection.name() })
     }
 
     /// One batch and its checkpoint in one transaction; `false` if the checkpoint had moved.

@@ -4,9 +4,10 @@
 use crate::log::{self, Prepared, Verdict};
 use dashmap::DashMap;
 use kvali_domain::{CommandId, StreamId, TenantId, Version};
-use sqlx::PgPool;
+use sqlx::pool::PoolConnection;
+use sqlx::{PgPool, Postgres};
 use std::collections::{HashMap, HashSet, VecDeque};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Semaphore, oneshot};
 
@@ -15,13 +16,16 @@ const MAX_EVENTS: usize = 4_000;
 const MAX_BYTES: usize = 8 << 20;
 /// Commands waiting in this process, at most; more of them wait before they enter a queue.
 const MAX_WAITING: usize = 16_384;
+/// Waiting jobs from which on one call takes only half of them, so that the next is ready when it returns. Below
+/// that, what a call costs by itself outweighs the overlap.
+const SPLIT: usize = 16;
 /// Tries of a call whose fate is unknown. Command ids make the repetition harmless.
 const ATTEMPTS: u32 = 6;
 
 type Reply = Result<Vec<Verdict>, Arc<sqlx::Error>>;
 
 pub(crate) struct Writers {
-    pool: PgPool,
+    lines: Arc<Lines>,
     queues: DashMap<TenantId, Arc<Queue>>,
     room: Arc<Semaphore>,
 }
@@ -46,7 +50,8 @@ struct Job {
 
 impl Writers {
     pub(crate) fn new(pool: PgPool) -> Self {
-        Self { pool, queues: DashMap::new(), room: Arc::new(Semaphore::new(MAX_WAITING)) }
+        let room = Arc::new(Semaphore::new(MAX_WAITING));
+        Self { lines: Arc::new(Lines::new(pool)), queues: DashMap::new(), room }
     }
 
     /// Appends `commands` in order. The append goes on to its end even if the caller stops waiting.
@@ -57,9 +62,13 @@ impl Writers {
         let (reply, answer) = oneshot::channel();
         let queue = self.queues.entry(tenant).or_default().clone();
         if queue.push(Job { commands, reply }) {
-            tokio::spawn(serve(self.pool.clone(), tenant, queue));
+            tokio::spawn(serve(self.lines.clone(), tenant, queue));
         }
         answer.await.unwrap_or_else(|_| Err(Arc::new(sqlx::Error::WorkerCrashed)))
+    }
+
+    pub(crate) async fn close(&self) {
+        self.lines.close().await;
     }
 }
 
@@ -71,25 +80,42 @@ impl Queue {
         !std::mem::replace(&mut waiting.served, true)
     }
 
-    /// The jobs of the next call; `None` ends the serving.
-    fn take(&self) -> Option<Vec<Job>> {
+    fn len(&self) -> usize {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).jobs.len()
+    }
+
+    /// The jobs of the next call, at most `most`; `None` ends the serving.
+    fn take(&self, most: usize) -> Option<Vec<Job>> {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        let jobs = Load::fill(&mut waiting.jobs);
+        let jobs = Load::fill(&mut waiting.jobs, most);
         waiting.served = !jobs.is_empty();
         waiting.served.then_some(jobs)
     }
 }
 
-async fn serve(pool: PgPool, tenant: TenantId, queue: Arc<Queue>) {
-    while let Some(jobs) = queue.take() {
-        deliver(&pool, tenant, jobs).await;
+async fn serve(lines: Arc<Lines>, tenant: TenantId, queue: Arc<Queue>) {
+    let mut answered = 1;
+    loop {
+        let mut most = usize::MAX;
+        // Few wait, so those just answered go first: what they send next travels together, not one ahead of the
+        // rest. This waits for no time, and for nobody who is not ready to run.
+        if queue.len() * 2 < answered {
+            tokio::task::yield_now().await;
+            let waiting = queue.len();
+            if waiting >= SPLIT {
+                most = waiting / 2;
+            }
+        }
+        let Some(jobs) = queue.take(most) else { return };
+        answered = jobs.len();
+        deliver(&lines, tenant, jobs).await;
     }
 }
 
 /// Sends one call; if the database refuses it as a whole, each job alone, so that one cannot spoil the rest.
-async fn deliver(pool: &PgPool, tenant: TenantId, jobs: Vec<Job>) {
+async fn deliver(lines: &Lines, tenant: TenantId, jobs: Vec<Job>) {
     let commands: Vec<&Prepared> = jobs.iter().flat_map(|job| &job.commands).collect();
-    match call(pool, tenant, &commands).await {
+    match call(lines, tenant, &commands).await {
         Ok(verdicts) => {
             let mut verdicts = verdicts.into_iter();
             for job in jobs {
@@ -105,16 +131,16 @@ async fn deliver(pool: &PgPool, tenant: TenantId, jobs: Vec<Job>) {
         }
         Err(_) => {
             for job in jobs {
-                Box::pin(deliver(pool, tenant, vec![job])).await;
+                Box::pin(deliver(lines, tenant, vec![job])).await;
             }
         }
     }
 }
 
-async fn call(pool: &PgPool, tenant: TenantId, commands: &[&Prepared]) -> Result<Vec<Verdict>, sqlx::Error> {
+async fn call(lines: &Lines, tenant: TenantId, commands: &[&Prepared]) -> Result<Vec<Verdict>, sqlx::Error> {
     let mut attempt = 0;
     loop {
-        match try_call(pool, tenant, commands).await {
+        match lines.append(tenant, commands).await {
             Err(error) if attempt + 1 < ATTEMPTS && !is_answer(&error) => {
                 tracing::warn!(%tenant, attempt, error = %error, "append interrupted, sending it again");
                 tokio::time::sleep(Duration::from_millis(20 << (2 * attempt))).await;
@@ -125,22 +151,54 @@ async fn call(pool: &PgPool, tenant: TenantId, commands: &[&Prepared]) -> Result
     }
 }
 
-async fn try_call(
-    pool: &PgPool,
-    tenant: TenantId,
-    commands: &[&Prepared],
-) -> Result<Vec<Verdict>, sqlx::Error> {
-    let mut connection = pool.acquire().await?;
-    let verdicts = log::append(&mut connection, tenant, commands).await;
-    if verdicts.is_err() {
-        // It may stand inside a transaction, or half-way through an answer: never use it again.
-        connection.close_on_drop();
+/// The connections that append. They are kept out of the pool between calls, which would send a ping each time
+/// one comes back; the latest is used first, since its caches are warm.
+struct Lines {
+    pool: PgPool,
+    free: Semaphore,
+    idle: Mutex<Vec<PoolConnection<Postgres>>>,
+}
+
+impl Lines {
+    fn new(pool: PgPool) -> Self {
+        let connections = usize::try_from(pool.options().get_max_connections()).unwrap_or(1);
+        Self { pool, free: Semaphore::new(connections), idle: Mutex::default() }
     }
-    verdicts
+
+    async fn append(&self, tenant: TenantId, commands: &[&Prepared]) -> Result<Vec<Verdict>, sqlx::Error> {
+        let _one = self.free.acquire().await.map_err(|_| sqlx::Error::PoolClosed)?;
+        let idle = self.idle().pop();
+        let mut connection = match idle {
+            Some(connection) => connection,
+            None => self.pool.acquire().await?,
+        };
+        let verdicts = log::append(&mut connection, tenant, commands).await;
+        if verdicts.is_ok() {
+            let mut idle = self.idle();
+            // Asked under the lock: `close` empties the list after it has closed the semaphore.
+            if !self.free.is_closed() {
+                idle.push(connection);
+            }
+        } else {
+            // It may stand inside a transaction, or half-way through an answer: never use it again.
+            connection.close_on_drop();
+        }
+        verdicts
+    }
+
+    fn idle(&self) -> MutexGuard<'_, Vec<PoolConnection<Postgres>>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn close(&self) {
+        self.free.close();
+        self.idle().clear();
+        self.pool.close().await;
+    }
 }
 
 /// Whether the database has spoken for good: everything else may be sent again.
-fn is_answer(error: &sqlx::Error) -> bool {
+pub(crate) fn is_answer(error: &sqlx::Error) -> bool {
     let Some(code) = error.as_database_error().and_then(sqlx::error::DatabaseError::code) else {
         return !matches!(
             error,
@@ -168,7 +226,7 @@ struct Load {
 }
 
 impl Load {
-    fn fill(waiting: &mut VecDeque<Job>) -> Vec<Job> {
+    fn fill(waiting: &mut VecDeque<Job>, most: usize) -> Vec<Job> {
         let mut load = Self::default();
         let mut taken = Vec::new();
         let mut left = VecDeque::new();
@@ -179,7 +237,7 @@ impl Load {
             } else {
                 left.push_back(job);
             }
-            if load.events >= MAX_EVENTS || load.bytes >= MAX_BYTES {
+            if taken.len() >= most || load.events >= MAX_EVENTS || load.bytes >= MAX_BYTES {
                 break;
             }
         }

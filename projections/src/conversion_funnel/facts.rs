@@ -122,7 +122,9 @@ impl Facts {
             Event::Pipeline(event) => self.configure(PipelineId(stream), event, opened),
             Event::Deal(event) => self.deal(DealId(stream), event, opened),
             Event::User(user::Event::Registered(event)) => {
-                self.owners.insert(event.user, event.name.0.clone());
+                // Postgres has no NUL in its texts. An erased person stays erased, whatever comes later.
+                let name = event.name.as_deref().map(|name| name.replace('\0', ""));
+                self.owners.entry(event.user).or_insert(name);
             }
             Event::Subject(subject::Event::Erased(event)) => {
                 // Whoever is no user has no row to clear.
@@ -157,12 +159,12 @@ impl Facts {
             deal::Event::Assigned(event) => self.edit(id, |deal| deal.owner = Some(event.to)),
             deal::Event::ValueChanged(event) => self.edit(id, |deal| deal.value = Some(event.to)),
             deal::Event::Won(event) => {
-                self.enter(id, event.visit, event.stage, event.pipeline_version, &at);
-                self.close(id, Outcome::Won, None, &at);
+                let closed_at = self.enter(id, event.visit, event.stage, event.pipeline_version, &at);
+                self.close(id, Outcome::Won, None, closed_at);
             }
             deal::Event::Lost(event) => {
-                self.enter(id, event.visit, event.stage, event.pipeline_version, &at);
-                self.close(id, Outcome::Lost, Some(event.reason), &at);
+                let closed_at = self.enter(id, event.visit, event.stage, event.pipeline_version, &at);
+                self.close(id, Outcome::Lost, Some(event.reason), closed_at);
             }
             deal::Event::Reopened(event) => {
                 self.enter(id, event.visit, event.to, event.pipeline_version, &at);
@@ -182,16 +184,30 @@ impl Facts {
         }
     }
 
-    fn close(&mut self, id: DealId, outcome: Outcome, reason: Option<LossReasonId>, at: &Entry) {
+    fn close(
+        &mut self,
+        id: DealId,
+        outcome: Outcome,
+        reason: Option<LossReasonId>,
+        closed_at: Option<DateTime<Utc>>,
+    ) {
         self.edit(id, |deal| {
             deal.outcome = Some(outcome);
-            deal.closed_at = at.occurred;
+            deal.closed_at = closed_at;
             deal.loss_reason = reason;
         });
     }
 
-    fn enter(&mut self, id: DealId, number: i32, stage: StageId, version: Version, at: &Entry) {
-        let Some(deal) = self.deals.get_mut(&id) else { return };
+    /// Begins a visit and ends the one before it; answers with when.
+    fn enter(
+        &mut self,
+        id: DealId,
+        number: i32,
+        stage: StageId,
+        version: Version,
+        at: &Entry,
+    ) -> Option<DateTime<Utc>> {
+        let deal = self.deals.get_mut(&id)?;
         // Behind an as-of cut a deal may lack visits; those that are left follow each other.
         let last = deal.row.visits;
         if last < number {
@@ -223,6 +239,7 @@ impl Facts {
             value,
         };
         self.visits.insert((id, number), Tracked::inserted(visit));
+        entered_at
     }
 
     fn correct(&mut self, id: DealId, event: &deal::StageCorrected) {
@@ -287,12 +304,40 @@ pub fn stored_config(name: String, version: Version, stages: Vec<pipeline::Stage
     }
 }
 
-/// Whether an as-of cut at `happened` leaves the event out: business events after it, never configuration, and
-/// corrections not by when they were made but by what they say of the past.
-pub fn is_after(opened: &Opened, happened: DateTime<Utc>) -> bool {
-    match &opened.event {
-        Event::Deal(deal::Event::StageCorrected(_)) => false,
-        Event::Deal(_) => opened.recorded.occurred.at().is_some_and(|at| at > happened),
-        _ => false,
+/// A cut at a business time: business events after it are left out, never configuration, and corrections not by
+/// when they were made but by what they say of the past. Once a deal's stage entry is cut, so are the entries that
+/// came after it, with a vaguer date or none: a deal does not overtake its own history.
+#[derive(Debug)]
+pub struct Cut {
+    happened: DateTime<Utc>,
+    deals: BTreeSet<DealId>,
+}
+
+impl Cut {
+    pub fn at(happened: DateTime<Utc>) -> Self {
+        Self { happened, deals: BTreeSet::new() }
+    }
+
+    /// Whether `opened` is left out. Events come in order of position.
+    pub fn leaves_out(&mut self, opened: &Opened) -> bool {
+        let Event::Deal(event) = &opened.event else { return false };
+        let deal = DealId(opened.recorded.stream.0);
+        let is_later = opened.recorded.occurred.at().is_some_and(|at| at > self.happened);
+        match event {
+            deal::Event::StageCorrected(_) => false,
+            deal::Event::Assigned(_)
+            | deal::Event::ValueChanged(_)
+            | deal::Event::ExpectedCloseChanged(_) => is_later,
+            deal::Event::Opened(_)
+            | deal::Event::StageChanged(_)
+            | deal::Event::Won(_)
+            | deal::Event::Lost(_)
+            | deal::Event::Reopened(_) => {
+                if is_later {
+                    self.deals.insert(deal);
+                }
+                self.deals.contains(&deal)
+            }
+        }
     }
 }

@@ -255,7 +255,7 @@ impl Tables<'_> {
         self.query(
             "insert into {schema}.owner (tenant_id, user_id, name) \
              select $1, x.* from unnest($2::uuid[], $3::text[]) x \
-             on conflict (tenant_id, user_id) do update set name = excluded.name",
+             on conflict (tenant_id, user_id) do update set name = null where excluded.name is null",
         )
         .bind(ids)
         .bind(names)

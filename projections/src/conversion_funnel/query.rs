@@ -1,6 +1,6 @@
 //! One question asked of the facts: of the live read model, or of the log as it was known, or had happened, then.
 
-use super::facts::{DealFact, Facts, VisitFact, is_after};
+use super::facts::{Cut, DealFact, Facts, VisitFact};
 use super::model::{ConversionFunnel, money, outcome, sql, stages};
 use super::{
     Answer, Basis, Case, Cycle, CycleAnswer, Definition, Funnel, Layout, LayoutId, Layouts, NotADefinition,
@@ -13,7 +13,8 @@ use kvali_domain::{DealId, PipelineId, StageId, TenantId, UserId, Version};
 use kvali_eventstore::Store;
 use kvali_eventstore::project::{Generation, Projection};
 use serde::Serialize;
-use sqlx::Row;
+use sqlx::postgres::PgRow;
+use sqlx::{Connection, Executor, PgConnection, Row};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
@@ -97,8 +98,8 @@ pub async fn ground(
     let (until, at) = match as_of {
         AsOf::Now => {
             let model: Arc<dyn Projection> = Arc::new(ConversionFunnel);
-            let (generation, position) = store.catch_up(model, tenant, progress).await?;
-            return live(store, tenant, name, &generation, position, corrections, now).await;
+            let (generation, _) = store.catch_up(model, tenant, progress).await?;
+            return live(store, tenant, name, generation, corrections, now).await;
         }
         AsOf::Happened(at) => (head, at),
         AsOf::Known(at) => (store.position_at(tenant, at).await?, at),
@@ -121,13 +122,16 @@ async fn fold(
     progress: &(dyn Fn(i64, i64) + Sync),
 ) -> Result<Facts, QueryError> {
     let mut facts = Facts::default();
+    let mut cut = happened.map(Cut::at);
     let mut at = 0;
     while at < until {
         let page = store.read(tenant, at, PAGE.min(until - at)).await?;
-        let Some(last) = page.last() else { break };
+        let Some(last) = page.last() else {
+            return Err(kvali_eventstore::Error::Gap { expected: at + 1, found: until }.into());
+        };
         at = last.position;
         for opened in store.open(tenant, page).await? {
-            if !happened.is_some_and(|happened| is_after(&opened, happened)) {
+            if !cut.as_mut().is_some_and(|cut| cut.leaves_out(&opened)) {
                 facts.apply(&opened);
             }
         }
@@ -200,6 +204,9 @@ fn counted_outcome(outcome: Option<kvali_domain::deal::Outcome>) -> Outcome {
     }
 }
 
+const POSITION: &str = "select position from kvali.projection_checkpoint \
+    where tenant_id = $1 and projection = $2 and version = $3 and generation = $4";
+
 const PIPELINES: &str = "select pipeline_id, version, name, stages::text from {schema}.pipeline where tenant_id = $1 order by 1, 2";
 
 const OWNERS: &str = "select user_id, name from {schema}.owner where tenant_id = $1";
@@ -210,17 +217,44 @@ const CASES: &str = "select d.deal_id, d.owner, d.outcome, d.created_at, d.close
     from {schema}.deal d join {schema}.visit v on v.tenant_id = d.tenant_id and v.deal_id = d.deal_id \
     where d.tenant_id = $1 and d.pipeline_id = $2 order by d.deal_id, v.visit";
 
+/// All of one state of the read model, and the position that it stands at. Runs to its end even if the caller stops
+/// waiting: a transaction is never left half-way.
 async fn live(
     store: &Store,
     tenant: TenantId,
     name: &str,
-    generation: &Generation,
-    position: i64,
+    generation: Generation,
     corrections: Corrections,
     now: DateTime<Utc>,
 ) -> Result<Ground, QueryError> {
-    let schema = &generation.schema_name;
-    let rows = sqlx::query(sql(schema, PIPELINES)).bind(tenant.0).fetch_all(store.pool()).await?;
+    let (pool, name) = (store.pool().clone(), name.to_owned());
+    let read = tokio::spawn(async move {
+        let mut connection = pool.acquire().await?;
+        let mut tx = connection.begin().await?;
+        tx.execute("set transaction isolation level repeatable read, read only").await?;
+        let ground = read_live(&mut tx, tenant, &name, &generation, corrections, now).await;
+        tx.commit().await?;
+        ground
+    });
+    read.await.map_err(kvali_eventstore::Error::Task)?
+}
+
+async fn read_live(
+    connection: &mut PgConnection,
+    tenant: TenantId,
+    name: &str,
+    Generation { generation, schema_name }: &Generation,
+    corrections: Corrections,
+    now: DateTime<Utc>,
+) -> Result<Ground, QueryError> {
+    let position: i64 = sqlx::query_scalar(POSITION)
+        .bind(tenant.0)
+        .bind(ConversionFunnel.name())
+        .bind(ConversionFunnel.version())
+        .bind(generation)
+        .fetch_one(&mut *connection)
+        .await?;
+    let rows = sqlx::query(sql(schema_name, PIPELINES)).bind(tenant.0).fetch_all(&mut *connection).await?;
     let versions = rows.iter().map(|row| {
         Ok(PipelineVersion {
             pipeline: PipelineId(row.try_get("pipeline_id")?),
@@ -230,14 +264,23 @@ async fn live(
         })
     });
     let versions = versions.collect::<Result<Vec<_>, sqlx::Error>>()?;
-    let owners = sqlx::query_as(sql(schema, OWNERS)).bind(tenant.0).fetch_all(store.pool()).await?;
+    let owners = sqlx::query_as(sql(schema_name, OWNERS)).bind(tenant.0).fetch_all(&mut *connection).await?;
     let owners = owners.into_iter().map(|(id, name)| (UserId(id), name)).collect();
     let mut draft = Ground::of(name, &versions, owners, position, now)?;
-    let statement = sql(schema, CASES);
-    let mut rows = sqlx::query(statement).bind(tenant.0).bind(draft.ground.pipeline.0).fetch(store.pool());
-    let cases = &mut draft.ground.cases;
+    let statement = sqlx::query(sql(schema_name, CASES)).bind(tenant.0).bind(draft.ground.pipeline.0);
+    let mut rows = statement.fetch(connection);
     while let Some(row) = rows.try_next().await? {
+        draft.add(&row, corrections)?;
+    }
+    drop(rows);
+    Ok(draft.ground)
+}
+
+impl Draft {
+    /// One visit, and its case with the first.
+    fn add(&mut self, row: &PgRow, corrections: Corrections) -> Result<(), sqlx::Error> {
         let deal = DealId(row.try_get("deal_id")?);
+        let cases = &mut self.ground.cases;
         if cases.last().is_none_or(|case| case.deal != deal) {
             cases.push(Case {
                 deal,
@@ -246,19 +289,18 @@ async fn live(
                 outcome: counted_outcome(outcome(row.try_get("outcome")?)),
                 created_at: row.try_get("created_at")?,
                 closed_at: row.try_get("closed_at")?,
-                value: money(&row)?,
+                value: money(row)?,
             });
         }
         let mistaken = row.try_get::<Option<_>, _>("mistaken_stage")?.map(StageId);
         let visit = Visit {
             stage: counted(StageId(row.try_get("stage_id")?), mistaken, corrections),
             entered_at: row.try_get("entered_at")?,
-            layout: draft.layout_ids.get(&row.try_get("pipeline_version")?).copied(),
+            layout: self.layout_ids.get(&row.try_get("pipeline_version")?).copied(),
         };
         cases.last_mut().expect("the row's case was pushed above").visits.push(visit);
+        Ok(())
     }
-    drop(rows);
-    Ok(draft.ground)
 }
 
 struct PipelineVersion {

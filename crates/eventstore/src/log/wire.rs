@@ -1,6 +1,6 @@
 //! The composite types of `schemas/sql/0004_append.sql`, field by field in their order.
 
-use super::{ClaimRow, EventRow, Need, Prepared, event_count};
+use super::{ClaimRow, EventRow, Prepared, event_count};
 use kvali_domain::{StreamId, Version};
 use sqlx::encode::IsNull;
 use sqlx::error::BoxDynError;
@@ -19,11 +19,6 @@ pub(super) struct NewEvent<'a> {
 pub(super) struct StreamStart {
     pub stream: StreamId,
     pub version: Version,
-}
-
-pub(super) struct StreamNeed {
-    pub cmd: i32,
-    pub need: Need,
 }
 
 pub(super) struct ClaimStep<'a> {
@@ -92,8 +87,6 @@ composite!(NewEvent<'_> = "kvali.new_event", row =>
 );
 
 composite!(StreamStart = "kvali.stream_start", row => row.stream.0, row.version);
-
-composite!(StreamNeed = "kvali.need", row => row.cmd, row.need.stream.0, row.need.version, row.need.adds);
 
 composite!(ClaimStep<'_> = "kvali.claim_step", row =>
     row.cmd,

@@ -7,7 +7,7 @@ use crate::read::{Unknown, occurred};
 use chrono::{DateTime, Utc};
 use futures_util::TryStreamExt;
 use kvali_domain::{ActorId, CommandId, EventId, Recorded, StreamId, TenantId};
-use sqlx::PgPool;
+use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
 /// In the order that [`recorded`] takes them.
@@ -23,28 +23,37 @@ const EPOCH: i64 = 946_684_800_000_000;
 const CHUNK: usize = 64 << 10;
 
 /// The events that `condition` names: it is SQL, and made of numbers and ids only. Goes on to its end even if
-/// the caller stops waiting, since a connection left half-way would give its next user the rest.
+/// the caller stops waiting, since a connection left half-way would give its next user the rest; for the same
+/// reason a connection that saw an error is not used again.
 pub(super) async fn events(pool: &PgPool, condition: String) -> Result<Vec<Recorded>, Error> {
     let mut connection = pool.acquire().await.map_err(Error::Read)?;
     let read = async move {
-        let statement = format!("copy (select {COLUMNS} from kvali.event {condition}) to stdout binary");
-        let mut chunks = connection.copy_out_raw(&statement).await.map_err(Error::Read)?;
-        let mut events = Vec::new();
-        let mut bytes = Vec::with_capacity(CHUNK);
-        let mut header = HEADER.len();
-        while let Some(chunk) = chunks.try_next().await.map_err(Error::Read)? {
-            let skipped = header.min(chunk.len());
-            header -= skipped;
-            bytes.extend_from_slice(&chunk[skipped..]);
-            if bytes.len() >= CHUNK {
-                let used = decode(&bytes, &mut events)?;
-                bytes.drain(..used);
-            }
+        let events = copy(&mut connection, &condition).await;
+        if events.is_err() {
+            connection.close_on_drop();
         }
-        decode(&bytes, &mut events)?;
-        Ok(events)
+        events
     };
     tokio::spawn(read).await.map_err(Error::Task)?
+}
+
+async fn copy(connection: &mut PgConnection, condition: &str) -> Result<Vec<Recorded>, Error> {
+    let statement = format!("copy (select {COLUMNS} from kvali.event {condition}) to stdout binary");
+    let mut chunks = connection.copy_out_raw(&statement).await.map_err(Error::Read)?;
+    let mut events = Vec::new();
+    let mut bytes = Vec::with_capacity(CHUNK);
+    let mut header = HEADER.len();
+    while let Some(chunk) = chunks.try_next().await.map_err(Error::Read)? {
+        let skipped = header.min(chunk.len());
+        header -= skipped;
+        bytes.extend_from_slice(&chunk[skipped..]);
+        if bytes.len() >= CHUNK {
+            let used = decode(&bytes, &mut events)?;
+            bytes.drain(..used);
+        }
+    }
+    decode(&bytes, &mut events)?;
+    Ok(events)
 }
 
 /// Decodes the rows that have come whole; answers with their bytes.
