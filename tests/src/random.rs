@@ -60,7 +60,7 @@ impl Company {
     }
 
     /// The next command, at a business time that sometimes stands still and sometimes is unknown.
-    pub fn next(&mut self) -> (Order, Envelope) {
+    pub fn click(&mut self) -> (Order, Envelope) {
         let deal = *self.dice.pick(&self.deals);
         let command: Command = self.command().into();
         self.clock += TimeDelta::minutes(i64::try_from(self.dice.roll(4)).expect("small") * 17);

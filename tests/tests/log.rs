@@ -101,7 +101,7 @@ async fn a_request_cancelled_at_any_moment_loses_no_acknowledged_append() {
         finished += usize::from(request.await.unwrap());
     }
     let acknowledged = acknowledged.lock().unwrap().clone();
-    assert!(finished >= 200 && finished < 600, "some hang up and some stay: {finished} of 600 stayed");
+    assert!((200..600).contains(&finished), "some hang up and some stay: {finished} of 600 stayed");
     // A fresh process looks at what the database has.
     let auditor = database.connect().await;
     let mut log = Vec::new();
@@ -168,7 +168,7 @@ async fn a_folded_state_is_the_same_from_the_cache_and_from_the_log() {
     let mut company = kvali_tests::random::Company::found(&store, sales, 11).await;
     let other = database.connect().await;
     for n in 0..300 {
-        let (order, envelope) = company.next();
+        let (order, envelope) = company.click();
         // The other process's cache goes stale, and drops now and then; its decisions must not differ.
         let store = if n % 2 == 0 { &store } else { &other };
         if n % 17 == 0 {

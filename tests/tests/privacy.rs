@@ -17,6 +17,11 @@ fn model() -> Arc<dyn Projection> {
     Arc::new(ConversionFunnel)
 }
 
+/// As Postgres writes a `bytea`.
+fn hex(text: &str) -> String {
+    text.bytes().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"))
+}
+
 /// A user with a telling name who opens, comments on and loses a deal.
 async fn history(store: &kvali_eventstore::Store) -> (Sales, UserId) {
     let sales = Sales::set_up(store, tenant(1), Policy::PERMISSIVE).await;
@@ -60,7 +65,7 @@ async fn a_sealed_name_stands_in_clear_in_no_write_side_table_and_no_log_file() 
     });
     assert!(readable, "whoever has the key reads the name");
 
-    let hex: String = NAME.bytes().map(|byte| format!("{byte:02x}")).collect();
+    let hex = hex(NAME);
     let rows = database.rows("kvali").await;
     assert!(rows.iter().any(|row| row.contains("user.registered")), "the rows are those of the log");
     for row in rows {

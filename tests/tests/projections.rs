@@ -41,7 +41,7 @@ async fn a_rebuilt_read_model_equals_the_live_one_row_for_row() {
         let mut company = Company::found(&store, sales, seed).await;
         let tenant = company.sales.tenant;
         for n in 0..300 {
-            let (order, envelope) = company.next();
+            let (order, envelope) = company.click();
             store.handle(order, envelope).await.unwrap();
             if n % (3 + i64::try_from(seed).unwrap() * 7) == 0 {
                 store.catch_up(model(), tenant, &quiet).await.unwrap();
@@ -68,7 +68,7 @@ async fn a_past_position_answers_as_the_live_model_did_then() {
     let tenant = company.sales.tenant;
     let mut then = Vec::new();
     for n in 0..200 {
-        let (order, envelope) = company.next();
+        let (order, envelope) = company.click();
         store.handle(order, envelope).await.unwrap();
         if n % 20 == 0 {
             let facts = ground(&store, tenant, "Sales", AsOf::Now, Corrections::Effective, now(), &quiet)
@@ -99,7 +99,7 @@ async fn several_workers_at_once_count_every_event_once() {
     let mut workers = Vec::new();
     for round in 0..30 {
         for _ in 0..5 {
-            let (order, envelope) = company.next();
+            let (order, envelope) = company.click();
             store.handle(order, envelope).await.unwrap();
         }
         let other = if round % 3 == 0 { database.connect().await } else { store.clone() };

@@ -158,8 +158,8 @@ impl Keyring {
     ) -> Result<SubjectKeys, Error> {
         let ids: Vec<_> = subjects.iter().map(|subject| subject.0).collect();
         let rows: Vec<(uuid::Uuid, Vec<u8>)> = sqlx::query_as(
-            "select subject_id, wrapped from kvali.subject_key \
-             where tenant_id = $1 and subject_id = any($2) and wrapped is not null",
+            "select k.subject_id, k.wrapped from unnest($2::uuid[]) x (id) cross join lateral (select * from \
+             kvali.subject_key where tenant_id = $1 and subject_id = x.id limit 1) k where k.wrapped is not null",
         )
         .bind(key.tenant.0)
         .bind(&ids)

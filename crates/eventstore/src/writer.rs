@@ -183,7 +183,7 @@ impl Lines {
 
 /// Whether the database has spoken for good: everything else may be sent again.
 fn is_answer(error: &sqlx::Error) -> bool {
-    let Some(code) = error.as_database_error().and_then(|error| error.code()) else {
+    let Some(code) = error.as_database_error().and_then(sqlx::error::DatabaseError::code) else {
         return !matches!(
             error,
             sqlx::Error::Io(_)

@@ -81,7 +81,9 @@ impl<'a> Fields<'a> {
     }
 
     fn fixed<const N: usize>(&mut self) -> Result<[u8; N], Error> {
-        self.optional().and_then(|value| value.try_into().ok()).ok_or_else(|| malformed("a fixed-length value"))
+        self.optional()
+            .and_then(|value| value.try_into().ok())
+            .ok_or_else(|| malformed("a fixed-length value"))
     }
 
     fn id(&mut self) -> Result<Uuid, Error> {

@@ -1,0 +1,49 @@
+use crate::data::{DEALS, DEALS_MAP};
+use crate::support::{Kvali, counts};
+use serde_json::json;
+
+#[test]
+fn a_row_becomes_what_its_dates_tell() {
+    let kvali = Kvali::new("deals");
+    let (file, map) = (kvali.file("deals.csv", DEALS), kvali.file("deals.toml", DEALS_MAP));
+    let dry = kvali.import_deals(0, &file, &map, &["--dry-run"]);
+    assert!(kvali.log().is_empty());
+    let report = kvali.import_deals(0, &file, &map, &[]);
+    assert_eq!(counts(&dry), counts(&report));
+    assert_eq!(counts(&report)[..5], [4, 0, 0, 0, 4]);
+    assert_eq!(
+        kvali.story("1"),
+        [
+            "opened in Lead with Vake Clinic, owned by Nino",
+            "moved from Lead to Offer",
+            "value set to 1054 EUR",
+            "won from Offer, worth 1054 EUR",
+        ]
+    );
+    assert_eq!(kvali.story("2"), ["opened in Lead, owned by Luca", "lost from Lead (Lost): Not recorded"]);
+    let third = kvali.json(0, &["deal", "show", "3"]);
+    assert_eq!((&third["expected_close"], &third["stage"]), (&json!("2024-12-31"), &json!("Offer")));
+    let fourth = kvali.json(0, &["deal", "history", "4"]);
+    assert_eq!((&fourth[0]["occurred"], &fourth[0]["precision"]), (&json!("unknown"), &json!("unknown")));
+    assert_eq!(counts(&kvali.import_deals(0, &file, &map, &[])), [0, 4, 0, 0, 4, 0]);
+}
+
+#[test]
+fn a_newer_export_adds_what_has_changed() {
+    let kvali = Kvali::new("deals-newer");
+    let (file, map) = (kvali.file("deals.csv", DEALS), kvali.file("deals.toml", DEALS_MAP));
+    kvali.import_deals(0, &file, &map, &[]);
+    let newer = DEALS
+        .replace(
+            "3,Offer,Nino,Vake Clinic,500,2024-01-03,2024-01-12,2024-12-31",
+            "3,Won,Luca,Vake Clinic,600,2024-01-03,2024-01-13,2024-03-01",
+        )
+        .replace("4,Lead,Luca,,,,,", "4,Offer,Luca,,,2024-03-01,2024-03-02,");
+    let report = kvali.import_deals(0, &kvali.file("newer.csv", &newer), &map, &[]);
+    assert_eq!(counts(&report)[..4], [2, 2, 0, 0]);
+    assert_eq!(
+        kvali.story("3")[4..],
+        ["assigned to Luca", "value changed from 500 EUR to 600 EUR", "won from Offer, worth 600 EUR"]
+    );
+    assert_eq!(kvali.story("4"), ["opened in Lead, owned by Luca", "moved from Lead to Offer"]);
+}

@@ -1,0 +1,14 @@
+//! The program itself, run as a person runs it, against a private Postgres of its own.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail the test, too")]
+
+mod data;
+mod deals;
+mod demo;
+mod failures;
+mod history;
+mod interruption;
+mod log;
+mod pg;
+mod reference;
+mod support;
