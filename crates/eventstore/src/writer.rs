@@ -16,9 +16,6 @@ const MAX_EVENTS: usize = 4_000;
 const MAX_BYTES: usize = 8 << 20;
 /// Commands waiting in this process, at most; more of them wait before they enter a queue.
 const MAX_WAITING: usize = 16_384;
-/// Waiting jobs from which on one call takes only half of them, so that the next is ready when it returns. Below
-/// that, what a call costs by itself outweighs the overlap.
-const SPLIT: usize = 16;
 /// Tries of a call whose fate is unknown. Command ids make the repetition harmless.
 const ATTEMPTS: u32 = 6;
 
@@ -80,34 +77,21 @@ impl Queue {
         !std::mem::replace(&mut waiting.served, true)
     }
 
-    fn len(&self) -> usize {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).jobs.len()
-    }
-
-    /// The jobs of the next call, at most `most`; `None` ends the serving.
-    fn take(&self, most: usize) -> Option<Vec<Job>> {
+    /// The jobs of the next call; `None` ends the serving.
+    fn take(&self) -> Option<Vec<Job>> {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        let jobs = Load::fill(&mut waiting.jobs, most);
+        let jobs = Load::fill(&mut waiting.jobs);
         waiting.served = !jobs.is_empty();
         waiting.served.then_some(jobs)
     }
 }
 
 async fn serve(lines: Arc<Lines>, tenant: TenantId, queue: Arc<Queue>) {
-    let mut answered = 1;
     loop {
-        let mut most = usize::MAX;
-        // Few wait, so those just answered go first: what they send next travels together, not one ahead of the
-        // rest. This waits for no time, and for nobody who is not ready to run.
-        if queue.len() * 2 < answered {
-            tokio::task::yield_now().await;
-            let waiting = queue.len();
-            if waiting >= SPLIT {
-                most = waiting / 2;
-            }
-        }
-        let Some(jobs) = queue.take(most) else { return };
-        answered = jobs.len();
+        // Those just answered go first: what they send next travels together, not one ahead of the rest. This
+        // waits for no time, and for nobody who is not ready to run.
+        tokio::task::yield_now().await;
+        let Some(jobs) = queue.take() else { return };
         deliver(&lines, tenant, jobs).await;
     }
 }
@@ -226,7 +210,7 @@ struct Load {
 }
 
 impl Load {
-    fn fill(waiting: &mut VecDeque<Job>, most: usize) -> Vec<Job> {
+    fn fill(waiting: &mut VecDeque<Job>) -> Vec<Job> {
         let mut load = Self::default();
         let mut taken = Vec::new();
         let mut left = VecDeque::new();
@@ -237,7 +221,7 @@ impl Load {
             } else {
                 left.push_back(job);
             }
-            if taken.len() >= most || load.events >= MAX_EVENTS || load.bytes >= MAX_BYTES {
+            if load.events >= MAX_EVENTS || load.bytes >= MAX_BYTES {
                 break;
             }
         }
