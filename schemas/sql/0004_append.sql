@@ -18,6 +18,9 @@ create type kvali.new_command as (
 
 create type kvali.new_event as (
   cmd       int,
+  -- of its command, whose place in an array would take a walk to find
+  command   uuid,
+  actor     uuid,
   stream    uuid,
   version   int,
   id        uuid,
@@ -172,19 +175,18 @@ begin
       end loop;
     end loop;
 
-    select coalesce(array_agg(p_events[n] order by n), '{}') into v_events
-      from generate_subscripts(p_events, 1) n
-     where r_verdict[p_events[n].cmd] = 0;
+    -- In the order of the array, as a scan of it gives them.
+    select coalesce(array_agg(e), '{}') into v_events from unnest(p_events) e where r_verdict[e.cmd] = 0;
   end if;
 
   insert into kvali.event
   select p_tenant, r_head + e.ord, e.stream, e.version, e.id, e.type, e.shape,
          case when e.precision = 'unknown' then null else coalesce(e.occurred, r_recorded) end,
-         e.precision, e.zone, r_recorded, p_commands[e.cmd].actor, e.obo, e.channel, e.reason,
-         p_commands[e.cmd].id, e.corr, e.cause, e.data, e.personal
+         e.precision, e.zone, r_recorded, e.actor, e.obo, e.channel, e.reason, e.command, e.corr, e.cause, e.data,
+         e.personal
     from unnest(v_events) with ordinality
-         e (cmd, stream, version, id, type, shape, occurred, precision, zone, obo, channel, reason, corr, cause, data,
-            personal, ord);
+         e (cmd, command, actor, stream, version, id, type, shape, occurred, precision, zone, obo, channel, reason,
+            corr, cause, data, personal, ord);
 
   insert into kvali.command
   select p_tenant, q.id, q.hash, q.type, q.stream,

@@ -69,6 +69,8 @@ composite!(NewCommand<'_> = "kvali.new_command", row =>
 
 composite!(NewEvent<'_> = "kvali.new_event", row =>
     row.cmd,
+    row.command.command_id.0,
+    row.command.actor.0,
     row.event.stream.0,
     row.event.version,
     row.event.id,
