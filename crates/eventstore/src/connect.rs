@@ -107,11 +107,13 @@ async fn prepare(connect: &PgConnectOptions) -> Result<(), Error> {
         .fetch_one(&mut connection)
         .await
         .map_err(Error::Connect)?;
-    if version < OLDEST {
-        return Err(Error::ServerTooOld { found: version, needed: OLDEST });
-    }
+    new_enough(version)?;
     migrate(&mut connection).await?;
     connection.close().await.map_err(Error::Connect)
+}
+
+fn new_enough(version: i32) -> Result<(), Error> {
+    if version < OLDEST { Err(Error::ServerTooOld { found: version, needed: OLDEST }) } else { Ok(()) }
 }
 
 /// Connects, creating the database if the server has none of that name.
@@ -186,4 +188,16 @@ async fn applied(connection: &mut PgConnection) -> Result<i64, Error> {
         .fetch_one(connection)
         .await
         .map_err(Error::Prepare)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::new_enough;
+
+    #[test]
+    fn a_server_that_is_too_old_is_told_which_one_is_needed() {
+        let words = new_enough(14).unwrap_err().to_string();
+        assert_eq!(words, "Postgres 14 is too old; Kvali needs 15 or newer");
+        assert!(new_enough(15).is_ok());
+    }
 }
