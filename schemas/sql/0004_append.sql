@@ -38,9 +38,6 @@ create type kvali.new_event as (
   personal  bytea
 );
 
--- A stream that this call writes or has read, once, and the version it must be at before the call.
-create type kvali.stream_start as (stream uuid, version int);
-
 -- `op` is 'take', 'release', 'held' or 'free'.
 create type kvali.claim_step as (cmd int, op text, kind text, key text, holder uuid);
 
@@ -54,17 +51,19 @@ create type kvali.claim_step as (cmd int, op text, kind text, key text, holder u
 -- Every look-up is by key and by nested loop; the connections that append are told so, since a plan made while a
 -- table was small must not last as a scan of a large one.
 --
--- Within one call a stream's writes must be listed in the order of their versions, and `p_starts` must follow
+-- Within one call a stream's writes must be listed in the order of their versions, and `p_start` must follow
 -- from the needs. A caller that breaks this gets version conflicts or an error, never a second event in one place.
 create procedure kvali.append(
   p_tenant   uuid,
   p_commands kvali.new_command[],
   p_events   kvali.new_event[],
-  p_starts   kvali.stream_start[],
-  -- in parallel: the version that a stream (its place in p_starts, from 1) must be at when its command's turn
-  -- comes, and how many events the command adds. Plain arrays: there are several to a command, rarely looked at
+  -- in parallel: each stream that the call writes or rests on, once, and the version it must be at before
+  p_stream       uuid[],
+  p_start        int[],
+  -- in parallel: the version that a stream (its place above, from 1) must be at when its command's turn comes, and
+  -- how many events the command adds. Plain arrays: there are several to a command, and they are rarely looked at
   p_need_cmd     int[],
-  p_need_start   int[],
+  p_need_stream  int[],
   p_need_version int[],
   p_need_adds    int[],
   p_claims   kvali.claim_step[],
@@ -108,7 +107,7 @@ begin
           or (select c.command_id from kvali.command c
                where c.tenant_id = p_tenant and c.command_id = q.id limit 1) is not null)
     and not exists (
-      select from unnest(p_starts) s
+      select from unnest(p_stream, p_start) s (stream, version)
        where coalesce((select e.version from kvali.event e
                         where e.tenant_id = p_tenant and e.stream_id = s.stream
                         order by e.version desc limit 1), 0) <> s.version);
@@ -134,13 +133,13 @@ begin
         select n.cmd, n.version,
                case when bool_or(r_verdict[n.cmd] <> 0 and n.adds > 0) over earlier then -1
                     else coalesce(last.version, 0) + coalesce(sum(n.adds) over earlier, 0) end::int as have
-          from unnest(p_need_cmd, p_need_start, p_need_version, p_need_adds)
-               with ordinality n (cmd, start, version, adds, ord)
+          from unnest(p_need_cmd, p_need_stream, p_need_version, p_need_adds)
+               with ordinality n (cmd, stream, version, adds, ord)
           left join lateral (
             select e.version from kvali.event e
-             where e.tenant_id = p_tenant and e.stream_id = p_starts[n.start].stream
+             where e.tenant_id = p_tenant and e.stream_id = p_stream[n.stream]
              order by e.version desc limit 1) last on true
-        window earlier as (partition by n.start order by n.ord rows between unbounded preceding and 1 preceding)) x
+        window earlier as (partition by n.stream order by n.ord rows between unbounded preceding and 1 preceding)) x
        where x.have <> x.version and r_verdict[x.cmd] = 0;
       if v_failed is not null then
         for i in 1 .. cardinality(v_failed) loop

@@ -8,7 +8,7 @@ use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row};
 use std::collections::HashMap;
 use uuid::Uuid;
-use wire::{ClaimStep, NewCommand, NewEvent, StreamStart};
+use wire::{ClaimStep, NewCommand, NewEvent};
 
 /// A command ready to be appended: decided, sealed, with everything that its acceptance depends on.
 #[derive(Clone, Debug)]
@@ -95,7 +95,7 @@ pub(crate) enum Verdict {
     RefusalRecorded,
 }
 
-const CALL: &str = "call kvali.append($1, $2, $3, $4, $5, $6, $7, $8, $9)";
+const CALL: &str = "call kvali.append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
 
 /// Appends `commands` in one call. They are accepted or refused each on its own; an `Err` leaves the fate of
 /// all of them unknown.
@@ -115,6 +115,7 @@ pub(crate) async fn append(
         .bind(tenant.0)
         .bind(commands.iter().map(|command| NewCommand(command)).collect::<Vec<_>>())
         .bind(events)
+        .bind(needs.streams)
         .bind(needs.starts)
         .bind(needs.cmds)
         .bind(needs.places)
@@ -129,7 +130,8 @@ pub(crate) async fn append(
 /// The conditions of one call: each stream once, with the version that it must be at before, and column by
 /// column what every command needs.
 struct Needs {
-    starts: Vec<StreamStart>,
+    streams: Vec<Uuid>,
+    starts: Vec<Version>,
     cmds: Vec<i32>,
     places: Vec<i32>,
     versions: Vec<Version>,
@@ -141,6 +143,7 @@ struct Needs {
 impl Needs {
     fn of(commands: usize) -> Self {
         Self {
+            streams: Vec::with_capacity(commands),
             starts: Vec::with_capacity(commands),
             cmds: Vec::with_capacity(commands),
             places: Vec::with_capacity(commands),
@@ -152,13 +155,14 @@ impl Needs {
 
     fn push(&mut self, cmd: i32, need: Need) {
         let (place, version) = self.reached.entry(need.stream).or_insert_with(|| {
-            self.starts.push(StreamStart { stream: need.stream, version: need.version });
+            self.streams.push(need.stream.0);
+            self.starts.push(need.version);
             (self.starts.len() - 1, need.version)
         });
         if *version != need.version {
             // The needs do not follow from one another: no stream is ever at this version, so that the call is
             // judged command by command.
-            self.starts[*place].version = -1;
+            self.starts[*place] = -1;
         }
         *version = need.version + need.adds;
         self.cmds.push(cmd);

@@ -1,7 +1,6 @@
 //! The composite types of `schemas/sql/0004_append.sql`, field by field in their order.
 
 use super::{ClaimRow, EventRow, Prepared, event_count};
-use kvali_domain::{StreamId, Version};
 use sqlx::encode::IsNull;
 use sqlx::error::BoxDynError;
 use sqlx::postgres::types::{Oid, PgRecordEncoder};
@@ -14,11 +13,6 @@ pub(super) struct NewEvent<'a> {
     pub cmd: i32,
     pub command: &'a Prepared,
     pub event: &'a EventRow,
-}
-
-pub(super) struct StreamStart {
-    pub stream: StreamId,
-    pub version: Version,
 }
 
 pub(super) struct ClaimStep<'a> {
@@ -87,8 +81,6 @@ composite!(NewEvent<'_> = "kvali.new_event", row =>
     Json(&row.event.data),
     row.event.personal.as_deref(),
 );
-
-composite!(StreamStart = "kvali.stream_start", row => row.stream.0, row.version);
 
 composite!(ClaimStep<'_> = "kvali.claim_step", row =>
     row.cmd,
