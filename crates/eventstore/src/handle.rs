@@ -469,7 +469,9 @@ struct Chunk<'a> {
 
 impl<'a> Chunk<'a> {
     async fn new(store: &'a Store, tenant: TenantId, plans: &'a [Plan]) -> Result<Self, Error> {
-        let streams: HashSet<StreamId> = plans.iter().map(|plan| plan.stream).collect();
+        // A stream that a command begins is taken for new; if it is not, the append says so.
+        let read = plans.iter().filter(|plan| !plan.begins);
+        let streams: HashSet<StreamId> = read.map(|plan| plan.stream).collect();
         let streams: Vec<_> = streams.into_iter().collect();
         let (known, mut overlay) =
             future::try_join(store.known(tenant, plans), store.fold(tenant, &streams)).await?;
