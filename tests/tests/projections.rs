@@ -26,8 +26,9 @@ fn answers(facts: &Facts) -> Vec<serde_json::Value> {
         .into_iter()
         .map(|(rule, _)| {
             let definition = Definition::new(steps.clone(), rule, facts.at);
-            let mut answer = serde_json::to_value(facts.funnel(definition).unwrap()).unwrap();
-            answer.as_object_mut().unwrap().remove("at");
+            let mut answer = serde_json::to_value(facts.funnel(definition).expect("the definition holds"))
+                .expect("an answer is JSON");
+            answer.as_object_mut().expect("an answer is an object").remove("at");
             answer
         })
         .collect()
