@@ -52,12 +52,15 @@ struct Tables<'a> {
     connection: &'a mut PgConnection,
 }
 
-const DEALS: &str = "select deal_id, pipeline_id, owner, source, external_id, opened_position, created_at, outcome, \
-    closed_at, loss_reason, amount, currency, visits from {schema}.deal where tenant_id = $1 and deal_id = any($2)";
+/// Deal by deal, so that the key serves it: of a table without statistics the planner would expect one row, and read
+/// all of them.
+const DEALS: &str = "select d.* from unnest($2::uuid[]) x (id) cross join lateral (select deal_id, pipeline_id, owner, \
+    source, external_id, opened_position, created_at, outcome, closed_at, loss_reason, amount, currency, visits \
+    from {schema}.deal where tenant_id = $1 and deal_id = x.id limit 1) d";
 
-const LAST_VISITS: &str = "select v.* from {schema}.deal d join {schema}.visit v \
-    on v.tenant_id = d.tenant_id and v.deal_id = d.deal_id and v.visit = d.visits \
-    where d.tenant_id = $1 and d.deal_id = any($2)";
+const LAST_VISITS: &str = "select v.* from unnest($2::uuid[]) x (id) cross join lateral (select visits \
+    from {schema}.deal where tenant_id = $1 and deal_id = x.id limit 1) d cross join lateral (select * \
+    from {schema}.visit where tenant_id = $1 and deal_id = x.id and visit = d.visits limit 1) v";
 
 const NAMED_VISITS: &str = "select v.* from unnest($2::uuid[], $3::int[]) w (deal_id, visit) \
     join {schema}.visit v on v.tenant_id = $1 and v.deal_id = w.deal_id and v.visit = w.visit";
