@@ -5,6 +5,7 @@ use serde_json::Value;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use tempfile::TempDir;
 
@@ -26,7 +27,10 @@ impl Server {
     }
 
     fn start() -> Self {
-        let name = format!("program-test-{}", std::process::id());
+        static STARTS: AtomicU32 = AtomicU32::new(0);
+        // A directory for each start: the server before may still be taking its own away.
+        let nth = STARTS.fetch_add(1, Ordering::Relaxed);
+        let name = format!("program-test-{}-{nth}", std::process::id());
         let data_dir = scratch_data_dir(&Path::new(env!("CARGO_TARGET_TMPDIR")).join(name));
         let mut config = Config::new(&data_dir);
         // What a test writes need not outlive a power cut.
