@@ -12,9 +12,10 @@ async fn main() {
     let chosen: Vec<&str> =
         arguments.iter().map(String::as_str).filter(|word| !word.starts_with("--")).collect();
     let chosen = if chosen.is_empty() { vec!["a", "b", "c", "d", "e"] } else { chosen };
-    let ground = Ground::prepare().await;
-    println!("{}; {scale:?}", ground.describe().await);
     for letter in chosen {
+        // A database of its own, so that none measures what those before it left behind.
+        let ground = Ground::prepare().await;
+        println!("{}; {scale:?}", ground.describe().await);
         reset_peak_memory();
         match letter {
             "a" => open_stream::run(&ground, scale).await,
@@ -25,6 +26,6 @@ async fn main() {
             other => panic!("{other:?} is none of a, b, c, d, e"),
         }
         println!("    {}\n", peak_memory());
+        ground.store.close().await;
     }
-    ground.store.close().await;
 }

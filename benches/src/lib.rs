@@ -26,7 +26,7 @@ pub struct Scale {
 
 impl Scale {
     pub const FULL: Self =
-        Self { leg: std::time::Duration::from_secs(2), rounds: 3, batch: 100_000, replay: 1_000_000 };
+        Self { leg: std::time::Duration::from_millis(1_500), rounds: 3, batch: 100_000, replay: 1_000_000 };
     pub const QUICK: Self =
         Self { leg: std::time::Duration::from_millis(700), rounds: 1, batch: 30_000, replay: 100_000 };
 }
