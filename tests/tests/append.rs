@@ -3,9 +3,11 @@
 use kvali_domain::deal::{External, Open};
 use kvali_domain::pipeline::Policy;
 use kvali_domain::{DealId, Personal, PipelineId, UserId, deal, user};
-use kvali_eventstore::{Outcome, Plan};
+use kvali_eventstore::{Answer, Outcome, Plan, Rehearsal};
+use kvali_tests::random::Company;
 use kvali_tests::samples::{CONTRACT, LEAD, OFFER, Sales, create_pipeline, move_to};
 use kvali_tests::{Database, accepted, envelope, new_id, order, refused, tenant};
+use std::collections::HashMap;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deal_moves_from_command_to_event() {
@@ -192,6 +194,74 @@ async fn commands_of_one_batch_are_judged_in_order() {
     let known =
         again.iter().filter(|outcome| matches!(outcome, Outcome::Accepted(answer) if answer.known)).count();
     assert_eq!(known, 4, "the same batch again adds nothing");
+    database.drop().await;
+}
+
+/// Parts of a long batch are decided while the ones before them are appended; nobody may see a difference.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_long_batch_gives_what_its_commands_give_one_by_one() {
+    let database = Database::create().await;
+    let store = database.connect().await;
+    let sales = Sales::set_up(&store, tenant(1), Policy::PERMISSIVE).await;
+    let mut company = Company::found(&store, sales, 7).await;
+    company.deals = (0..200).map(|_| DealId(new_id())).collect();
+    let mut clicks: Vec<_> = (0..2_400).map(|_| company.click()).collect();
+    // Retries, in another part than their first try.
+    let retries: Vec<_> = clicks.iter().skip(40).step_by(97).cloned().collect();
+    clicks.extend(retries);
+    let plans: Vec<_> = clicks.into_iter().map(|(order, envelope)| Plan::new(order, envelope)).collect();
+    let mut rehearsal = Rehearsal::default();
+    let foretold = store.rehearse(tenant(1), &mut rehearsal, &plans).await.unwrap();
+    let outcomes = store.handle_all(tenant(1), &plans).await.unwrap();
+    let words = |outcome: &Outcome| match outcome {
+        Outcome::Accepted(Answer { event_count, known, .. }) => format!("{event_count} {known}"),
+        Outcome::Refused(refusal) => refusal.to_string(),
+    };
+    for (at, (foretold, outcome)) in foretold.iter().zip(&outcomes).enumerate() {
+        // A rehearsal does not keep how many events a known command has.
+        let known = matches!(outcome, Outcome::Accepted(Answer { known: true, .. }));
+        assert!(known || words(foretold) == words(outcome), "command {at}: {foretold:?}, then {outcome:?}");
+    }
+    let accepted = outcomes.iter().filter(|outcome| matches!(outcome, Outcome::Accepted(_))).count();
+    assert!((500..2_300).contains(&accepted), "{accepted} of {} accepted", outcomes.len());
+    database.drop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn long_batches_on_the_same_deals_lose_and_double_nothing() {
+    let database = Database::create().await;
+    let stores = [database.connect().await, database.connect().await];
+    let sales = Sales::set_up(&stores[0], tenant(1), Policy::PERMISSIVE).await;
+    let mut company = Company::found(&stores[0], sales, 11).await;
+    company.deals = (0..40).map(|_| DealId(new_id())).collect();
+    let before = stores[0].head(tenant(1)).await.unwrap();
+    let tasks: Vec<_> = stores
+        .iter()
+        .map(|store| {
+            let plans: Vec<_> = (0..1_300).map(|_| company.click()).map(|(o, e)| Plan::new(o, e)).collect();
+            let store = store.clone();
+            tokio::spawn(async move {
+                let outcomes = store.handle_all(tenant(1), &plans).await.unwrap();
+                let ids = plans.iter().map(|plan| plan.envelope.command_id);
+                ids.zip(outcomes).collect::<Vec<_>>()
+            })
+        })
+        .collect();
+    let mut counts = HashMap::new();
+    for task in tasks {
+        for (id, outcome) in task.await.unwrap() {
+            if let Outcome::Accepted(answer) = outcome {
+                counts.insert(id, answer.event_count);
+            }
+        }
+    }
+    let mut found = HashMap::new();
+    for event in stores[1].read(tenant(1), before, 10_000).await.unwrap() {
+        *found.entry(event.command).or_insert(0) += 1;
+    }
+    counts.retain(|_, count| *count > 0);
+    assert_eq!(found, counts);
+    assert!(counts.len() > 300, "{} commands had events", counts.len());
     database.drop().await;
 }
 

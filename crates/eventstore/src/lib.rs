@@ -1,7 +1,9 @@
 //! The log on Postgres: append, read, handle commands, run projections.
 
+mod batch;
 mod cache;
 mod connect;
+mod decided;
 mod envelope;
 mod handle;
 mod keyring;

@@ -95,6 +95,13 @@ pub(crate) enum Verdict {
     RefusalRecorded,
 }
 
+impl Verdict {
+    /// Otherwise the command is to be decided again.
+    pub(crate) fn is_final(&self) -> bool {
+        !matches!(self, Self::Conflict | Self::Claimed { .. })
+    }
+}
+
 const CALL: &str = "call kvali.append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
 
 /// Appends `commands` in one call. They are accepted or refused each on its own; an `Err` leaves the fate of

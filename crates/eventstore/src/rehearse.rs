@@ -1,7 +1,8 @@
 //! Commands tried out: decided as `handle_all` would decide them, with nothing written.
 
+use crate::batch::PART;
 use crate::cache::Folded;
-use crate::handle::{CHUNK, Plan};
+use crate::handle::Plan;
 use crate::{Answer, Error, Outcome, Store};
 use kvali_domain::{
     Claim, CommandId, Condition, Event, Facts, General, Occurred, Refusal, State, StreamId, TenantId, Version,
@@ -34,14 +35,14 @@ impl Store {
         plans: &[Plan],
     ) -> Result<Vec<Outcome>, Error> {
         let mut outcomes = Vec::with_capacity(plans.len());
-        for chunk in plans.chunks(CHUNK) {
-            let known = self.known(tenant, chunk).await?;
-            let streams = chunk.iter().map(|plan| plan.stream);
+        for part in plans.chunks(PART) {
+            let known = self.known(tenant, part).await?;
+            let streams = part.iter().map(|plan| plan.stream);
             let unread: HashSet<_> =
                 streams.filter(|stream| !rehearsal.states.contains_key(stream)).collect();
             let unread: Vec<_> = unread.into_iter().collect();
             rehearsal.states.extend(self.fold(tenant, &unread).await?);
-            for plan in chunk {
+            for plan in part {
                 let absent = || Folded { version: 0, state: Arc::new(plan.before.clone()) };
                 rehearsal.states.entry(plan.stream).or_insert_with(absent);
                 let id = plan.envelope.command_id;
