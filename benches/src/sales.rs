@@ -5,8 +5,8 @@ use kvali_domain::deal::{self, Open, Party};
 use kvali_domain::money::Currency;
 use kvali_domain::pipeline::{self, Class, Policy, Stage};
 use kvali_domain::{
-    ActorId, Channel, Command, CommandId, DealId, Money, Order, Personal, PipelineId, StageId, StreamId,
-    TenantId, UserId, user,
+    ActorId, Channel, Command, CommandId, ContactId, DealId, Money, Order, Personal, PipelineId, StageId,
+    StreamId, TenantId, UserId, user,
 };
 use kvali_eventstore::{Answer, Envelope, Outcome, Plan, Store};
 use std::sync::Arc;
@@ -63,7 +63,7 @@ impl Sales {
     /// Opens a deal with party, owner, value and expected close.
     pub fn open(&self, deal: DealId) -> Order {
         let open = Open {
-            party: Some(Party::Contact(deal.0)),
+            party: Some(Party::Contact(ContactId(deal.0))),
             owner: Some(self.owner),
             value: Some(Money {
                 amount: 1054.into(),

@@ -38,15 +38,15 @@ create type kvali.new_event as (
   personal  bytea
 );
 
--- `op` is 'take', 'release', 'held' or 'free'.
+-- `op` is 'take', 'held' or 'free', which may be refused, or 'join' or 'release', which may not.
 create type kvali.claim_step as (cmd int, op text, kind text, key text, holder uuid);
 
 -- The ledger row is locked first and every check is a later statement, so checks see the latest commit. It
 -- ends in COMMIT, which Postgres refuses inside an outer transaction: an answer means committed. For the same
 -- reason it is neither SECURITY DEFINER nor carries SET, and names every schema.
 --
--- The usual call, in which every command is new, nothing is stale and no claim is made, takes one check for all
--- of them. Any other is judged command by command.
+-- The usual call, in which every command is new, nothing is stale and no claim can be refused, takes one check for
+-- all of them. Any other is judged command by command.
 --
 -- Every look-up is by key and by nested loop; the connections that append are told so, since a plan made while a
 -- table was small must not last as a scan of a large one.
@@ -100,7 +100,7 @@ begin
     returning l.head - v_added, l.last_recorded_at into r_head, r_recorded;
   end if;
 
-  v_usual := cardinality(p_claims) = 0
+  v_usual := not exists (select from unnest(p_claims) k where k.op in ('take', 'held', 'free'))
     and not exists (
       select from unnest(p_commands) q
        where q.refusal is not null
@@ -156,13 +156,17 @@ begin
             select c.holder from kvali.claim c
              where c.tenant_id = p_tenant and c.kind = k.kind and c.key = k.key
                and (k.op <> 'take' or c.holder <> k.holder)
+               -- What the command itself lets go of is not in its way.
+               and not exists (select from unnest(p_claims) own
+                                where own.cmd = k.cmd and own.op = 'release' and own.kind = k.kind
+                                  and own.key = k.key and own.holder = c.holder)
              limit 1) other on true
-         where r_verdict[k.cmd] = 0 and k.op <> 'release'
+         where r_verdict[k.cmd] = 0 and k.op in ('take', 'held', 'free')
         union all
         -- A key that an earlier command of this call touches: let it be judged again, after that one.
         select k.cmd, k.ord::int, k.holder, 'free', true
           from unnest(p_claims) with ordinality k (cmd, op, kind, key, holder, ord)
-         where r_verdict[k.cmd] = 0
+         where r_verdict[k.cmd] = 0 and k.op in ('take', 'held', 'free')
            and exists (select from unnest(p_claims) e
                         where e.cmd < k.cmd and e.kind = k.kind and e.key = k.key and r_verdict[e.cmd] = 0)) x
        where x.taken = (x.op <> 'held');
@@ -195,17 +199,24 @@ begin
          q (id, hash, type, stream, actor, credential, request, address, n, refusal, code, detail, cmd)
    where v_usual or r_verdict[q.cmd] = 0;
 
-  if not v_usual then
-    delete from kvali.claim c
-     using unnest(p_claims) k
-     where r_verdict[k.cmd] = 0 and k.op = 'release'
-       and c.tenant_id = p_tenant and c.kind = k.kind and c.key = k.key and c.holder = k.holder;
+  if cardinality(p_claims) > 0 then
+    -- Of several steps of one holder on one key the last one counts.
+    with last as (
+      select distinct on (k.kind, k.key, k.holder) k.op, k.kind, k.key, k.holder
+        from unnest(p_claims) with ordinality k (cmd, op, kind, key, holder, ord)
+       where (v_usual or r_verdict[k.cmd] = 0) and k.op in ('take', 'join', 'release')
+       order by k.kind, k.key, k.holder, k.ord desc),
+    gone as (
+      delete from kvali.claim c
+       using last
+       where last.op = 'release'
+         and c.tenant_id = p_tenant and c.kind = last.kind and c.key = last.key and c.holder = last.holder)
     insert into kvali.claim
-    select p_tenant, k.kind, k.key, k.holder
-      from unnest(p_claims) k
-     where r_verdict[k.cmd] = 0 and k.op = 'take'
+    select p_tenant, last.kind, last.key, last.holder from last where last.op <> 'release'
     on conflict do nothing;
+  end if;
 
+  if not v_usual then
     insert into kvali.refusal
     select p_tenant, q.refusal, q.id, q.type, q.stream, q.code, q.detail, q.actor, q.credential, q.request,
            q.address, r_recorded

@@ -15,6 +15,8 @@ pub struct Claim {
 pub enum Condition {
     /// None may hold the key; the event's stream holds it from now on.
     Take,
+    /// The event's stream holds the key from now on, beside others.
+    Join,
     /// The event's stream lets go of the key.
     Release,
     /// Somebody must hold the key.
@@ -23,12 +25,42 @@ pub enum Condition {
     Free,
 }
 
+impl Condition {
+    /// Whether somebody else's claim can stand in the way.
+    pub fn is_demand(self) -> bool {
+        matches!(self, Self::Take | Self::Held | Self::Free)
+    }
+}
+
 impl Claim {
     pub fn take(kind: &'static str, key: impl Into<String>) -> Self {
-        Self { kind, key: key.into(), personal: false, condition: Condition::Take }
+        Self::new(Condition::Take, kind, key)
+    }
+
+    pub fn join(kind: &'static str, key: impl Into<String>) -> Self {
+        Self::new(Condition::Join, kind, key)
     }
 
     pub fn release(kind: &'static str, key: impl Into<String>) -> Self {
-        Self { kind, key: key.into(), personal: false, condition: Condition::Release }
+        Self::new(Condition::Release, kind, key)
+    }
+
+    pub fn held(kind: &'static str, key: impl Into<String>) -> Self {
+        Self::new(Condition::Held, kind, key)
+    }
+
+    pub fn free(kind: &'static str, key: impl Into<String>) -> Self {
+        Self::new(Condition::Free, kind, key)
+    }
+
+    /// The same, of a key that tells something about a person.
+    #[must_use]
+    pub fn personal(mut self) -> Self {
+        self.personal = true;
+        self
+    }
+
+    fn new(condition: Condition, kind: &'static str, key: impl Into<String>) -> Self {
+        Self { kind, key: key.into(), personal: false, condition }
     }
 }

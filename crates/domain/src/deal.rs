@@ -1,50 +1,50 @@
 //! A deal: it moves through a pipeline's stages and ends won or lost.
 
-use crate::decider::{Describe, Reads, events};
+use crate::decider::{Describe, commands, events};
+use crate::loss_reasons;
 use crate::pipeline::{Class, Config, Pipeline, Stage, list};
 use crate::user::User;
 use crate::{
-    Claim, Decider, Given, LossReasonId, Money, Occurred, Personal, PersonalField, PipelineId, StageId,
-    SubjectId, UserId, Version,
+    Claim, CompanyId, ContactId, Decider, Given, LossReasonId, Money, Occurred, Personal, PersonalField,
+    PipelineId, Reads, StageId, SubjectId, UserId, Version,
 };
 use chrono::{DateTime, NaiveDate, Utc};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use uuid::Uuid;
 
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(tag = "type", deny_unknown_fields)]
-pub enum Command {
-    #[serde(rename = "OpenDeal")]
-    Open(Open),
-    #[serde(rename = "MoveDeal")]
-    Move {
+commands! {
+    /// The pipeline exists; the stage is an entry stage; party if the policy wants one; the owner is active; the value is
+    /// not negative; an external id belongs to one deal.
+    "OpenDeal" = Open(Open) => [Opened],
+    /// The deal is open; the target is a process stage of its pipeline; forward only and no skip unless the policy
+    /// allows; stage entries never run backwards in time.
+    "MoveDeal" = Move {
         to: StageId,
         /// The pipeline version the sender looked at; a conflict only if rules have changed since.
         #[serde(default)]
         pipeline_version: Option<Version>,
-    },
-    #[serde(rename = "CorrectStage")]
-    CorrectStage {
+    } => [StageChanged],
+    /// The deal is open; the visit exists and is not a closing one; any process stage; a reason.
+    "CorrectStage" = CorrectStage {
         /// The number of the visit that was recorded wrongly, from 1.
         visit: i32,
         to: StageId,
         #[serde(default)]
         reason: Personal,
-    },
-    #[serde(rename = "AssignDeal")]
-    Assign { owner: UserId },
-    #[serde(rename = "SetDealValue")]
-    SetValue { value: Money },
-    #[serde(rename = "SetExpectedClose")]
-    SetExpectedClose { date: NaiveDate },
-    #[serde(rename = "CloseWon")]
-    CloseWon {
+    } => [StageCorrected],
+    /// The deal is open; the owner is registered and active.
+    "AssignDeal" = Assign { owner: UserId } => [Assigned],
+    /// The deal is open; zero or more.
+    "SetDealValue" = SetValue { value: Money } => [ValueChanged],
+    /// The deal is open; how often the date was pushed is counted.
+    "SetExpectedClose" = SetExpectedClose { date: NaiveDate } => [ExpectedCloseChanged],
+    /// The deal is open; a value above zero if the policy wants one; not before the deal entered its stage.
+    "CloseWon" = CloseWon {
         #[serde(default)]
         pipeline_version: Option<Version>,
-    },
-    #[serde(rename = "CloseLost")]
-    CloseLost {
+    } => [Won],
+    /// The deal is open; a loss reason in force for its pipeline; not before the deal entered its stage.
+    "CloseLost" = CloseLost {
         /// Mandatory; optional in shape so that its absence is answered with the accepted codes.
         #[serde(default)]
         reason: Option<LossReasonId>,
@@ -55,13 +55,13 @@ pub enum Command {
         comment: Personal,
         #[serde(default)]
         pipeline_version: Option<Version>,
-    },
-    #[serde(rename = "ReopenDeal")]
-    Reopen {
+    } => [Lost],
+    /// The deal is closed and the policy allows it; a process stage; a reason.
+    "ReopenDeal" = Reopen {
         to: StageId,
         #[serde(default)]
         reason: Personal,
-    },
+    } => [Reopened],
 }
 
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
@@ -109,14 +109,15 @@ impl Open {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Party {
-    Contact(Uuid),
-    Company(Uuid),
+    Contact(ContactId),
+    Company(CompanyId),
 }
 
 impl Party {
     fn subject(self) -> SubjectId {
         match self {
-            Self::Contact(id) | Self::Company(id) => SubjectId(id),
+            Self::Contact(id) => id.into(),
+            Self::Company(id) => id.into(),
         }
     }
 }
@@ -424,19 +425,19 @@ impl Decider for Deal {
     }
 
     fn reads(&self, command: &Command) -> Vec<Reads> {
-        let pipeline = self.record().map(|deal| Reads::Pipeline(deal.pipeline)).into_iter();
+        let pipeline = self.record().map(|deal| Reads::Pipeline(deal.pipeline.stream())).into_iter();
         // Whatever a closed deal is told, the refusal says whether its pipeline allows reopening.
         if matches!(self, Self::Closed(..)) {
             return pipeline.collect();
         }
         match command {
             Command::Open(open) => {
-                let owner = open.owner.map(Reads::User);
-                [Reads::Pipeline(open.pipeline)].into_iter().chain(owner).collect()
+                let owner = open.owner.map(|owner| Reads::User(owner.stream()));
+                [Reads::Pipeline(open.pipeline.stream())].into_iter().chain(owner).collect()
             }
-            Command::Assign { owner } => vec![Reads::User(*owner)],
+            Command::Assign { owner } => vec![Reads::User(owner.stream())],
             Command::SetValue { .. } | Command::SetExpectedClose { .. } => Vec::new(),
-            Command::CloseLost { .. } => pipeline.chain([Reads::LossReasons]).collect(),
+            Command::CloseLost { .. } => pipeline.chain([Reads::LossReasons(loss_reasons::STREAM)]).collect(),
             Command::Move { .. }
             | Command::CorrectStage { .. }
             | Command::CloseWon { .. }
@@ -801,8 +802,7 @@ fn not_negative(value: Money) -> Result<(), Refusal> {
 }
 
 fn needs_reason(reason: &Personal, given: &Given<'_>) -> Result<(), Refusal> {
-    let no_code = given.reason_code.is_none_or(|code| code.trim().is_empty());
-    if reason.is_blank() && no_code { Err(Refusal::ReasonMissing) } else { Ok(()) }
+    if given.has_reason(reason) { Ok(()) } else { Err(Refusal::ReasonMissing) }
 }
 
 fn own_key(text: &Personal, given: &Given<'_>) -> Option<SubjectId> {

@@ -2,8 +2,9 @@
 
 use crate::loss_reasons::{self, LossReasons};
 use crate::pipeline::Pipeline;
+use crate::registry::{Aggregate, Reads};
 use crate::user::User;
-use crate::{Claim, Occurred, PersonalField, PipelineId, State, StreamId, UserId};
+use crate::{ActorId, Claim, Occurred, Order, Personal, PersonalField, PipelineId, State, StreamId, UserId};
 use chrono::{DateTime, Utc};
 use std::sync::Arc;
 
@@ -22,10 +23,20 @@ pub trait Decider: Default + Clone + PartialEq + std::fmt::Debug {
     fn begins(command: &Self::Command) -> bool;
 
     /// Other streams whose state this decision looks at. Their versions become conditions of the append.
-    fn reads(&self, command: &Self::Command) -> Vec<Reads>;
+    fn reads(&self, command: &Self::Command) -> Vec<Reads> {
+        let _none = command;
+        Vec::new()
+    }
 
     /// The events that carry out `command`, or why not. An empty answer means "already so".
     fn decide(&self, command: &Self::Command, given: &Given<'_>) -> Result<Vec<Self::Event>, Self::Refusal>;
+
+    /// Orders to other streams that are carried out with `command`, each by its own aggregate's rules: all of them
+    /// in the same append, or none.
+    fn follow(&self, command: &Self::Command, given: &Given<'_>) -> Vec<Order> {
+        let _none = (command, given);
+        Vec::new()
+    }
 
     /// The state after `event`, which is this stream's event number `version`. Cannot fail.
     fn evolve(&mut self, event: &Self::Event, version: Version, occurred: &Occurred);
@@ -45,65 +56,30 @@ pub trait Describe {
     }
 }
 
-/// Another aggregate that a decision looks at.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum Reads {
-    Pipeline(PipelineId),
-    User(UserId),
-    LossReasons,
-}
-
-impl Reads {
-    pub fn stream(self) -> StreamId {
-        match self {
-            Self::Pipeline(id) => id.stream(),
-            Self::User(id) => id.stream(),
-            Self::LossReasons => loss_reasons::STREAM,
-        }
-    }
-
-    /// The state of that stream before its first event.
-    pub fn before(self) -> State {
-        match self {
-            Self::Pipeline(_) => State::Pipeline(Pipeline::default()),
-            Self::User(_) => State::User(User::default()),
-            Self::LossReasons => State::LossReasons(LossReasons::default()),
-        }
-    }
-}
-
 /// The states of the other aggregates that the decision asked for in `reads`.
 #[derive(Clone, Default, Debug)]
-pub struct Facts(Vec<(Reads, Arc<State>)>);
+pub struct Facts(Vec<(StreamId, Arc<State>)>);
 
 impl Facts {
-    pub fn learn(&mut self, reads: Reads, state: Arc<State>) {
-        self.0.push((reads, state));
+    pub fn learn(&mut self, stream: StreamId, state: Arc<State>) {
+        self.0.push((stream, state));
+    }
+
+    /// The state of that stream, if it is one of this kind.
+    pub fn get<A: Aggregate>(&self, stream: StreamId) -> Option<&A> {
+        self.0.iter().find(|(known, _)| *known == stream).and_then(|(_, state)| A::of(state))
     }
 
     pub fn pipeline(&self, id: PipelineId) -> Option<&Pipeline> {
-        self.find(Reads::Pipeline(id)).and_then(|state| match state {
-            State::Pipeline(pipeline) => Some(pipeline),
-            _ => None,
-        })
+        self.get(id.stream())
     }
 
     pub fn user(&self, id: UserId) -> Option<&User> {
-        self.find(Reads::User(id)).and_then(|state| match state {
-            State::User(user) => Some(user),
-            _ => None,
-        })
+        self.get(id.stream())
     }
 
     pub fn loss_reasons(&self) -> Option<&LossReasons> {
-        self.find(Reads::LossReasons).and_then(|state| match state {
-            State::LossReasons(reasons) => Some(reasons),
-            _ => None,
-        })
-    }
-
-    fn find(&self, reads: Reads) -> Option<&State> {
-        self.0.iter().find(|(known, _)| *known == reads).map(|(_, state)| &**state)
+        self.get(loss_reasons::STREAM)
     }
 }
 
@@ -112,6 +88,8 @@ impl Facts {
 pub struct Given<'a> {
     /// The stream that is written.
     pub stream: StreamId,
+    /// Who sends the command.
+    pub actor: ActorId,
     pub now: DateTime<Utc>,
     /// A back-dated business time; `None` means "now, by the log's own clock".
     pub occurred: Option<&'a Occurred>,
@@ -121,6 +99,11 @@ pub struct Given<'a> {
 }
 
 impl Given<'_> {
+    /// Whether there is a reason: in words, or as the envelope's code.
+    pub fn has_reason(&self, words: &Personal) -> bool {
+        !words.is_blank() || self.reason_code.is_some_and(|code| !code.trim().is_empty())
+    }
+
     /// The back-dated time, when it certainly lies before `last`.
     pub fn runs_backwards(&self, last: Option<DateTime<Utc>>) -> Option<(DateTime<Utc>, DateTime<Utc>)> {
         let occurred = self.occurred?;
@@ -137,6 +120,33 @@ pub(crate) fn written<T: schemars::JsonSchema>(wire_name: &str) -> schemars::Sch
     schema
 }
 
+/// Declares an aggregate's commands: the permanent word, the Rust name, the fields, and the events that may come of it.
+/// What stands above a command are its rules in words; they go into schemas, help and docs.
+macro_rules! commands {
+    ($(
+        $(#[$doc:meta])*
+        $name:literal = $variant:ident $(($inner:ty))? $({ $($fields:tt)* })? => [$($event:ty),+ $(,)?]
+    ),+ $(,)?) => {
+        #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+        #[serde(deny_unknown_fields)]
+        pub enum Command {
+            $($(#[$doc])* #[serde(rename = $name)] $variant $(($inner))? $({ $($fields)* })?,)+
+        }
+
+        impl Command {
+            /// Each command's word and the events that may come of it, in the order of the table.
+            pub(crate) const TABLE: &'static [(&'static str, &'static [&'static str])] =
+                &[$(($name, &[$(<$event>::TYPE),+]),)+];
+
+            /// The permanent word, such as `MoveDeal`.
+            pub fn name(&self) -> &'static str {
+                match self { $(Self::$variant { .. } => $name,)+ }
+            }
+        }
+    };
+}
+pub(crate) use commands;
+
 /// Declares an aggregate's event enum with its wire names; serde and schemas follow the table.
 macro_rules! events {
     ($($(#[$doc:meta])* $variant:ident = $wire:literal),+ $(,)?) => {
@@ -144,6 +154,10 @@ macro_rules! events {
         pub enum Event {
             $($(#[$doc])* $variant($variant),)+
         }
+
+        $(impl $variant {
+            pub const TYPE: &'static str = $wire;
+        })+
 
         impl Event {
             /// Wire names and JSON Schemas, in the order of the table.

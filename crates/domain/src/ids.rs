@@ -37,11 +37,26 @@ ids! {
     EventId,
     /// Who acts: a user, or a technical account.
     ActorId,
+    LeadId,
+    ContactId,
+    CompanyId,
     DealId,
+    TaskId,
+    MeetingId,
+    CallId,
+    ConversationId,
+    NoteId,
+    ProductId,
     PipelineId,
     StageId,
     UserId,
+    TeamId,
     LossReasonId,
+    FieldId,
+    SourceId,
+    TagId,
+    ActivityTypeId,
+    TaskTemplateId,
     /// The holder of one personal-data key: a person, an account or a note.
     SubjectId,
 }
@@ -56,7 +71,21 @@ macro_rules! streams {
         }
     )+};
 }
-streams!(DealId, PipelineId, UserId);
+streams!(
+    LeadId,
+    ContactId,
+    CompanyId,
+    DealId,
+    TaskId,
+    MeetingId,
+    CallId,
+    ConversationId,
+    NoteId,
+    ProductId,
+    PipelineId,
+    UserId,
+    TeamId
+);
 
 impl SubjectId {
     /// A subject's own stream stands apart from the aggregate that bears the same id.
@@ -65,15 +94,35 @@ impl SubjectId {
     }
 }
 
-impl From<UserId> for SubjectId {
-    fn from(user: UserId) -> Self {
-        Self(user.0)
-    }
+macro_rules! subjects {
+    ($($name:ident),+) => {$(
+        impl From<$name> for SubjectId {
+            fn from(id: $name) -> Self {
+                Self(id.0)
+            }
+        }
+    )+};
+}
+subjects!(UserId, LeadId, ContactId, CompanyId, DealId, TaskId, MeetingId, CallId, ConversationId, NoteId);
+
+/// What a task, a call or a note is about.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Target {
+    Lead(LeadId),
+    Contact(ContactId),
+    Company(CompanyId),
+    Deal(DealId),
 }
 
-impl From<DealId> for SubjectId {
-    fn from(deal: DealId) -> Self {
-        Self(deal.0)
+impl Target {
+    pub fn stream(self) -> StreamId {
+        match self {
+            Self::Lead(id) => id.stream(),
+            Self::Contact(id) => id.stream(),
+            Self::Company(id) => id.stream(),
+            Self::Deal(id) => id.stream(),
+        }
     }
 }
 

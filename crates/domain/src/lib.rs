@@ -19,13 +19,13 @@ pub mod subject;
 pub mod user;
 
 pub use claim::{Claim, Condition};
-pub use decider::{Decider, Facts, Given, Reads, Version};
-pub use ids::{
-    ActorId, CommandId, DealId, EventId, LossReasonId, PipelineId, StageId, StreamId, SubjectId, TenantId,
-    UserId,
-};
+pub use decider::{Decider, Facts, Given, Version};
+pub use ids::*;
 pub use money::Money;
 pub use occurred::Occurred;
 pub use personal::{Personal, PersonalField};
 pub use recorded::{Channel, Recorded};
-pub use registry::{Command, DecodeError, Event, General, Order, Refusal, State, event_types};
+pub use registry::{
+    Aggregate, Command, CommandError, CommandType, DecodeError, Event, General, Order, Reads, Refusal, State,
+    command_types, event_types,
+};

@@ -1,6 +1,6 @@
 //! The dictionary of reasons for losing a deal: one stream per tenant, so codes are unique by its version.
 
-use crate::decider::{Describe, Reads, events};
+use crate::decider::{Describe, commands, events};
 use crate::pipeline::{folded, list};
 use crate::{Decider, Given, LossReasonId, Occurred, PipelineId, StreamId, Version};
 use schemars::JsonSchema;
@@ -10,11 +10,9 @@ use uuid::Uuid;
 /// The stream that holds the dictionary, in every tenant.
 pub const STREAM: StreamId = StreamId(Uuid::from_u128(0x0d1c_7105_5e50_4a00_9000_0000_0000_0001));
 
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(tag = "type", deny_unknown_fields)]
-pub enum Command {
-    #[serde(rename = "DefineLossReason")]
-    Define {
+commands! {
+    /// The code is unique, whatever its case; code and label are not blank; the id is not another reason's.
+    "DefineLossReason" = Define {
         reason: LossReasonId,
         /// Unique, without case; what imports and reports use.
         code: String,
@@ -22,9 +20,9 @@ pub enum Command {
         /// The pipelines it serves; empty means all.
         #[serde(default)]
         pipelines: Vec<PipelineId>,
-    },
-    #[serde(rename = "RetireLossReason")]
-    Retire { reason: LossReasonId },
+    } => [Defined],
+    /// The reason exists.
+    "RetireLossReason" = Retire { reason: LossReasonId } => [Retired],
 }
 
 events! {
@@ -112,10 +110,6 @@ impl Decider for LossReasons {
 
     fn begins(_: &Command) -> bool {
         false
-    }
-
-    fn reads(&self, _: &Command) -> Vec<Reads> {
-        Vec::new()
     }
 
     fn decide(&self, command: &Command, _: &Given<'_>) -> Result<Vec<Event>, Refusal> {

@@ -1,15 +1,14 @@
 //! A pipeline: versioned configuration of stages, their order, and the policy deals obey in it.
 
-use crate::decider::{Describe, Reads, events};
+use crate::decider::{Describe, commands, events};
 use crate::{Claim, Decider, Given, Occurred, StageId, Version};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(tag = "type", deny_unknown_fields)]
-pub enum Command {
-    #[serde(rename = "CreatePipeline")]
-    Create {
+commands! {
+    /// The name is unique in the workspace; at least one process stage, exactly one success and at least one failure
+    /// stage, no two of one id or name; entry stages are process stages.
+    "CreatePipeline" = Create {
         name: String,
         /// In order; process stages keep this order, success and failure stages stand after them.
         stages: Vec<Stage>,
@@ -18,24 +17,24 @@ pub enum Command {
         entry_stages: Vec<StageId>,
         #[serde(default)]
         policy: Policy,
-    },
-    #[serde(rename = "RenamePipeline")]
-    Rename { name: String },
-    #[serde(rename = "AddStage")]
-    AddStage {
+    } => [Created],
+    /// The name is unique in the workspace.
+    "RenamePipeline" = Rename { name: String } => [Renamed],
+    /// Id and name are unique in the pipeline; there is one success stage; `before` is of the same class.
+    "AddStage" = AddStage {
         stage: Stage,
         /// The stage of its class that it comes before; absent: last of its class.
         #[serde(default)]
         before: Option<StageId>,
-    },
-    #[serde(rename = "RenameStage")]
-    RenameStage { stage: StageId, name: String },
-    #[serde(rename = "ReorderStages")]
-    Reorder { order: Vec<StageId> },
-    #[serde(rename = "SetEntryStages")]
-    SetEntryStages { stages: Vec<StageId> },
-    #[serde(rename = "SetMovementPolicy")]
-    SetPolicy { policy: Policy },
+    } => [StageAdded],
+    /// The name is unique in the pipeline; history keeps the old one.
+    "RenameStage" = RenameStage { stage: StageId, name: String } => [StageRenamed],
+    /// Names every process stage once.
+    "ReorderStages" = Reorder { order: Vec<StageId> } => [StagesReordered],
+    /// At least one, and process stages only.
+    "SetEntryStages" = SetEntryStages { stages: Vec<StageId> } => [EntryStagesSet],
+    /// What deals may do in this pipeline from now on.
+    "SetMovementPolicy" = SetPolicy { policy: Policy } => [MovementPolicySet],
 }
 
 /// What differs between organisations is policy, not code. The default is the strict one.
@@ -287,10 +286,6 @@ impl Decider for Pipeline {
 
     fn begins(command: &Command) -> bool {
         matches!(command, Command::Create { .. })
-    }
-
-    fn reads(&self, _: &Command) -> Vec<Reads> {
-        Vec::new()
     }
 
     fn decide(&self, command: &Command, _: &Given<'_>) -> Result<Vec<Event>, Refusal> {

@@ -1,11 +1,11 @@
 //! The list of aggregates: one line each. Everything that must treat them alike is generated from it.
 
-use crate::decider::{Describe, Reads};
+use crate::decider::Describe;
 use crate::history;
 use crate::{Claim, Decider, Given, Occurred, PersonalField, StreamId, Version};
 use crate::{deal, loss_reasons, pipeline, subject, user};
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
+use serde_json::Value;
 
 /// A command and the stream that it is for.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -16,8 +16,8 @@ pub struct Order {
 
 macro_rules! aggregates {
     ($($variant:ident: $module:ident :: $state:ident),+ $(,)?) => {
-        /// Any command, told apart by its `type`, such as `MoveDeal`.
-        #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+        /// Any command: `{"MoveDeal": {…}}`.
+        #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
         #[serde(untagged)]
         pub enum Command { $($variant($module::Command),)+ }
 
@@ -44,6 +44,54 @@ macro_rules! aggregates {
             pub fn begins(&self) -> bool {
                 match self { $(Self::$variant(command) => $module::$state::begins(command),)+ }
             }
+        }
+
+        /// Another stream that a decision looks at, by its kind.
+        #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+        pub enum Reads { $($variant(StreamId),)+ }
+
+        impl Reads {
+            pub fn stream(self) -> StreamId {
+                match self { $(Self::$variant(stream))|+ => stream }
+            }
+
+            /// The state of that stream before its first event.
+            pub fn before(self) -> State {
+                match self { $(Self::$variant(_) => State::$variant($module::$state::default()),)+ }
+            }
+        }
+
+        $(impl Aggregate for $module::$state {
+            fn of(state: &State) -> Option<&Self> {
+                match state {
+                    State::$variant(state) => Some(state),
+                    #[allow(unreachable_patterns, reason = "with a single aggregate nothing else is left")]
+                    _ => None,
+                }
+            }
+        })+
+
+        impl Command {
+            /// The permanent word for this kind of command, such as `MoveDeal`.
+            pub fn command_type(&self) -> &'static str {
+                match self { $(Self::$variant(command) => command.name(),)+ }
+            }
+
+            /// Reads the fields of the command that is called `name`.
+            pub fn decode(name: &str, body: &serde_json::Value) -> Result<Self, CommandError> {
+                $(if $module::Command::TABLE.iter().any(|(known, _)| *known == name) {
+                    return decode(name, body).map(Self::$variant);
+                })+
+                Err(CommandError::unknown(name))
+            }
+        }
+
+        /// Every command, aggregate by aggregate.
+        pub fn command_types() -> Vec<CommandType> {
+            [$(described::<$module::$state>(
+                $module::Command::TABLE,
+                &schemars::schema_for!($module::Command).to_value(),
+            ),)+].into_iter().flatten().collect()
         }
 
         impl Event {
@@ -91,6 +139,14 @@ macro_rules! aggregates {
             pub fn reads(&self, command: &Command) -> Vec<Reads> {
                 match (self, command) {
                     $((Self::$variant(state), Command::$variant(command)) => state.reads(command),)+
+                    _ => Vec::new(),
+                }
+            }
+
+            /// The orders to other streams that go with `command`, all or none.
+            pub fn follow(&self, command: &Command, given: &Given<'_>) -> Vec<Order> {
+                match (self, command) {
+                    $((Self::$variant(state), Command::$variant(command)) => state.follow(command, given),)+
                     _ => Vec::new(),
                 }
             }
@@ -152,12 +208,95 @@ pub enum General {
     SubjectErased { subject: crate::SubjectId },
 }
 
-impl Command {
-    /// The permanent word for this kind of command, such as `MoveDeal`.
-    pub fn command_type(&self) -> String {
-        let json = serde_json::to_value(self).unwrap_or_default();
-        json["type"].as_str().unwrap_or_default().to_owned()
+/// A state among the states of all aggregates.
+pub trait Aggregate: Decider {
+    fn of(state: &State) -> Option<&Self>;
+}
+
+/// What the outside may know of a command.
+#[derive(Clone, Debug)]
+pub struct CommandType {
+    /// The permanent word, such as `MoveDeal`.
+    pub name: &'static str,
+    pub aggregate: &'static str,
+    /// Its rules in words.
+    pub rules: String,
+    /// The types of the events that may come of it.
+    pub events: &'static [&'static str],
+    /// The JSON Schema of its fields.
+    pub schema: Value,
+}
+
+fn described<A: Decider>(table: &[(&'static str, &'static [&'static str])], all: &Value) -> Vec<CommandType> {
+    let one = |(name, events): &(&'static str, &'static [&'static str])| {
+        let variants = all["oneOf"].as_array().expect("an aggregate's commands are an enum");
+        let variant = variants.iter().find(|variant| !variant["properties"][*name].is_null());
+        let variant = variant.expect("every command of the table is a variant");
+        let body = &variant["properties"][*name];
+        let mut schema = serde_json::json!({ "$schema": all["$schema"], "title": name });
+        let object = schema.as_object_mut().expect("just made");
+        object.extend(resolved(all, body).as_object().expect("a schema").clone());
+        object.insert("title".to_owned(), (*name).into());
+        let rules = variant["description"].as_str().unwrap_or_default().replace('\n', " ");
+        object.insert("description".to_owned(), rules.clone().into());
+        let needed = definitions(all, &schema);
+        if !needed.is_empty() {
+            schema["$defs"] = Value::Object(needed);
+        }
+        CommandType { name, aggregate: A::AGGREGATE, rules, events, schema }
+    };
+    table.iter().map(one).collect()
+}
+
+fn resolved<'a>(root: &'a Value, schema: &'a Value) -> &'a Value {
+    let path = schema["$ref"].as_str().and_then(|path| path.strip_prefix('#'));
+    path.map_or(schema, |path| root.pointer(path).expect("a reference leads somewhere"))
+}
+
+/// The definitions that `schema` refers to, directly or through others.
+fn definitions(root: &Value, schema: &Value) -> serde_json::Map<String, Value> {
+    let mut needed = serde_json::Map::new();
+    let mut open = vec![schema.to_string()];
+    while let (Some(text), Some(all)) = (open.pop(), root["$defs"].as_object()) {
+        for (name, definition) in all {
+            if text.contains(&format!("\"#/$defs/{name}\"")) && !needed.contains_key(name) {
+                needed.insert(name.clone(), definition.clone());
+                open.push(definition.to_string());
+            }
+        }
     }
+    needed
+}
+
+/// Why words are no command.
+#[derive(thiserror::Error, Debug)]
+pub enum CommandError {
+    #[error("there is no command {name:?}{}; `kvali do --list` names them all", .near.map_or_else(String::new, |near| format!(", but {near}")))]
+    Unknown { name: String, near: Option<&'static str> },
+    #[error("{command}: {}{problem}", if .field.is_empty() { String::new() } else { format!("`{field}`: ") })]
+    Malformed { command: String, field: String, problem: String },
+}
+
+impl CommandError {
+    fn unknown(name: &str) -> Self {
+        let same = |known: &CommandType| known.name.eq_ignore_ascii_case(name);
+        let near = command_types().iter().find(|known| same(known)).map(|known| known.name);
+        Self::Unknown { name: name.to_owned(), near }
+    }
+}
+
+fn decode<C: serde::de::DeserializeOwned>(name: &str, body: &Value) -> Result<C, CommandError> {
+    let whole = serde_json::json!({ name: body });
+    serde_path_to_error::deserialize(&whole).map_err(|error| {
+        let path = error.path().to_string();
+        let field = path.strip_prefix(name).unwrap_or(&path).trim_start_matches('.');
+        let field = if field == "?" { "" } else { field };
+        CommandError::Malformed {
+            command: name.to_owned(),
+            field: field.to_owned(),
+            problem: error.into_inner().to_string(),
+        }
+    })
 }
 
 impl Refusal {

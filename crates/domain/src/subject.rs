@@ -1,15 +1,13 @@
 //! A subject: whoever personal data is about. Erasing one destroys its key.
 
-use crate::decider::{Describe, Reads, events};
+use crate::decider::{Describe, commands, events};
 use crate::{Decider, Given, Occurred, SubjectId, Version};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(tag = "type", deny_unknown_fields)]
-pub enum Command {
-    #[serde(rename = "EraseSubject")]
-    Erase { subject: SubjectId },
+commands! {
+    /// Destroys the key of a subject's personal data, for good.
+    "EraseSubject" = Erase { subject: SubjectId } => [Erased],
 }
 
 events! {
@@ -43,10 +41,6 @@ impl Decider for Subject {
 
     fn begins(_: &Command) -> bool {
         false
-    }
-
-    fn reads(&self, _: &Command) -> Vec<Reads> {
-        Vec::new()
     }
 
     fn decide(&self, command: &Command, _: &Given<'_>) -> Result<Vec<Event>, Refusal> {

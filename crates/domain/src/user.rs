@@ -1,19 +1,17 @@
 //! A user: registered, active or not; the name is sealed.
 
-use crate::decider::{Describe, Reads, events};
+use crate::decider::{Describe, commands, events};
 use crate::{Decider, Given, Occurred, Personal, PersonalField, UserId, Version};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(tag = "type", deny_unknown_fields)]
-pub enum Command {
-    #[serde(rename = "RegisterUser")]
-    Register { user: UserId, name: Personal },
-    #[serde(rename = "ActivateUser")]
-    Activate {},
-    #[serde(rename = "DeactivateUser")]
-    Deactivate {},
+commands! {
+    /// Once; the name is not blank.
+    "RegisterUser" = Register { user: UserId, name: Personal } => [Registered],
+    /// The user is registered.
+    "ActivateUser" = Activate {} => [Activated],
+    /// The user is registered.
+    "DeactivateUser" = Deactivate {} => [Deactivated],
 }
 
 events! {
@@ -82,10 +80,6 @@ impl Decider for User {
 
     fn begins(command: &Command) -> bool {
         matches!(command, Command::Register { .. })
-    }
-
-    fn reads(&self, _: &Command) -> Vec<Reads> {
-        Vec::new()
     }
 
     fn decide(&self, command: &Command, _: &Given<'_>) -> Result<Vec<Event>, Refusal> {

@@ -6,7 +6,7 @@ use crate::handle::{Answer, Outcome, Plan, View};
 use crate::log::Verdict;
 use crate::{Error, Store};
 use futures_util::future;
-use kvali_domain::{CommandId, Occurred, StreamId, TenantId};
+use kvali_domain::{CommandId, StreamId, TenantId};
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::sync::Arc;
@@ -93,8 +93,7 @@ impl<'a> Batch<'a> {
                 self.alone(at).await?;
                 continue;
             }
-            let occurred = plan.envelope.occurred.unwrap_or(Occurred::Instant { at: plan.envelope.now });
-            self.view.overlay.insert(plan.stream, decided.after(&occurred));
+            self.view.overlay.extend(decided.after(&plan.envelope.occurred_by(plan.envelope.now)));
             self.claimed.extend(decided.claims.iter().map(|claim| (claim.kind, claim.key.clone())));
             self.pending.push((at, decided));
         }
@@ -107,10 +106,10 @@ impl<'a> Batch<'a> {
         let View { store, tenant, overlay, .. } = &mut self.view;
         let plans = &self.plans[range];
         let sent = self.sent.iter().flat_map(|sent| &sent.decisions);
-        let sent: HashSet<StreamId> = sent.map(|(at, _)| self.plans[*at].stream).collect();
+        let sent: HashSet<StreamId> = sent.flat_map(|(_, decided)| decided.written()).collect();
         overlay.retain(|stream, _| sent.contains(stream));
         // A stream that a command begins is taken for new; if it is not, the append says so.
-        let read = plans.iter().filter(|plan| !plan.begins && !sent.contains(&plan.stream));
+        let read = plans.iter().filter(|plan| !plan.begins && !overlay.contains_key(&plan.stream));
         let streams: HashSet<StreamId> = read.map(|plan| plan.stream).collect();
         let streams: Vec<_> = streams.into_iter().collect();
         let (known, folded) =
@@ -124,7 +123,7 @@ impl<'a> Batch<'a> {
     }
 
     fn meets_claims(&self, decided: &Decided) -> bool {
-        let mut claims = decided.claims.iter();
+        let mut claims = decided.claims.iter().filter(|claim| claim.condition.is_demand());
         let sent = self.sent.as_ref().map(|sent| &sent.claimed);
         claims.any(|claim| {
             let claim = (claim.kind, claim.key.clone());
@@ -148,7 +147,8 @@ impl<'a> Batch<'a> {
     /// Carries out one command by itself, whatever was decided about it before.
     async fn again(&mut self, at: usize) -> Result<(), Error> {
         self.outcomes[at] = Some(self.view.store.carry_out(&self.plans[at]).await?);
-        self.view.overlay.remove(&self.plans[at].stream);
+        // It may have written other streams than foreseen.
+        self.view.overlay.clear();
         Ok(())
     }
 
@@ -200,7 +200,7 @@ impl<'a> Batch<'a> {
                 let (store, tenant) = (self.view.store, self.view.tenant);
                 self.outcomes[at] = Some(store.settle(tenant, plan, &decided, &verdict)?);
             } else {
-                spoilt.insert(plan.stream);
+                spoilt.extend(decided.written().chain([plan.stream]));
                 self.again(at).await?;
             }
         }

@@ -2,7 +2,7 @@
 //! checks every version, so a stale state costs a retry and never a wrong decision.
 
 use dashmap::DashMap;
-use kvali_domain::{State, StreamId, TenantId, Version};
+use kvali_domain::{Event, Occurred, State, StreamId, TenantId, Version};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
@@ -23,6 +23,16 @@ struct Entry {
 pub(crate) struct Folded {
     pub version: Version,
     pub state: Arc<State>,
+}
+
+impl Folded {
+    pub(crate) fn extend<'e>(&mut self, events: impl IntoIterator<Item = &'e Event>, occurred: &Occurred) {
+        let state = Arc::make_mut(&mut self.state);
+        for event in events {
+            self.version += 1;
+            state.evolve(event, self.version, occurred);
+        }
+    }
 }
 
 impl Cache {

@@ -1,78 +1,153 @@
 //! What a command comes to before it is appended: its events or its refusal, sealed, and what it rests on.
 
 use crate::cache::Folded;
-use crate::handle::Plan;
-use crate::keyring;
+use crate::handle::{Choice, Plan};
 use crate::log::{ClaimRow, EventRow, Need, Prepared, RefusalRow};
-use kvali_domain::{Claim, Command, Condition, Event, General, Occurred, Refusal, TenantId};
-use std::sync::Arc;
+use crate::{Error, keyring};
+use kvali_domain::{
+    Claim, Command, Condition, Event, Facts, General, Given, Occurred, Order, Refusal, State, StreamId,
+    TenantId, Version,
+};
+use std::collections::{HashMap, VecDeque};
 use uuid::Uuid;
+
+/// Where a decision finds the states that it rests on.
+pub(crate) trait Look {
+    /// `begins`: the stream may be taken for new without looking.
+    async fn look(
+        &mut self,
+        stream: StreamId,
+        before: impl FnOnce() -> State + Send,
+        begins: bool,
+    ) -> Result<Folded, Error>;
+}
 
 /// A decision and what it rests on.
 pub(crate) struct Decided {
     pub tenant: TenantId,
-    base: Folded,
     pub prepared: Prepared,
-    /// Without their personal values once sealed, so no cached state holds any.
-    pub events: Vec<Event>,
+    /// Each in its stream, without their personal values once sealed, so no cached state holds any.
+    pub events: Vec<(StreamId, Event)>,
     pub claims: Vec<Claim>,
     pub refusal: Option<Refusal>,
+    /// The states of the written streams before it.
+    before: Vec<(StreamId, Folded)>,
 }
 
 impl Decided {
-    /// `needs` are the streams that the decision looked at, the one that it is for first.
-    pub(crate) fn new(
-        plan: &Plan,
-        command: &Command,
-        request_hash: [u8; 32],
-        base: Folded,
-        needs: Vec<Need>,
-        answer: Result<Vec<Event>, Refusal>,
-    ) -> Self {
+    /// Decides the command of `plan`, and then, one by one, the orders to other streams that follow from it.
+    pub(crate) async fn on(plan: &Plan, request_hash: [u8; 32], look: &mut impl Look) -> Result<Self, Error> {
+        let mut sight = Sight { look, seen: Vec::new() };
+        let base = sight.look(plan.stream, || plan.before.clone(), plan.begins).await?;
+        let choice = (plan.choose)(&base.state);
+        let envelope = &plan.envelope;
         let mut decided = Self {
-            tenant: plan.envelope.tenant,
-            base,
-            prepared: prepare(plan, command, request_hash),
+            tenant: envelope.tenant,
+            prepared: prepare(plan, choice.command(), request_hash),
             events: Vec::new(),
             claims: Vec::new(),
             refusal: None,
+            before: Vec::new(),
         };
-        match answer {
-            Ok(events) => decided.accept(events, needs, plan),
-            Err(refusal) => decided.refuse(refusal),
+        let stale = envelope.expected_version.filter(|expected| *expected != base.version);
+        if let Some(expected) = stale {
+            decided.refuse(General::StaleVersion { expected, actual: base.version }.into());
+            return Ok(decided);
         }
-        decided
+        let mut orders = VecDeque::new();
+        if let Choice::Do(command) = choice {
+            orders.push_back((Order { stream: plan.stream, command }, plan.begins));
+        }
+        while let Some((Order { stream, command }, begins)) = orders.pop_front() {
+            let base = sight.look(stream, || State::before(&command), begins).await?;
+            let mut facts = Facts::default();
+            for reads in base.state.reads(&command) {
+                let read = sight.look(reads.stream(), || reads.before(), false).await?;
+                facts.learn(reads.stream(), read.state);
+            }
+            let given = Given {
+                stream,
+                actor: envelope.actor,
+                now: envelope.now,
+                occurred: envelope.occurred.as_ref(),
+                reason_code: envelope.reason_code.as_deref(),
+                facts: &facts,
+            };
+            match base.state.decide(&command, &given) {
+                Err(refusal) => {
+                    decided.refuse(refusal);
+                    return Ok(decided);
+                }
+                // Already so, and with it whatever once followed.
+                Ok(events) if events.is_empty() => {}
+                Ok(events) => {
+                    let follow = base.state.follow(&command, &given).into_iter();
+                    orders.extend(follow.map(|order| {
+                        let begins = order.command.begins();
+                        (order, begins)
+                    }));
+                    sight.happened(stream, &events, &envelope.occurred_by(envelope.now));
+                    decided.events.extend(events.into_iter().map(|event| (stream, event)));
+                }
+            }
+        }
+        decided.accept(&sight.seen, plan);
+        Ok(decided)
     }
 
-    fn accept(&mut self, events: Vec<Event>, mut needs: Vec<Need>, plan: &Plan) {
-        needs[0].adds = i32::try_from(events.len()).expect("a decision is a handful of events");
-        self.claims = events.iter().flat_map(Event::claims).collect();
-        let holder = plan.stream;
-        let claim = |claim: &Claim| ClaimRow {
-            op: op(claim.condition),
-            kind: claim.kind,
-            key: claim.key.clone(),
-            holder,
-        };
-        self.prepared.claims = self.claims.iter().map(claim).collect();
-        let versions = self.base.version + 1..;
-        let rows = versions.zip(&events).map(|(version, event)| event_row(event, version, plan));
-        self.prepared.events = rows.collect();
-        self.prepared.needs = needs;
-        self.events = events;
+    fn accept(&mut self, seen: &[Seen], plan: &Plan) {
+        let (mut claims, mut rows) = (Vec::new(), Vec::new());
+        let mut reached: HashMap<StreamId, Version> =
+            seen.iter().map(|seen| (seen.stream, seen.before.version)).collect();
+        for (stream, event) in &self.events {
+            for claim in event.claims() {
+                claims.push(ClaimRow {
+                    demand: claim.condition.is_demand(),
+                    op: op(claim.condition),
+                    kind: claim.kind,
+                    key: claim.key.clone(),
+                    holder: *stream,
+                });
+                self.claims.push(claim);
+            }
+            let version = reached.entry(*stream).or_default();
+            *version += 1;
+            rows.push(event_row(event, *stream, *version, plan));
+        }
+        self.prepared.claims = claims;
+        self.prepared.events = rows;
+        self.prepared.needs = seen.iter().map(Seen::need).collect();
+        let written = seen.iter().filter(|seen| seen.now.version > seen.before.version);
+        self.before = written.map(|seen| (seen.stream, seen.before.clone())).collect();
     }
 
     pub(crate) fn refuse(&mut self, refusal: Refusal) {
         self.prepared.refuse(&refusal);
         self.events.clear();
         self.claims.clear();
+        self.before.clear();
         self.refusal = Some(refusal);
+    }
+
+    /// The streams that it writes.
+    pub(crate) fn written(&self) -> impl Iterator<Item = StreamId> {
+        self.before.iter().map(|(stream, _)| *stream)
+    }
+
+    /// The states that its events lead to.
+    pub(crate) fn after(&self, occurred: &Occurred) -> Vec<(StreamId, Folded)> {
+        let mut states = self.before.clone();
+        for (stream, folded) in &mut states {
+            folded
+                .extend(self.events.iter().filter(|(of, _)| of == stream).map(|(_, event)| event), occurred);
+        }
+        states
     }
 
     /// Takes personal values out of the events, seals them, and writes the rest as `data`.
     pub(crate) fn seal(&mut self, key: &keyring::TenantKey, keys: &keyring::SubjectKeys) {
         let mut refusal = None;
-        for (event, row) in self.events.iter_mut().zip(&mut self.prepared.events) {
+        for ((_, event), row) in self.events.iter_mut().zip(&mut self.prepared.events) {
             if keyring::holds_nul(event) {
                 refusal = Some(General::NulCharacter);
             }
@@ -94,18 +169,47 @@ impl Decided {
             self.refuse(refusal.into());
         }
     }
+}
 
-    /// The state that the events lead to.
-    pub(crate) fn after(&self, occurred: &Occurred) -> Folded {
-        let mut folded = self.base.clone();
-        if !self.events.is_empty() {
-            let state = Arc::make_mut(&mut folded.state);
-            for event in &self.events {
-                folded.version += 1;
-                state.evolve(event, folded.version, occurred);
-            }
+/// What one command has seen, and what its own events have made of it so far.
+struct Sight<'a, L> {
+    look: &'a mut L,
+    /// In the order of the first look.
+    seen: Vec<Seen>,
+}
+
+struct Seen {
+    stream: StreamId,
+    before: Folded,
+    now: Folded,
+}
+
+impl Seen {
+    fn need(&self) -> Need {
+        let version = self.before.version;
+        Need { stream: self.stream, version, adds: self.now.version - version }
+    }
+}
+
+impl<L: Look> Sight<'_, L> {
+    async fn look(
+        &mut self,
+        stream: StreamId,
+        before: impl FnOnce() -> State + Send,
+        begins: bool,
+    ) -> Result<Folded, Error> {
+        if let Some(seen) = self.seen.iter().find(|seen| seen.stream == stream) {
+            return Ok(seen.now.clone());
         }
-        folded
+        let found = self.look.look(stream, before, begins).await?;
+        self.seen.push(Seen { stream, before: found.clone(), now: found.clone() });
+        Ok(found)
+    }
+
+    fn happened(&mut self, stream: StreamId, events: &[Event], occurred: &Occurred) {
+        for seen in self.seen.iter_mut().filter(|seen| seen.stream == stream) {
+            seen.now.extend(events, occurred);
+        }
     }
 }
 
@@ -145,10 +249,10 @@ fn prepare(plan: &Plan, command: &Command, request_hash: [u8; 32]) -> Prepared {
     }
 }
 
-fn event_row(event: &Event, version: i32, plan: &Plan) -> EventRow {
+fn event_row(event: &Event, stream: StreamId, version: Version, plan: &Plan) -> EventRow {
     let occurred = plan.envelope.occurred;
     EventRow {
-        stream: plan.stream,
+        stream,
         version,
         id: new_id(),
         event_type: event.event_type(),
@@ -165,6 +269,7 @@ fn event_row(event: &Event, version: i32, plan: &Plan) -> EventRow {
 fn op(condition: Condition) -> &'static str {
     match condition {
         Condition::Take => "take",
+        Condition::Join => "join",
         Condition::Release => "release",
         Condition::Held => "held",
         Condition::Free => "free",

@@ -61,4 +61,9 @@ impl Envelope {
         self.occurred = Some(occurred);
         self
     }
+
+    /// When it happened; `recorded_at` unless it is back-dated.
+    pub(crate) fn occurred_by(&self, recorded_at: DateTime<Utc>) -> Occurred {
+        self.occurred.unwrap_or(Occurred::Instant { at: recorded_at })
+    }
 }

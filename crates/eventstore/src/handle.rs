@@ -1,13 +1,11 @@
 //! A command carried out: state, decide, append; again from the start when another writer was quicker.
 
 use crate::cache::Folded;
-use crate::decided::Decided;
+use crate::decided::{Decided, Look};
 use crate::keyring;
-use crate::log::{Need, Prepared, Verdict};
+use crate::log::{Prepared, Verdict};
 use crate::{Envelope, Error, Store, writer};
-use kvali_domain::{
-    Command, Event, Facts, General, Given, Occurred, Order, Refusal, State, StreamId, SubjectId, TenantId,
-};
+use kvali_domain::{Command, General, Order, Refusal, State, StreamId, SubjectId, TenantId};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
@@ -84,30 +82,6 @@ impl Plan {
         let texts = format!("1\u{1f}{occurred}\u{1f}{reason}\u{1f}");
         [self.stream.0.as_bytes(), envelope.actor.0.as_bytes(), texts.as_bytes(), &self.fingerprint].concat()
     }
-
-    /// What the rules say to `choice` on `base`.
-    pub(crate) fn answer(
-        &self,
-        choice: &Choice,
-        base: &Folded,
-        facts: &Facts,
-    ) -> Result<Vec<Event>, Refusal> {
-        let envelope = &self.envelope;
-        if let Some(expected) = envelope.expected_version.filter(|expected| *expected != base.version) {
-            return Err(General::StaleVersion { expected, actual: base.version }.into());
-        }
-        let given = Given {
-            stream: self.stream,
-            now: envelope.now,
-            occurred: envelope.occurred.as_ref(),
-            reason_code: envelope.reason_code.as_deref(),
-            facts,
-        };
-        match choice {
-            Choice::Do(command) => base.state.decide(command, &given),
-            Choice::AlreadySo(_) => Ok(Vec::new()),
-        }
-    }
 }
 
 impl Store {
@@ -167,8 +141,10 @@ impl Store {
     ) -> Result<Outcome, Error> {
         match *verdict {
             Verdict::Accepted { first_position, event_count, recorded_at } => {
-                let occurred = plan.envelope.occurred.unwrap_or(Occurred::Instant { at: recorded_at });
-                self.inner.cache.put(tenant, plan.stream, decided.after(&occurred));
+                let occurred = plan.envelope.occurred_by(recorded_at);
+                for (stream, folded) in decided.after(&occurred) {
+                    self.inner.cache.put(tenant, stream, folded);
+                }
                 Ok(Outcome::Accepted(Answer { first_position, event_count, known: false }))
             }
             Verdict::Known { first_position, event_count } => {
@@ -221,28 +197,15 @@ impl Store {
     }
 
     pub(crate) async fn decide(&self, plan: &Plan, view: &mut View<'_>) -> Result<Decided, Error> {
-        let tenant = plan.envelope.tenant;
-        let base = view.get(plan.stream, || plan.before.clone(), plan.begins).await?;
-        let choice = (plan.choose)(&base.state);
-        let command = choice.command();
-        let mut facts = Facts::default();
-        let mut needs = vec![Need { stream: plan.stream, version: base.version, adds: 0 }];
-        for reads in base.state.reads(command) {
-            let read = view.get(reads.stream(), || reads.before(), false).await?;
-            needs.push(Need { stream: reads.stream(), version: read.version, adds: 0 });
-            facts.learn(reads, read.state);
-        }
-        let answer = plan.answer(&choice, &base, &facts);
-        let key = self.inner.keyring.tenant(tenant).await?;
-        let hash = *key.hash(&plan.request()).as_bytes();
-        Ok(Decided::new(plan, command, hash, base, needs, answer))
+        let key = self.inner.keyring.tenant(plan.envelope.tenant).await?;
+        Decided::on(plan, *key.hash(&plan.request()).as_bytes(), view).await
     }
 
     /// Makes decisions ready to be appended. The keys of all of them are fetched at once.
     pub(crate) async fn seal(&self, tenant: TenantId, decisions: &mut [&mut Decided]) -> Result<(), Error> {
         let key = self.inner.keyring.tenant(tenant).await?;
         let events = decisions.iter_mut().flat_map(|decided| &mut decided.events);
-        let subjects: HashSet<SubjectId> = events.flat_map(keyring::subjects).collect();
+        let subjects: HashSet<SubjectId> = events.flat_map(|(_, event)| keyring::subjects(event)).collect();
         let keys = if subjects.is_empty() {
             keyring::SubjectKeys::new()
         } else {
@@ -266,11 +229,11 @@ pub(crate) struct View<'a> {
     pub guessed: bool,
 }
 
-impl View<'_> {
-    async fn get(
+impl Look for View<'_> {
+    async fn look(
         &mut self,
         stream: StreamId,
-        before: impl FnOnce() -> State,
+        before: impl FnOnce() -> State + Send,
         begins: bool,
     ) -> Result<Folded, Error> {
         if let Some(folded) = self.overlay.get(&stream) {

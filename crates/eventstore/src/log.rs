@@ -15,7 +15,7 @@ use wire::{ClaimStep, NewCommand, NewEvent};
 pub(crate) struct Prepared {
     pub command_id: CommandId,
     pub request_hash: [u8; 32],
-    pub command_type: String,
+    pub command_type: &'static str,
     pub stream: StreamId,
     pub actor: ActorId,
     pub on_behalf_of: Option<ActorId>,
@@ -51,6 +51,8 @@ pub(crate) struct Need {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct ClaimRow {
     pub op: &'static str,
+    /// Whether it can be refused.
+    pub demand: bool,
     pub kind: &'static str,
     pub key: String,
     pub holder: StreamId,

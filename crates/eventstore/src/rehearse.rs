@@ -2,11 +2,10 @@
 
 use crate::batch::PART;
 use crate::cache::Folded;
+use crate::decided::{Decided, Look};
 use crate::handle::Plan;
 use crate::{Answer, Error, Outcome, Store};
-use kvali_domain::{
-    Claim, CommandId, Condition, Event, Facts, General, Occurred, Refusal, State, StreamId, TenantId, Version,
-};
+use kvali_domain::{Claim, CommandId, Condition, General, Refusal, State, StreamId, TenantId, Version};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
@@ -62,47 +61,21 @@ impl Store {
         rehearsal: &mut Rehearsal,
         plan: &Plan,
     ) -> Result<Outcome, Error> {
-        let mut base = self.look(tenant, rehearsal, plan.stream, || plan.before.clone()).await?;
-        let choice = (plan.choose)(&base.state);
-        let mut facts = Facts::default();
-        for reads in base.state.reads(choice.command()) {
-            let read = self.look(tenant, rehearsal, reads.stream(), || reads.before()).await?;
-            facts.learn(reads, read.state);
+        let decided = Decided::on(plan, [0; 32], &mut Stage { store: self, tenant, rehearsal }).await?;
+        if let Some(refusal) = decided.refusal {
+            return Ok(Outcome::Refused(refusal));
         }
-        let events = match plan.answer(&choice, &base, &facts) {
-            Ok(events) => events,
-            Err(refusal) => return Ok(Outcome::Refused(refusal)),
-        };
-        for claim in events.iter().flat_map(Event::claims) {
-            if let Some(refusal) = self.claim(tenant, rehearsal, plan.stream, claim).await? {
-                return Ok(Outcome::Refused(refusal));
+        for (stream, event) in &decided.events {
+            for claim in event.claims() {
+                if let Some(refusal) = self.claim(tenant, rehearsal, *stream, claim).await? {
+                    return Ok(Outcome::Refused(refusal));
+                }
             }
         }
-        let occurred = plan.envelope.occurred.unwrap_or(Occurred::Instant { at: plan.envelope.now });
-        let state = Arc::make_mut(&mut base.state);
-        for event in &events {
-            base.version += 1;
-            state.evolve(event, base.version, &occurred);
-        }
-        rehearsal.states.insert(plan.stream, base);
+        rehearsal.states.extend(decided.after(&plan.envelope.occurred_by(plan.envelope.now)));
         rehearsal.accepted.insert(plan.envelope.command_id);
-        Ok(accepted(i32::try_from(events.len()).expect("a decision is a handful of events"), false))
-    }
-
-    async fn look(
-        &self,
-        tenant: TenantId,
-        rehearsal: &mut Rehearsal,
-        stream: StreamId,
-        before: impl FnOnce() -> State,
-    ) -> Result<Folded, Error> {
-        if let Some(folded) = rehearsal.states.get(&stream) {
-            return Ok(folded.clone());
-        }
-        let read = self.fold(tenant, &[stream]).await?.remove(&stream);
-        let folded = read.unwrap_or_else(|| Folded { version: 0, state: Arc::new(before()) });
-        rehearsal.states.insert(stream, folded.clone());
-        Ok(folded)
+        let event_count = decided.events.len();
+        Ok(accepted(i32::try_from(event_count).expect("a decision is a handful of events"), false))
     }
 
     /// Takes or releases a claim in the rehearsal. Personal ones are hashed with a key and not looked up here.
@@ -128,7 +101,7 @@ impl Store {
             (Condition::Take, Some(holder)) if holder != stream => Some(taken(kind, shown, holder)),
             (Condition::Free, Some(holder)) => Some(taken(kind, shown, holder)),
             (Condition::Held, None) => Some(General::NotHeld { kind: kind.to_owned(), key: shown }.into()),
-            (Condition::Take, _) => {
+            (Condition::Take | Condition::Join, _) => {
                 rehearsal.claims.insert(place, Some(stream));
                 None
             }
@@ -138,6 +111,30 @@ impl Store {
             }
             (Condition::Free | Condition::Held, _) => None,
         })
+    }
+}
+
+/// A rehearsal, and the store behind it.
+struct Stage<'a> {
+    store: &'a Store,
+    tenant: TenantId,
+    rehearsal: &'a mut Rehearsal,
+}
+
+impl Look for Stage<'_> {
+    async fn look(
+        &mut self,
+        stream: StreamId,
+        before: impl FnOnce() -> State + Send,
+        _begins: bool,
+    ) -> Result<Folded, Error> {
+        if let Some(folded) = self.rehearsal.states.get(&stream) {
+            return Ok(folded.clone());
+        }
+        let read = self.store.fold(self.tenant, &[stream]).await?.remove(&stream);
+        let folded = read.unwrap_or_else(|| Folded { version: 0, state: Arc::new(before()) });
+        self.rehearsal.states.insert(stream, folded.clone());
+        Ok(folded)
     }
 }
 

@@ -199,7 +199,7 @@ pub(crate) fn is_answer(error: &sqlx::Error) -> bool {
 }
 
 /// What one call carries so far. Two commands travel together only if their order is plain: a stream's
-/// versions follow on, no command id and no claim occurs twice. What does not fit waits for the next call.
+/// versions follow on, no command id occurs twice, and no claim that can be refused meets an earlier one. What does not fit waits for the next call.
 #[derive(Default)]
 struct Load {
     ids: HashSet<CommandId>,
@@ -238,7 +238,7 @@ impl Load {
                 here.insert(need.stream, need.version + need.adds);
                 at.is_none_or(|at| at == need.version)
             });
-            let claims = &mut command.claims.iter();
+            let claims = &mut command.claims.iter().filter(|claim| claim.demand);
             follows
                 && !self.ids.contains(&command.command_id)
                 && claims.all(|claim| !self.claims.contains(&(claim.kind, claim.key.clone())))

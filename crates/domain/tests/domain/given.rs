@@ -2,10 +2,11 @@
 
 use chrono::{DateTime, Utc};
 use kvali_domain::{
-    Command, Event, Facts, Given as Circumstances, Occurred, Order, Refusal, State, StreamId, Version,
+    ActorId, Command, CommandType, Event, Facts, Given as Circumstances, Occurred, Order, Refusal, State,
+    StreamId, Version, command_types,
 };
-use std::collections::HashMap;
-use std::sync::Arc;
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, LazyLock};
 
 /// An event that stands in the log.
 #[derive(Clone, PartialEq, Debug)]
@@ -45,21 +46,66 @@ impl World {
         occurred: Option<&Occurred>,
         reason_code: Option<&str>,
     ) -> Result<Vec<Event>, Refusal> {
-        let known = self.state(order.stream).cloned();
-        let state = known.unwrap_or_else(|| State::before(&order.command));
-        let mut facts = Facts::default();
-        for reads in state.reads(&order.command) {
-            if let Some((read, _)) = self.0.get(&reads.stream()) {
-                facts.learn(reads, Arc::clone(read));
+        let sender = Sender { actor: crate::sales::ACTOR, now, occurred, reason_code };
+        let happened = self.carry_out(order, &sender)?;
+        Ok(happened.into_iter().map(|(_, event)| event).collect())
+    }
+
+    /// The events of a command and of the orders that follow from it, each in its stream.
+    pub(crate) fn carry_out(
+        &self,
+        order: &Order,
+        sender: &Sender<'_>,
+    ) -> Result<Vec<(StreamId, Event)>, Refusal> {
+        let Sender { actor, now, occurred, reason_code } = *sender;
+        let mut world = self.clone();
+        let mut happened = Vec::new();
+        let mut orders = VecDeque::from([order.clone()]);
+        while let Some(Order { stream, command }) = orders.pop_front() {
+            let state = world.state(stream).cloned().unwrap_or_else(|| State::before(&command));
+            let mut facts = Facts::default();
+            for reads in state.reads(&command) {
+                if let Some((read, _)) = world.0.get(&reads.stream()) {
+                    facts.learn(reads.stream(), Arc::clone(read));
+                }
+            }
+            let given = Circumstances { stream, actor, now, occurred, reason_code, facts: &facts };
+            let events = state.decide(&command, &given)?;
+            declared(&command, &events);
+            if !events.is_empty() {
+                orders.extend(state.follow(&command, &given));
+            }
+            for event in events {
+                let occurred = occurred.copied().unwrap_or(Occurred::Instant { at: now });
+                world.apply(&Happened { stream, event: event.clone(), occurred });
+                happened.push((stream, event));
             }
         }
-        let stream = order.stream;
-        state.decide(&order.command, &Circumstances { stream, now, occurred, reason_code, facts: &facts })
+        Ok(happened)
     }
+}
+
+/// The table of commands says of each what may come of it; nothing else may.
+fn declared(command: &Command, events: &[Event]) {
+    static TYPES: LazyLock<Vec<CommandType>> = LazyLock::new(command_types);
+    let known = TYPES.iter().find(|known| known.name == command.command_type()).expect("it is in the table");
+    for event in events {
+        let event_type = event.event_type();
+        assert!(known.events.contains(&event_type), "{} does not declare {event_type}", known.name);
+    }
+}
+
+/// Who sends a command, and when.
+pub(crate) struct Sender<'a> {
+    pub(crate) actor: ActorId,
+    pub(crate) now: DateTime<Utc>,
+    pub(crate) occurred: Option<&'a Occurred>,
+    pub(crate) reason_code: Option<&'a str>,
 }
 
 pub(crate) struct Given {
     world: World,
+    actor: ActorId,
     now: DateTime<Utc>,
     occurred: Option<Occurred>,
     reason_code: Option<&'static str>,
@@ -70,7 +116,7 @@ pub(crate) fn given(log: impl IntoIterator<Item = Happened>) -> Given {
     for happened in log {
         world.apply(&happened);
     }
-    Given { world, now: crate::sales::NOW, occurred: None, reason_code: None }
+    Given { world, actor: crate::sales::ACTOR, now: crate::sales::NOW, occurred: None, reason_code: None }
 }
 
 impl Given {
@@ -85,9 +131,24 @@ impl Given {
         self
     }
 
+    /// Sent by someone else than usual.
+    pub(crate) fn sent_by(mut self, actor: impl Into<ActorId>) -> Self {
+        self.actor = actor.into();
+        self
+    }
+
+    /// At another time than usual.
+    pub(crate) fn at(mut self, now: DateTime<Utc>) -> Self {
+        self.now = now;
+        self
+    }
+
+    /// Answers with the command's events and those of the orders that follow from it.
     pub(crate) fn when(self, asked: impl Asks) -> Answer {
-        let order = asked.order();
-        Answer(self.world.decide(&order, self.now, self.occurred.as_ref(), self.reason_code))
+        let Self { world, actor, now, occurred, reason_code } = self;
+        let sender = Sender { actor, now, occurred: occurred.as_ref(), reason_code };
+        let happened = world.carry_out(&asked.order(), &sender);
+        Answer(happened.map(|happened| happened.into_iter().map(|(_, event)| event).collect()))
     }
 }
 

@@ -5,8 +5,8 @@ use chrono::{DateTime, NaiveDate, TimeZone, Utc};
 use chrono_tz::Tz;
 use kvali_domain::pipeline::{self, Class, Policy, Stage};
 use kvali_domain::{
-    DealId, Event, LossReasonId, Money, Occurred, Order, Personal, PipelineId, StageId, StreamId, SubjectId,
-    UserId, Version, deal, loss_reasons, subject, user,
+    ActorId, CompanyId, DealId, Event, LossReasonId, Money, Occurred, Order, Personal, PipelineId, StageId,
+    StreamId, SubjectId, UserId, Version, deal, loss_reasons, subject, user,
 };
 use uuid::Uuid;
 
@@ -17,12 +17,14 @@ const fn id(number: u128) -> Uuid {
 pub(crate) const NOW: DateTime<Utc> =
     DateTime::from_timestamp(1_720_000_000, 0).expect("3 July 2024, 09:46:40");
 
+/// Who sends commands unless a test says otherwise.
+pub(crate) const ACTOR: ActorId = ActorId(id(7));
 pub(crate) const DEAL: DealId = DealId(id(1));
 pub(crate) const SALES: PipelineId = PipelineId(id(2));
 pub(crate) const SERVICE: PipelineId = PipelineId(id(3));
 pub(crate) const NINO: UserId = UserId(id(4));
 pub(crate) const GIORGI: UserId = UserId(id(5));
-pub(crate) const ACME: deal::Party = deal::Party::Company(id(6));
+pub(crate) const ACME: deal::Party = deal::Party::Company(CompanyId(id(6)));
 
 pub(crate) const NEW: StageId = StageId(id(10));
 pub(crate) const TALK: StageId = StageId(id(11));

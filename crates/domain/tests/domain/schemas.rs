@@ -5,9 +5,9 @@
 
 use crate::checker::check;
 use crate::properties::anything;
-use kvali_domain::{Command, Event, event_types, history};
+use kvali_domain::{Command, Event, command_types, event_types, history};
 use proptest::prelude::*;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
@@ -111,47 +111,11 @@ fn nothing_else_lies_among_the_events() {
     }
 }
 
-/// The schema of each command type, taken out of the schema of all commands.
-fn command_schemas() -> BTreeMap<String, Value> {
-    let all = schemars::schema_for!(Command).to_value();
-    let defs = all["$defs"].as_object().expect("aggregates are definitions");
-    let aggregates = all["anyOf"].as_array().expect("a command is of one aggregate");
-    let mut schemas = BTreeMap::new();
-    for aggregate in aggregates {
-        let commands = resolved(&all, aggregate)["oneOf"].as_array().expect("an aggregate has commands");
-        for command in commands {
-            let name = command["properties"]["type"]["const"].as_str().expect("told apart by `type`");
-            let mut schema = json!({ "$schema": all["$schema"], "title": name });
-            let object = schema.as_object_mut().expect("just made");
-            object.extend(command.as_object().expect("a schema").clone());
-            let needed = definitions(defs, command);
-            if !needed.is_empty() {
-                object.insert("$defs".to_owned(), Value::Object(needed));
-            }
-            assert!(schemas.insert(name.to_owned(), schema).is_none(), "{name} is a command twice");
-        }
-    }
+fn command_schemas() -> BTreeMap<&'static str, Value> {
+    let schemas: BTreeMap<_, _> =
+        command_types().into_iter().map(|known| (known.name, known.schema)).collect();
+    assert_eq!(schemas.len(), command_types().len(), "a command's word is used once");
     schemas
-}
-
-fn resolved<'a>(root: &'a Value, schema: &'a Value) -> &'a Value {
-    let path = schema["$ref"].as_str().and_then(|path| path.strip_prefix('#'));
-    path.map_or(schema, |path| root.pointer(path).expect("a reference leads somewhere"))
-}
-
-/// The definitions that `schema` refers to, directly or through others.
-fn definitions(defs: &Map<String, Value>, schema: &Value) -> Map<String, Value> {
-    let mut needed = Map::new();
-    let mut open = vec![schema.to_string()];
-    while let Some(text) = open.pop() {
-        for (name, definition) in defs {
-            if text.contains(&format!("\"#/$defs/{name}\"")) && !needed.contains_key(name) {
-                needed.insert(name.clone(), definition.clone());
-                open.push(definition.to_string());
-            }
-        }
-    }
-    needed
 }
 
 #[test]
@@ -173,18 +137,43 @@ fn nothing_else_lies_among_the_commands() {
 proptest! {
     #[test]
     fn every_command_fits_its_schema_and_is_read_back(order in anything()) {
+        let name = order.command.command_type();
         let written = serde_json::to_value(&order.command).expect("commands are JSON");
-        let schemas = command_schemas();
-        let name = written["type"].as_str().expect("told apart by `type`");
-        let schema = schemas.get(name).expect("every command type has a schema");
-        prop_assert_eq!(check(schema, &written), Ok(()));
-        prop_assert_eq!(serde_json::from_value::<Command>(written).ok(), Some(order.command));
+        let body = &written[name];
+        prop_assert_eq!(check(&command_schemas()[name], body), Ok(()));
+        prop_assert_eq!(Command::decode(name, body).ok(), Some(order.command));
     }
+}
+
+#[track_caller]
+fn unreadable(name: &str, body: &Value) -> String {
+    Command::decode(name, body).expect_err("it cannot be read").to_string()
 }
 
 #[test]
 fn a_command_with_a_field_that_nobody_knows_is_not_read() {
-    let typo = json!({ "type": "MoveDeal", "to": "0190d9c6-4a00-7000-8000-000000000211", "form": null });
-    assert!(serde_json::from_value::<Command>(typo.clone()).is_err());
+    let typo = json!({ "to": "0190d9c6-4a00-7000-8000-000000000211", "form": null });
+    let words = unreadable("MoveDeal", &typo);
+    assert!(words.contains("`form`") && words.contains("`pipeline_version`"), "{words}");
     assert!(check(&command_schemas()["MoveDeal"], &typo).is_err());
+}
+
+#[test]
+fn a_malformed_command_is_told_the_field_and_the_way_out() {
+    let words = unreadable("MoveDeal", &json!({ "to": "somewhere" }));
+    assert!(words.starts_with("MoveDeal: `to`: "), "{words}");
+    let words = unreadable("SetDealValue", &json!({ "value": { "amount": "12", "currency": "lari" } }));
+    assert!(words.contains("`value.currency`"), "{words}");
+    let words = unreadable("MoveDeal", &json!({}));
+    assert!(words.contains("missing field `to`"), "{words}");
+    let words = unreadable("movedeal", &json!({}));
+    assert!(words.contains("MoveDeal") && words.contains("--list"), "{words}");
+}
+
+#[test]
+fn every_command_has_its_rules_in_words() {
+    for known in command_types() {
+        assert!(known.rules.ends_with('.'), "{}: {:?}", known.name, known.rules);
+        assert!(!known.events.is_empty(), "{}", known.name);
+    }
 }

@@ -49,7 +49,7 @@ macro_rules! composite {
 composite!(NewCommand<'_> = "kvali.new_command", row =>
     row.0.command_id.0,
     row.0.request_hash.as_slice(),
-    row.0.command_type.as_str(),
+    row.0.command_type,
     row.0.stream.0,
     row.0.actor.0,
     row.0.credential.as_deref(),

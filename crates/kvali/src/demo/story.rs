@@ -6,7 +6,7 @@ use crate::ids;
 use chrono::{DateTime, Days, TimeDelta, Utc};
 use kvali_domain::deal::{self, External, Open, Party};
 use kvali_domain::money::Currency;
-use kvali_domain::{ActorId, Command, DealId, Money, Personal, StreamId, loss_reasons, user};
+use kvali_domain::{ActorId, Command, CompanyId, DealId, Money, Personal, StreamId, loss_reasons, user};
 use rust_decimal::Decimal;
 
 /// 2025-12-31 in the evening: fixed, so that the story is the same whenever it is told.
@@ -139,7 +139,7 @@ impl Deal {
     fn open(&mut self) {
         let name = format!("{}{}", self.dice.one_of(&CUSTOMERS), self.dice.one_of(&BRANCHES));
         let open = Open {
-            party: Some(Party::Company(ids::invented("account", &name))),
+            party: Some(Party::Company(CompanyId(ids::invented("account", &name)))),
             party_name: Personal::new(name),
             owner: Some(company::owner(self.owner)),
             external: Some(External { source: "demo".to_owned(), id: self.external.clone() }),

@@ -3,7 +3,7 @@
 use super::sink::Sink;
 use crate::failure::Failure;
 use kvali_domain::deal::Party;
-use kvali_domain::{Personal, UserId, user};
+use kvali_domain::{CompanyId, Personal, UserId, user};
 use kvali_eventstore::Plan;
 use std::collections::HashMap;
 
@@ -34,7 +34,7 @@ impl People {
         if let Some(party) = self.accounts.get(name) {
             return Ok(*party);
         }
-        let party = Party::Company(sink.keyed_id("account", name).await?);
+        let party = Party::Company(CompanyId(sink.keyed_id("account", name).await?));
         self.accounts.insert(name.to_owned(), party);
         Ok(party)
     }
