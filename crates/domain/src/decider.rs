@@ -19,6 +19,12 @@ pub trait Decider: Default + Clone + PartialEq + std::fmt::Debug {
     type Event;
     type Refusal;
 
+    /// The stream that `command` is for, where that follows from the command itself or is the same for all.
+    fn home(command: &Self::Command) -> Option<StreamId> {
+        let _given_by_the_sender = command;
+        None
+    }
+
     /// Whether `command` starts a stream, so that the state before it is known without reading.
     fn begins(command: &Self::Command) -> bool;
 

@@ -6,6 +6,7 @@ pub mod canonical;
 pub mod claim;
 pub mod deal;
 pub mod decider;
+mod example;
 pub mod history;
 pub mod ids;
 pub mod loss_reasons;

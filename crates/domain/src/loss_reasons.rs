@@ -108,6 +108,10 @@ impl Decider for LossReasons {
     type Event = Event;
     type Refusal = Refusal;
 
+    fn home(_: &Command) -> Option<StreamId> {
+        Some(STREAM)
+    }
+
     fn begins(_: &Command) -> bool {
         false
     }

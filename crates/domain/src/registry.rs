@@ -1,6 +1,7 @@
 //! The list of aggregates: one line each. Everything that must treat them alike is generated from it.
 
 use crate::decider::Describe;
+use crate::example;
 use crate::history;
 use crate::{Claim, Decider, Given, Occurred, PersonalField, StreamId, Version};
 use crate::{deal, loss_reasons, pipeline, subject, user};
@@ -75,6 +76,11 @@ macro_rules! aggregates {
             /// The permanent word for this kind of command, such as `MoveDeal`.
             pub fn command_type(&self) -> &'static str {
                 match self { $(Self::$variant(command) => command.name(),)+ }
+            }
+
+            /// The stream that it is for, where that follows from the command itself; otherwise its sender says.
+            pub fn home(&self) -> Option<StreamId> {
+                match self { $(Self::$variant(command) => $module::$state::home(command),)+ }
             }
 
             /// Reads the fields of the command that is called `name`.
@@ -225,6 +231,8 @@ pub struct CommandType {
     pub events: &'static [&'static str],
     /// The JSON Schema of its fields.
     pub schema: Value,
+    /// The required fields, with values that fit their schema.
+    pub example: Value,
 }
 
 fn described<A: Decider>(table: &[(&'static str, &'static [&'static str])], all: &Value) -> Vec<CommandType> {
@@ -243,7 +251,8 @@ fn described<A: Decider>(table: &[(&'static str, &'static [&'static str])], all:
         if !needed.is_empty() {
             schema["$defs"] = Value::Object(needed);
         }
-        CommandType { name, aggregate: A::AGGREGATE, rules, events, schema }
+        let example = example::of(&schema, &schema);
+        CommandType { name, aggregate: A::AGGREGATE, rules, events, schema, example }
     };
     table.iter().map(one).collect()
 }

@@ -1,7 +1,7 @@
 //! A subject: whoever personal data is about. Erasing one destroys its key.
 
 use crate::decider::{Describe, commands, events};
-use crate::{Decider, Given, Occurred, SubjectId, Version};
+use crate::{Decider, Given, Occurred, StreamId, SubjectId, Version};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -38,6 +38,12 @@ impl Decider for Subject {
     type Command = Command;
     type Event = Event;
     type Refusal = Refusal;
+
+    fn home(command: &Command) -> Option<StreamId> {
+        match command {
+            Command::Erase { subject } => Some(subject.stream()),
+        }
+    }
 
     fn begins(_: &Command) -> bool {
         false

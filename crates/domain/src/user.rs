@@ -1,7 +1,7 @@
 //! A user: registered, active or not; the name is sealed.
 
 use crate::decider::{Describe, commands, events};
-use crate::{Decider, Given, Occurred, Personal, PersonalField, UserId, Version};
+use crate::{Decider, Given, Occurred, Personal, PersonalField, StreamId, UserId, Version};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -77,6 +77,13 @@ impl Decider for User {
     type Command = Command;
     type Event = Event;
     type Refusal = Refusal;
+
+    fn home(command: &Command) -> Option<StreamId> {
+        match command {
+            Command::Register { user, .. } => Some(user.stream()),
+            _ => None,
+        }
+    }
 
     fn begins(command: &Command) -> bool {
         matches!(command, Command::Register { .. })

@@ -2,7 +2,7 @@
 
 use crate::failure::Failure;
 use crate::output::Format;
-use crate::{deal, demo, funnel, load, log, pg, projections};
+use crate::{deal, demo, funnel, load, log, order, pg, projections};
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -22,6 +22,8 @@ Examples:
       How many deals came how far, and how fast; `kvali funnel --help` has the rules.
   kvali deal history 1C1I7A6R
       Everything that ever happened to a deal, by its id here or in its source.
+  kvali do --list
+      Every command with its rules; `kvali do COMMAND --json '{…}'` carries one out.
   kvali log tail --follow
       The log as it grows.
 
@@ -74,6 +76,8 @@ enum Command {
     Import(load::Import),
     /// Count how many deals came how far: seven rules, windows, cohorts, any past instant
     Funnel(Box<funnel::Funnel>),
+    /// Carry out any one command by its word, such as MoveDeal
+    Do(Box<order::Do>),
     /// Show a deal, or everything that happened to it
     #[command(subcommand)]
     Deal(deal::Deal),
@@ -128,6 +132,7 @@ async fn answer(global: &Global, command: Command) -> Result<Done, Failure> {
         Command::Demo(demo) => demo.run(global).await,
         Command::Import(import) => import.run(global).await,
         Command::Funnel(funnel) => funnel.run(global).await,
+        Command::Do(order) => order.run(global).await,
         Command::Deal(deal) => deal.run(global).await,
         Command::Log(log) => log.run(global).await,
         Command::Projections(projections) => projections.run(global).await,

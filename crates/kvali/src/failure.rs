@@ -17,6 +17,12 @@ pub(crate) enum Failure {
     Read(#[from] ReadError),
     #[error(transparent)]
     Map(#[from] MapError),
+    #[error(transparent)]
+    Command(#[from] kvali_domain::CommandError),
+    #[error("cannot read the command's fields from {place}")]
+    Body { place: String, source: io::Error },
+    #[error("the command's fields are no JSON; give one object, such as '{{\"to\": \"…\"}}'")]
+    Json(#[source] serde_json::Error),
     #[error("{step} is refused: {refusal}")]
     Refused { step: String, refusal: kvali_domain::Refusal },
     /// What was asked for is not there, or cannot be done as asked; the text says what can.

@@ -12,6 +12,7 @@ pub mod import;
 mod load;
 mod log;
 mod names;
+mod order;
 mod output;
 mod pg;
 mod progress;

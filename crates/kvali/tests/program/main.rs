@@ -9,6 +9,7 @@ mod failures;
 mod history;
 mod interruption;
 mod log;
+mod order;
 mod pg;
 mod reference;
 mod support;

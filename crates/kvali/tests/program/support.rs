@@ -94,6 +94,14 @@ impl Kvali {
         serde_json::from_str(&ran.stdout()).unwrap_or_else(|error| panic!("{error} in {ran}"))
     }
 
+    /// What a command says on stderr when it ends with `exit_code`.
+    #[track_caller]
+    pub(crate) fn fails(&self, exit_code: i32, args: &[&str]) -> String {
+        let ran = self.run(args);
+        ran.ended_with(exit_code);
+        ran.stderr()
+    }
+
     #[track_caller]
     pub(crate) fn import(&self, exit_code: i32, file: &Path, more: &[&str]) -> Value {
         let mut args: Vec<&OsStr> = vec!["import".as_ref(), "history".as_ref(), file.as_ref()];

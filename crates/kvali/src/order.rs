@@ -1,0 +1,204 @@
+//! `kvali do`: any one command, by its permanent word.
+
+use crate::cli::{Done, Global};
+use crate::connect::Session;
+use crate::edge;
+use crate::failure::Failure;
+use crate::ids;
+use crate::output::{Answer, Table};
+use chrono::{DateTime, Utc};
+use clap::Args;
+use kvali_domain::{
+    ActorId, Channel, Command, CommandId, CommandType, Occurred, Order, StreamId, SubjectId, command_types,
+};
+use kvali_eventstore::{Envelope, Outcome};
+use serde_json::{Value, json};
+use std::io::Read;
+use uuid::Uuid;
+
+const HELP: &str = "\
+Examples:
+  kvali do --list
+      Every command, its rules in words, and the events that may come of it.
+  kvali do MoveDeal --schema
+      The JSON Schema of its fields, and an example.
+  kvali do MoveDeal --id 0190d9c6-… --json '{\"to\": \"0190d9c7-…\"}'
+      Carry it out on that deal.
+  kvali do OpenDeal --json @deal.json
+      Open a deal under a new id, which is printed.
+
+A command that is refused by the rules changes nothing, is kept in the audit trail, and ends with exit code 3.";
+
+#[derive(Args)]
+#[command(after_help = HELP)]
+pub(crate) struct Do {
+    /// Its permanent word, such as MoveDeal
+    #[arg(value_name = "COMMAND", required_unless_present = "list")]
+    command: Option<String>,
+    /// Every command there is
+    #[arg(long, conflicts_with_all = ["command", "json", "schema"])]
+    list: bool,
+    /// What fields it takes
+    #[arg(long, conflicts_with = "json")]
+    schema: bool,
+    /// Its fields as a JSON object, `@FILE`, or `-` for the standard input [default: none]
+    #[arg(long, value_name = "JSON")]
+    json: Option<String>,
+    /// What it is done to: the id of the deal, pipeline, user … [default: a new one, if the command begins something]
+    #[arg(long, value_name = "UUID")]
+    id: Option<Uuid>,
+    /// When it happened, if that was earlier, such as 2026-03-31T09:30:00+04:00
+    #[arg(long, value_name = "INSTANT")]
+    occurred_at: Option<DateTime<Utc>>,
+    /// Why, as a code of your own
+    #[arg(long, value_name = "CODE")]
+    reason_code: Option<String>,
+    /// Refuse unless the history has exactly so many events
+    #[arg(long, value_name = "VERSION")]
+    expect: Option<i32>,
+    /// Makes a repetition the same command, which is carried out once [default: a new one]
+    #[arg(long, value_name = "UUID")]
+    command_id: Option<Uuid>,
+    /// Who does it: the id of a user or account [default: whoever sits at the terminal]
+    #[arg(long, value_name = "UUID")]
+    actor: Option<Uuid>,
+}
+
+impl Do {
+    pub(crate) async fn run(&self, global: &Global) -> Result<Done, Failure> {
+        let answer = match (&self.command, self.schema) {
+            (None, _) => list(),
+            (Some(name), true) => schema(name)?,
+            (Some(name), false) => self.carry_out(global, name).await?,
+        };
+        answer.print(global.format)?;
+        Ok(Done::Well)
+    }
+
+    async fn carry_out(&self, global: &Global, name: &str) -> Result<Answer, Failure> {
+        let command = Command::decode(name, &self.body()?)?;
+        let stream = self.stream(name, &command)?;
+        let session = Session::open(global, "default").await?;
+        let command_id = CommandId(self.command_id.unwrap_or_else(edge::new_id));
+        let actor = self.actor.map_or_else(ids::operator, ActorId);
+        let mut envelope = Envelope::new(session.tenant, command_id, actor, Channel::Cli, edge::now());
+        envelope.occurred = self.occurred_at.map(|at| Occurred::Instant { at });
+        envelope.reason_code.clone_from(&self.reason_code);
+        envelope.expected_version = self.expect;
+        let subject = match &command {
+            Command::Subject(kvali_domain::subject::Command::Erase { subject }) => Some(*subject),
+            _ => None,
+        };
+        let outcome = send(&session, subject, Order { stream, command }, envelope).await?;
+        let answer = match outcome {
+            Outcome::Accepted(answer) => answer,
+            Outcome::Refused(refusal) => return Err(Failure::Refused { step: name.to_owned(), refusal }),
+        };
+        let outcome = match (answer.known, answer.event_count) {
+            (true, _) => "known",
+            (false, 0) => "already so",
+            (false, _) => "accepted",
+        };
+        let events = match answer.first_position {
+            Some(first) => {
+                session.store.read(session.tenant, first - 1, i64::from(answer.event_count)).await?
+            }
+            None => Vec::new(),
+        };
+        let mut table =
+            Table::new(format!("{name}: {outcome}"), &["position", "type", "id", "version", "data"]);
+        for event in &events {
+            table.row([
+                json!(event.position),
+                json!(event.event_type),
+                json!(event.stream),
+                json!(event.version),
+                serde_json::from_str(&event.data).unwrap_or_else(|_| json!(event.data)),
+            ]);
+        }
+        let events = Answer::of(table.clone()).json;
+        let json = json!({
+            "command": name,
+            "command_id": command_id,
+            "id": stream,
+            "outcome": outcome.replace(' ', "_"),
+            "events": events,
+        });
+        Ok(Answer { tables: vec![table], notes: vec![format!("id {stream}, command id {command_id}")], json })
+    }
+
+    fn body(&self) -> Result<Value, Failure> {
+        let text = match self.json.as_deref() {
+            None => "{}".to_owned(),
+            Some("-") => {
+                let mut text = String::new();
+                let read = std::io::stdin().read_to_string(&mut text);
+                read.map_err(|source| Failure::Body { place: "the standard input".to_owned(), source })?;
+                text
+            }
+            Some(json) => match json.strip_prefix('@') {
+                Some(file) => std::fs::read_to_string(file)
+                    .map_err(|source| Failure::Body { place: file.to_owned(), source })?,
+                None => json.to_owned(),
+            },
+        };
+        Ok(serde_json::from_str(&text).map_err(Failure::Json)?)
+    }
+
+    fn stream(&self, name: &str, command: &Command) -> Result<StreamId, Failure> {
+        match (command.home(), self.id) {
+            (Some(home), Some(id)) if home != StreamId(id) => Err(Failure::Impossible(format!(
+                "{name} says itself what it is done to; leave --id out (it would be {home})"
+            ))),
+            (Some(home), _) => Ok(home),
+            (None, Some(id)) => Ok(StreamId(id)),
+            (None, None) if command.begins() => Ok(StreamId(edge::new_id())),
+            (None, None) => Err(Failure::Impossible(format!("say with --id what {name} is to be done to"))),
+        }
+    }
+}
+
+/// Erasing is more than its event: the key goes too.
+async fn send(
+    session: &Session,
+    erases: Option<SubjectId>,
+    order: Order,
+    envelope: Envelope,
+) -> Result<Outcome, Failure> {
+    Ok(match erases {
+        Some(subject) => session.store.erase(subject, envelope).await?,
+        None => session.store.handle(order, envelope).await?,
+    })
+}
+
+fn list() -> Answer {
+    let mut table = Table::new("Commands", &["aggregate", "command", "rules", "events"]);
+    for known in command_types() {
+        table.row([
+            json!(known.aggregate),
+            json!(known.name),
+            json!(known.rules),
+            json!(known.events.join(" ")),
+        ]);
+    }
+    Answer::of(table)
+}
+
+fn schema(name: &str) -> Result<Answer, Failure> {
+    let find = |known: &CommandType| known.name == name;
+    let Some(known) = command_types().into_iter().find(find) else {
+        // Decoding says what is wrong with the name.
+        return Err(Command::decode(name, &Value::Null)
+            .map_or_else(Failure::from, |_| Failure::Impossible(format!("{name} has no schema"))));
+    };
+    let CommandType { aggregate, rules, events, schema, example, .. } = known;
+    let mut table = Table::new(name, &["about", "value"]);
+    table.row([json!("rules"), json!(rules)]);
+    table.row([json!("events"), json!(events.join(" "))]);
+    table.row([json!("example"), json!(example.to_string())]);
+    table.row([json!("schema"), json!(format!("{schema:#}"))]);
+    let json = json!({
+        "command": name, "aggregate": aggregate, "rules": rules, "events": events, "example": example, "schema": schema,
+    });
+    Ok(Answer { tables: vec![table], notes: Vec::new(), json })
+}
