@@ -38,7 +38,7 @@ create type kvali.new_event as (
   personal  bytea
 );
 
--- `op` is 'take', 'held' or 'free', which may be refused, or 'join' or 'release', which may not.
+-- `op` is 'take', 'own', 'held' or 'free', which may be refused, or 'join' or 'release', which may not.
 create type kvali.claim_step as (cmd int, op text, kind text, key text, holder uuid);
 
 -- The ledger row is locked first and every check is a later statement, so checks see the latest commit. It
@@ -100,7 +100,7 @@ begin
     returning l.head - v_added, l.last_recorded_at into r_head, r_recorded;
   end if;
 
-  v_usual := not exists (select from unnest(p_claims) k where k.op in ('take', 'held', 'free'))
+  v_usual := not exists (select from unnest(p_claims) k where k.op in ('take', 'own', 'held', 'free'))
     and not exists (
       select from unnest(p_commands) q
        where q.refusal is not null
@@ -156,20 +156,22 @@ begin
             select c.holder from kvali.claim c
              where c.tenant_id = p_tenant and c.kind = k.kind and c.key = k.key
                and (k.op <> 'take' or c.holder <> k.holder)
+               and (k.op <> 'own' or c.holder = k.holder)
                -- What the command itself lets go of is not in its way.
-               and not exists (select from unnest(p_claims) own
-                                where own.cmd = k.cmd and own.op = 'release' and own.kind = k.kind
-                                  and own.key = k.key and own.holder = c.holder)
+               and (k.op not in ('take', 'free')
+                    or not exists (select from unnest(p_claims) r
+                                    where r.cmd = k.cmd and r.op = 'release' and r.kind = k.kind
+                                      and r.key = k.key and r.holder = c.holder))
              limit 1) other on true
-         where r_verdict[k.cmd] = 0 and k.op in ('take', 'held', 'free')
+         where r_verdict[k.cmd] = 0 and k.op in ('take', 'own', 'held', 'free')
         union all
         -- A key that an earlier command of this call touches: let it be judged again, after that one.
         select k.cmd, k.ord::int, k.holder, 'free', true
           from unnest(p_claims) with ordinality k (cmd, op, kind, key, holder, ord)
-         where r_verdict[k.cmd] = 0 and k.op in ('take', 'held', 'free')
+         where r_verdict[k.cmd] = 0 and k.op in ('take', 'own', 'held', 'free')
            and exists (select from unnest(p_claims) e
                         where e.cmd < k.cmd and e.kind = k.kind and e.key = k.key and r_verdict[e.cmd] = 0)) x
-       where x.taken = (x.op <> 'held');
+       where x.taken = (x.op not in ('own', 'held'));
       exit when v_failed is null;
       for i in 1 .. cardinality(v_failed) loop
         r_verdict[v_failed[i]] := 4;
