@@ -23,12 +23,14 @@ pub enum Condition {
     Held,
     /// Nobody may hold the key.
     Free,
+    /// The event's stream must hold the key before the command; that the command lets go of it is no hindrance.
+    Own,
 }
 
 impl Condition {
-    /// Whether somebody else's claim can stand in the way.
+    /// Whether it can be refused.
     pub fn is_demand(self) -> bool {
-        matches!(self, Self::Take | Self::Held | Self::Free)
+        matches!(self, Self::Take | Self::Held | Self::Free | Self::Own)
     }
 }
 
@@ -51,6 +53,10 @@ impl Claim {
 
     pub fn free(kind: &'static str, key: impl Into<String>) -> Self {
         Self::new(Condition::Free, kind, key)
+    }
+
+    pub fn own(kind: &'static str, key: impl Into<String>) -> Self {
+        Self::new(Condition::Own, kind, key)
     }
 
     /// The same, of a key that tells something about a person.

@@ -1,20 +1,44 @@
 //! A deal: it moves through a pipeline's stages and ends won or lost.
 
+mod again;
+mod approval;
+mod lines;
+mod pace;
+mod with;
+
+pub use again::{HandedBack, LinkedToPrevious, Origin, Revived};
+pub use approval::{Approval, ApprovalGranted, ApprovalRefused, ApprovalRequested, Approvals, Matter};
+pub use lines::{Line, LineAdded, LineChanged, LineRemoved, Lines};
+pub use pace::{
+    ForecastCategorySet, LeftWithoutTask, NextStepSet, Pace, ProbabilityOverridden,
+    ProbabilityOverrideCleared, PutOnHold, Resumed, StageLimitExceeded, WentIdle,
+};
+pub use with::{
+    COMPANY_CLAIM, CompanySet, ContactAdded, ContactRemoved, ContactRole, Holds, PrimaryContactSet,
+    STAGE_CLAIM, With,
+};
+
+use crate::assignee::{self, AssigneeProblem};
+use crate::contact::SOLE_DEALS_CLAIM;
 use crate::decider::{Describe, commands, events};
+use crate::field_changes::{self, FieldChange, FieldSetting, FieldValue, check_fields};
+use crate::fields::Entity;
 use crate::loss_reasons;
 use crate::pipeline::{Class, Config, Pipeline, Stage, list};
-use crate::user::User;
+use crate::pipeline::{ForecastCategory, Requirement};
+use crate::user::WORK_CLAIM;
 use crate::{
-    Claim, CompanyId, ContactId, Decider, Given, LossReasonId, Money, Occurred, Personal, PersonalField,
-    PipelineId, Reads, StageId, SubjectId, UserId, Version,
+    Claim, CompanyId, ContactId, DealId, Decider, FieldId, Given, LossReasonId, Money, Occurred, Order,
+    Personal, PersonalField, PipelineId, Reads, StageId, SubjectId, TagId, TaskId, UserId, Version,
 };
 use chrono::{DateTime, NaiveDate, Utc};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
 
 commands! {
-    /// The pipeline exists; the stage is an entry stage; party if the policy wants one; the owner is active; the value is
-    /// not negative; an external id belongs to one deal.
+    /// The pipeline exists; the stage is an entry stage; party if the policy wants one; the owner is active and not
+    /// absent; the value is not negative; an external id belongs to one deal.
     "OpenDeal" = Open(Open) => [Opened],
     /// The deal is open; the target is a process stage of its pipeline; forward only and no skip unless the policy
     /// allows; stage entries never run backwards in time.
@@ -32,8 +56,15 @@ commands! {
         #[serde(default)]
         reason: Personal,
     } => [StageCorrected],
-    /// The deal is open; the owner is registered and active.
-    "AssignDeal" = Assign { owner: UserId } => [Assigned],
+    /// The deal is open; the owner is registered, active and not absent, unless forced with a reason.
+    "AssignDeal" = Assign {
+        owner: UserId,
+        /// Also to an absent user.
+        #[serde(default)]
+        force: bool,
+        #[serde(default)]
+        reason: Personal,
+    } => [Assigned],
     /// The deal is open; zero or more.
     "SetDealValue" = SetValue { value: Money } => [ValueChanged],
     /// The deal is open; how often the date was pushed is counted.
@@ -43,7 +74,8 @@ commands! {
         #[serde(default)]
         pipeline_version: Option<Version>,
     } => [Won],
-    /// The deal is open; a loss reason in force for its pipeline; not before the deal entered its stage.
+    /// The deal is open; a loss reason in force for its pipeline; not before the deal entered its stage. What stages
+    /// require holds no loss up.
     "CloseLost" = CloseLost {
         /// Mandatory; optional in shape so that its absence is answered with the accepted codes.
         #[serde(default)]
@@ -56,12 +88,110 @@ commands! {
         #[serde(default)]
         pipeline_version: Option<Version>,
     } => [Lost],
-    /// The deal is closed and the policy allows it; a process stage; a reason.
+    /// The deal is closed, not archived, and the policy allows it, within the days of grace; a process stage; a reason.
     "ReopenDeal" = Reopen {
         to: StageId,
         #[serde(default)]
         reason: Personal,
     } => [Reopened],
+    /// As for an opened deal; the previous deal is closed and with the same party.
+    "OpenRepeatDeal" = OpenRepeat {
+        previous: DealId,
+        with: Open,
+    } => [Opened, LinkedToPrevious],
+    /// The deal is open and its stage is retired; goes with the retiring, whatever the policy says of moves.
+    "LeaveRetiredStage" = LeaveRetired { to: StageId } => [StageChanged],
+    /// The deal is open; the name is not blank.
+    "RenameDeal" = Rename { name: Personal } => [Renamed],
+    /// The deal is open; the contact exists and is not archived.
+    "AddDealContact" = AddContact { contact: ContactId, role: ContactRole } => [ContactAdded],
+    /// The deal is open; not its last contact if the policy wants a party and there is no company.
+    "RemoveDealContact" = RemoveContact { contact: ContactId } => [ContactRemoved],
+    /// The deal is open; the contact is one of its contacts.
+    "SetPrimaryDealContact" = SetPrimaryContact { contact: ContactId } => [PrimaryContactSet],
+    /// The deal is open; the company exists and is not archived.
+    "SetDealCompany" = SetCompany { company: CompanyId } => [CompanySet],
+    /// The deal is open; quantity above zero, price not negative, discount 0 to 100 per cent, one currency. The value of
+    /// the deal follows from its lines.
+    "AddDealLine" = AddLine { line: Line } => [LineAdded, ValueChanged],
+    /// As for an added line; the line exists.
+    "ChangeDealLine" = ChangeLine { number: i32, line: Line } => [LineChanged, ValueChanged],
+    /// The deal is open; the line exists. Without lines the deal keeps the value it had.
+    "RemoveDealLine" = RemoveLine { number: i32 } => [LineRemoved, ValueChanged],
+    /// The deal is open; 0 to 100; a reason.
+    "OverrideProbability" = OverrideProbability {
+        /// In per cent.
+        probability: i32,
+        #[serde(default)]
+        reason: Personal,
+    } => [ProbabilityOverridden],
+    /// The deal is open.
+    "ClearOverride" = ClearOverride {} => [ProbabilityOverrideCleared],
+    /// The deal is open; any category but `closed`.
+    "SetDealForecastCategory" = SetForecastCategory { category: ForecastCategory } => [ForecastCategorySet],
+    /// The deal is open; a text or a task.
+    "SetNextStep" = SetNextStep {
+        #[serde(default)]
+        text: Personal,
+        #[serde(default)]
+        task: Option<TaskId>,
+    } => [NextStepSet],
+    /// The deal is open; until a day after today. Moving does not end the hold; `ResumeDeal` and closing do.
+    "PutDealOnHold" = PutOnHold {
+        until: NaiveDate,
+        #[serde(default)]
+        reason: Personal,
+    } => [PutOnHold],
+    /// The deal is open.
+    "ResumeDeal" = Resume {} => [Resumed],
+    /// The deal is lost; its pipeline has a recycle pipeline; it is not revived and open there already. Opens the deal
+    /// `recycled` there in the same append.
+    "ReviveLostDeal" = Revive {
+        recycled: DealId,
+        #[serde(default)]
+        owner: Option<UserId>,
+    } => [Revived],
+    /// A revived deal that is won in the recycle pipeline. Opens the deal `deal` in the pipeline that it was lost in.
+    "HandBackToSales" = HandBack {
+        deal: DealId,
+        #[serde(default)]
+        owner: Option<UserId>,
+    } => [HandedBack],
+    /// The deal is open.
+    "RequestApproval" = RequestApproval {
+        matter: Matter,
+        #[serde(default)]
+        reason: Personal,
+    } => [ApprovalRequested],
+    /// The approval is pending; whoever grants did not request it.
+    "GrantApproval" = GrantApproval { approval: i32 } => [ApprovalGranted],
+    /// The approval is pending; whoever refuses did not request it; a reason.
+    "RefuseApproval" = RefuseApproval {
+        approval: i32,
+        #[serde(default)]
+        reason: Personal,
+    } => [ApprovalRefused],
+    /// The deal is not archived; each field is named once.
+    "SetDealFields" = SetFields { fields: Vec<FieldSetting> } => [FieldsChanged],
+    /// The deal is not archived.
+    "TagDeal" = Tag { tag: TagId } => [Tagged],
+    /// The deal is not archived.
+    "UntagDeal" = Untag { tag: TagId } => [Untagged],
+    /// The deal is not archived.
+    "FollowDeal" = Follow { user: UserId } => [Followed],
+    /// The deal is not archived.
+    "UnfollowDeal" = Unfollow { user: UserId } => [Unfollowed],
+    /// The deal is closed. An archived deal accepts `RestoreDeal` only.
+    "ArchiveDeal" = Archive {} => [Archived],
+    /// The deal exists.
+    "RestoreDeal" = Restore {} => [Restored],
+    /// The deal is open, not on hold, and its visit as old as its stage's limit; once per visit.
+    "ReportStageLimit" = ReportStageLimit {} => [StageLimitExceeded],
+    /// The deal is open, not on hold, and nothing has happened to it for the idle days of its stage; once until something
+    /// happens.
+    "ReportIdleDeal" = ReportIdle {} => [WentIdle],
+    /// The deal is open and has no open task.
+    "ReportDealWithoutTask" = ReportWithoutTask {} => [LeftWithoutTask],
 }
 
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
@@ -84,6 +214,9 @@ pub struct Open {
     pub expected_close: Option<NaiveDate>,
     #[serde(default)]
     pub external: Option<External>,
+    /// The deal that it comes of; `ReviveLostDeal` and `HandBackToSales` give it.
+    #[serde(default)]
+    pub origin: Option<Origin>,
     #[serde(default)]
     pub pipeline_version: Option<Version>,
 }
@@ -100,6 +233,7 @@ impl Open {
             value: None,
             expected_close: None,
             external: None,
+            origin: None,
             pipeline_version: None,
         }
     }
@@ -139,6 +273,36 @@ events! {
     Won = "deal.won",
     Lost = "deal.lost",
     Reopened = "deal.reopened",
+    LinkedToPrevious = "deal.linked_to_previous",
+    Renamed = "deal.renamed",
+    ContactAdded = "deal.contact_added",
+    ContactRemoved = "deal.contact_removed",
+    PrimaryContactSet = "deal.primary_contact_set",
+    CompanySet = "deal.company_set",
+    LineAdded = "deal.line_added",
+    LineChanged = "deal.line_changed",
+    LineRemoved = "deal.line_removed",
+    ProbabilityOverridden = "deal.probability_overridden",
+    ProbabilityOverrideCleared = "deal.probability_override_cleared",
+    ForecastCategorySet = "deal.forecast_category_set",
+    NextStepSet = "deal.next_step_set",
+    PutOnHold = "deal.put_on_hold",
+    Resumed = "deal.resumed",
+    Revived = "deal.revived",
+    HandedBack = "deal.handed_back",
+    ApprovalRequested = "deal.approval_requested",
+    ApprovalGranted = "deal.approval_granted",
+    ApprovalRefused = "deal.approval_refused",
+    FieldsChanged = "deal.fields_changed",
+    Tagged = "deal.tagged",
+    Untagged = "deal.untagged",
+    Followed = "deal.followed",
+    Unfollowed = "deal.unfollowed",
+    Archived = "deal.archived",
+    Restored = "deal.restored",
+    StageLimitExceeded = "deal.stage_limit_exceeded",
+    WentIdle = "deal.went_idle",
+    LeftWithoutTask = "deal.left_without_task",
 }
 
 /// Visit 1.
@@ -160,6 +324,8 @@ pub struct Opened {
     pub expected_close: Option<NaiveDate>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub external: Option<External>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub origin: Option<Origin>,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
@@ -169,6 +335,12 @@ pub struct StageChanged {
     pub pipeline_version: Version,
     /// The number of the visit that begins.
     pub visit: i32,
+    /// The deal, where its pipeline wants an open task for it to move on.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub with_task: Option<DealId>,
+    /// The stage was retired and its deals moved on.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub retired: bool,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
@@ -178,6 +350,9 @@ pub struct StageCorrected {
     pub from: StageId,
     pub to: StageId,
     pub pipeline_version: Version,
+    /// Whether the deal stands in this visit.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub current: bool,
     /// Whose key seals the reason: the deal's own.
     pub subject: SubjectId,
     #[serde(skip)]
@@ -185,9 +360,18 @@ pub struct StageCorrected {
 }
 
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+#[schemars(extend("x-personal" = ["reason"]))]
 pub struct Assigned {
     pub from: Option<UserId>,
     pub to: UserId,
+    /// Given to an absent user, with a reason.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub forced: bool,
+    /// Whose key seals the reason: the deal's own.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub subject: Option<SubjectId>,
+    #[serde(skip)]
+    pub reason: Personal,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
@@ -210,6 +394,9 @@ pub struct Won {
     pub stage: StageId,
     pub pipeline_version: Version,
     pub visit: i32,
+    /// What the deal has held by claims.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub holds: Option<Holds>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub value: Option<Money>,
 }
@@ -221,6 +408,9 @@ pub struct Lost {
     pub stage: StageId,
     pub pipeline_version: Version,
     pub visit: i32,
+    /// What the deal has held by claims.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub holds: Option<Holds>,
     pub reason: LossReasonId,
     /// Whose key seals the comment: the deal's own.
     #[serde(skip_serializing_if = "Option::is_none", default)]
@@ -236,6 +426,9 @@ pub struct Reopened {
     pub to: StageId,
     pub pipeline_version: Version,
     pub visit: i32,
+    /// What the deal holds again by claims.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub holds: Option<Holds>,
     /// Whose key seals the reason: the deal's own.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub subject: Option<SubjectId>,
@@ -243,15 +436,104 @@ pub struct Reopened {
     pub reason: Personal,
 }
 
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+#[schemars(extend("x-personal" = ["name"]))]
+pub struct Renamed {
+    /// Whose key seals the name: the deal's own.
+    pub subject: SubjectId,
+    #[serde(skip)]
+    pub name: Personal,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct FieldsChanged {
+    pub changes: Vec<FieldChange>,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Tagged {
+    pub tag: TagId,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Untagged {
+    pub tag: TagId,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Followed {
+    pub user: UserId,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Unfollowed {
+    pub user: UserId,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Archived {}
+
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Restored {}
+
 /// The claim that keeps one external id to one deal.
 pub const EXTERNAL_CLAIM: &str = "deal.external_id";
 
+impl Opened {
+    fn holds(&self) -> Holds {
+        let (company, sole_contact) = match self.party {
+            Some(Party::Company(company)) => (Some(company), None),
+            Some(Party::Contact(contact)) => (None, Some(contact)),
+            None => (None, None),
+        };
+        Holds { stage: self.stage, owner: self.owner, company, sole_contact }
+    }
+}
+
+/// Joined by every open task about the deal that is its key.
+pub const OPEN_TASK_CLAIM: &str = "deal.open_task";
+
 impl Describe for Event {
     fn claims(&self) -> Vec<Claim> {
+        let owned =
+            |claim: fn(&'static str, String) -> Claim, owner: UserId| claim(WORK_CLAIM, owner.to_string());
+        let sole = |claim: fn(&'static str, String) -> Claim, contact: ContactId| {
+            claim(SOLE_DEALS_CLAIM, contact.to_string())
+        };
         match self {
-            Self::Opened(Opened { external: Some(External { source, id }), .. }) => {
-                vec![Claim::take(EXTERNAL_CLAIM, format!("{source}\u{1f}{id}"))]
+            Self::Opened(event) => {
+                let external = event.external.as_ref().map(|External { source, id }| {
+                    Claim::take(EXTERNAL_CLAIM, format!("{source}\u{1f}{id}"))
+                });
+                external.into_iter().chain(event.holds().taken()).collect()
             }
+            Self::StageChanged(event) => {
+                let task = event.with_task.map(|deal| Claim::held(OPEN_TASK_CLAIM, deal.to_string()));
+                task.into_iter().chain(with::moved(Some(event.from), event.to)).collect()
+            }
+            Self::StageCorrected(event) if event.current => with::moved(Some(event.from), event.to),
+            Self::Assigned(event) => {
+                let from = event.from.map(|from| owned(Claim::release, from));
+                from.into_iter().chain([owned(Claim::join, event.to)]).collect()
+            }
+            Self::Won(Won { holds: Some(holds), .. }) | Self::Lost(Lost { holds: Some(holds), .. }) => {
+                holds.let_go()
+            }
+            Self::Reopened(Reopened { holds: Some(holds), .. }) => holds.taken(),
+            Self::ContactAdded(event) => match event.joins {
+                Some(other) => vec![sole(Claim::release, other)],
+                None if event.alone => vec![sole(Claim::join, event.contact)],
+                None => Vec::new(),
+            },
+            Self::ContactRemoved(event) => {
+                let leaves = event.leaves.map(|contact| sole(Claim::join, contact));
+                [sole(Claim::release, event.contact)].into_iter().chain(leaves).collect()
+            }
+            Self::CompanySet(event) => {
+                let from = event.from.map(|from| Claim::release(COMPANY_CLAIM, from.to_string()));
+                from.into_iter().chain([Claim::join(COMPANY_CLAIM, event.to.to_string())]).collect()
+            }
+            Self::LeftWithoutTask(event) => vec![Claim::free(OPEN_TASK_CLAIM, event.deal.to_string())],
             _ => Vec::new(),
         }
     }
@@ -260,8 +542,15 @@ impl Describe for Event {
         let (subject, field, value) = match self {
             Self::Opened(event) => (event.party.map(Party::subject), "party_name", &mut event.party_name),
             Self::StageCorrected(event) => (Some(event.subject), "reason", &mut event.reason),
+            Self::Assigned(event) => (event.subject, "reason", &mut event.reason),
             Self::Lost(event) => (event.subject, "comment", &mut event.comment),
             Self::Reopened(event) => (event.subject, "reason", &mut event.reason),
+            Self::Renamed(event) => (Some(event.subject), "name", &mut event.name),
+            Self::NextStepSet(event) => (Some(event.subject), "text", &mut event.text),
+            Self::PutOnHold(event) => (Some(event.subject), "reason", &mut event.reason),
+            Self::ProbabilityOverridden(event) => (Some(event.subject), "reason", &mut event.reason),
+            Self::ApprovalRequested(event) => (Some(event.subject), "reason", &mut event.reason),
+            Self::ApprovalRefused(event) => (Some(event.subject), "reason", &mut event.reason),
             _ => return Vec::new(),
         };
         subject.map(|subject| PersonalField { subject, field, value }).into_iter().collect()
@@ -287,6 +576,10 @@ pub enum Refusal {
     NoSuchPipeline { pipeline: PipelineId },
     #[error("stage {stage} is not in pipeline {pipeline:?}; accepted: {}", list(.accepted))]
     UnknownStage { stage: StageId, pipeline: String, accepted: Vec<String> },
+    #[error("stage {stage:?} is retired and takes no deals; accepted: {}", list(.accepted))]
+    StageRetired { stage: String, accepted: Vec<String> },
+    #[error("pipeline {pipeline:?} is archived and takes no deals; {accepted}")]
+    PipelineArchived { pipeline: String, accepted: &'static str },
     #[error("{stage:?} is not an entry stage; deals start in {}", list(.accepted))]
     NotAnEntryStage { stage: String, accepted: Vec<String> },
     #[error("{stage:?} is a {} stage; use {command}", .class.as_str())]
@@ -309,14 +602,92 @@ pub enum Refusal {
     ValueRequired,
     #[error("value {amount} is negative; a deal's value is zero or more")]
     NegativeValue { amount: String },
-    #[error("user {user} is not a registered, active user; name one who is")]
-    OwnerNotActive { user: UserId },
     #[error("a loss needs a reason; accepted: {}", list(.accepted))]
     LossReasonMissing { accepted: Vec<String> },
     #[error("loss reason {reason} is not in force for this pipeline; accepted: {}", list(.accepted))]
     LossReasonUnknown { reason: LossReasonId, accepted: Vec<String> },
     #[error("this needs a reason; give a text in `reason` or a reason code")]
     ReasonMissing,
+    #[error("contact {contact} does not exist or is archived; name one that is in use")]
+    NoSuchContact { contact: ContactId },
+    #[error("company {company} does not exist or is archived; name one that is in use")]
+    NoSuchCompany { company: CompanyId },
+    #[error("this is the deal's last contact and its pipeline wants a party; add another or a company first")]
+    LastContact,
+    #[error("contact {contact} is none of the deal's; add it first with AddDealContact")]
+    NotLinked { contact: ContactId },
+    #[error("quantity {quantity} is not above zero")]
+    QuantityNotPositive { quantity: String },
+    #[error("discount {discount} is outside 0 to 100 per cent")]
+    DiscountOutOfRange { discount: String },
+    #[error("the deal's other lines are in {currency}; a deal has one currency")]
+    OtherCurrency { currency: String },
+    #[error("the sum of the lines is too large to be told; make quantities or prices smaller")]
+    TooLarge,
+    #[error("this deal has no line {line}; it has {lines:?}")]
+    NoSuchLine { line: i32, lines: Vec<i32> },
+    #[error("the value follows from the deal's lines; change those with ChangeDealLine")]
+    ValueFromLines,
+    #[error("a next step is a text or a task; give one of them")]
+    NoNextStep,
+    #[error("a deal is put on hold until a day after today ({today}), not {until}")]
+    HoldNotInFuture { until: NaiveDate, today: NaiveDate },
+    #[error("probability {probability} is outside 0 to 100 per cent")]
+    ProbabilityOutOfRange { probability: i32 },
+    #[error("this stage has no such limit; set one with SetStageLimits")]
+    NoLimit,
+    #[error("{age_days} days are within the limit of {max_days}")]
+    WithinLimit { age_days: i64, max_days: i32 },
+    #[error("deal {deal} does not exist; name the deal that this one comes of")]
+    NoSuchPrevious { deal: DealId },
+    #[error("deal {deal} is still open; go on with it, or close it first")]
+    PreviousOpen { deal: DealId },
+    #[error("deal {deal} is with somebody else; a repeat deal has the party of the one before it")]
+    PreviousOfOther { deal: DealId },
+    #[error("deal {deal} did not lead to this one; use ReviveLostDeal or HandBackToSales on it")]
+    NotRevivedSo { deal: DealId },
+    #[error("a deal is not opened as a repeat of deal {deal}; use OpenRepeatDeal")]
+    RepeatByOpening { deal: DealId },
+    #[error("this pipeline has no recycle pipeline; link one with LinkRecyclePipeline")]
+    NoRecyclePipeline,
+    #[error("only a lost deal is revived; for a new request use OpenRepeatDeal")]
+    NotLost,
+    #[error("this deal is revived already as {deal}, which is open; go on with that one")]
+    AlreadyRevived { deal: DealId },
+    #[error("only a deal that was revived is handed back; this one was not")]
+    NotARecycledDeal,
+    #[error("a revived deal is handed back when it is won in the recycle pipeline; win it first")]
+    NotQualifiedYet,
+    #[error("this deal was handed back already as {deal}")]
+    AlreadyHandedBack { deal: DealId },
+    #[error("there is no approval {approval}; pending are {pending:?}")]
+    NoSuchApproval { approval: i32, pending: Vec<i32> },
+    #[error("approval {approval} was decided already; request a new one")]
+    ApprovalDecided { approval: i32 },
+    #[error("approval {approval} is decided by somebody other than who requested it")]
+    OwnApproval { approval: i32 },
+    #[error("approvals {pending:?} are pending; a deal is won when all are decided")]
+    ApprovalPending { pending: Vec<i32> },
+    #[error("fields: {problem}")]
+    BadFields { problem: field_changes::Problem },
+    #[error("name is empty; give it at least one visible character")]
+    BlankName,
+    #[error("stage {stage:?} wants {} before a deal {side} it; set what is missing first", list(.missing))]
+    Requirements { stage: String, side: &'static str, missing: Vec<String> },
+    #[error("this deal's stage is in force; use MoveDeal")]
+    StageInForce,
+    #[error("an open deal does not count as closed in a forecast; use CloseWon or CloseLost")]
+    ClosedCategory,
+    #[error("this deal is on hold until {until}; resume it first with ResumeDeal")]
+    OnHold { until: NaiveDate },
+    #[error("only a closed deal is archived; close it first")]
+    StillOpen,
+    #[error("this deal is archived; restore it first with RestoreDeal")]
+    Archived,
+    #[error(
+        "this deal was closed {days} days ago and may be reopened for {grace_days}; open a new one with OpenRepeatDeal"
+    )]
+    GraceOver { days: i64, grace_days: u16 },
     #[error("this deal has no visit {visit}; it has visits 1 to {last}")]
     NoSuchVisit { visit: i32, last: i32 },
     #[error("visit {visit} is a closing one; closing is undone with ReopenDeal, not corrected")]
@@ -325,6 +696,9 @@ pub enum Refusal {
         "{occurred} lies before {last}, when the deal entered its stage; stage entries never run backwards"
     )]
     RunsBackwards { occurred: DateTime<Utc>, last: DateTime<Utc> },
+    #[error(transparent)]
+    #[serde(untagged)]
+    Owner(#[from] AssigneeProblem),
 }
 
 /// Stages that `MoveDeal` accepts from here, and the commands that always end a deal.
@@ -362,6 +736,8 @@ impl Outcome {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct OpenDeal {
     pub pipeline: PipelineId,
+    /// That of the deal's last event.
+    pub version: Version,
     /// The stage of each visit as corrected; never empty.
     pub visits: Vec<StageId>,
     pub stage: StageId,
@@ -373,6 +749,33 @@ pub struct OpenDeal {
     pub push_count: i32,
     pub external: Option<External>,
     pub party: Option<Party>,
+    pub with: With,
+    pub lines: Lines,
+    pub pace: Pace,
+    pub approvals: Approvals,
+    pub fields: BTreeMap<FieldId, FieldValue>,
+    pub tags: BTreeSet<TagId>,
+    pub followers: BTreeSet<UserId>,
+    pub origin: Option<Origin>,
+    /// The deal in the recycle pipeline that it was revived as.
+    pub revived: Option<DealId>,
+    /// The deal in sales that it led to.
+    pub handed_back: Option<DealId>,
+    pub archived: bool,
+    /// When something last happened to it.
+    pub touched_at: Option<DateTime<Utc>>,
+}
+
+impl Command {
+    /// To a user who is there.
+    pub fn assign(owner: UserId) -> Self {
+        Self::Assign { owner, force: false, reason: Personal::default() }
+    }
+
+    /// Whether an archived deal is more than archived in the answer to it.
+    fn is_for_archived(&self) -> bool {
+        matches!(self, Self::Archive {} | Self::Restore {} | Self::Open(_) | Self::OpenRepeat { .. })
+    }
 }
 
 impl OpenDeal {
@@ -421,59 +824,88 @@ impl Decider for Deal {
     type Refusal = Refusal;
 
     fn begins(command: &Command) -> bool {
-        matches!(command, Command::Open(_))
+        matches!(command, Command::Open(_) | Command::OpenRepeat { .. })
     }
 
     fn reads(&self, command: &Command) -> Vec<Reads> {
+        let deal = |id: DealId| Reads::Deal(id.stream());
         let pipeline = self.record().map(|deal| Reads::Pipeline(deal.pipeline.stream())).into_iter();
+        if matches!(command, Command::SetFields { .. }) {
+            return vec![field_changes::reads()];
+        }
         // Whatever a closed deal is told, the refusal says whether its pipeline allows reopening.
-        if matches!(self, Self::Closed(..)) {
-            return pipeline.collect();
+        if let Self::Closed(record, _) = self {
+            let revived = record.revived.filter(|_| matches!(command, Command::Revive { .. })).map(deal);
+            let lost = match record.origin {
+                Some(Origin::Recycle { lost }) if matches!(command, Command::HandBack { .. }) => {
+                    Some(deal(lost))
+                }
+                _ => None,
+            };
+            return pipeline.chain(revived).chain(lost).collect();
         }
         match command {
-            Command::Open(open) => {
+            Command::Open(open) | Command::OpenRepeat { with: open, .. } => {
                 let owner = open.owner.map(|owner| Reads::User(owner.stream()));
-                [Reads::Pipeline(open.pipeline.stream())].into_iter().chain(owner).collect()
+                let origin = match command {
+                    Command::OpenRepeat { previous, .. } => Some(deal(*previous)),
+                    _ => open.origin.map(Origin::reads),
+                };
+                [Reads::Pipeline(open.pipeline.stream())].into_iter().chain(owner).chain(origin).collect()
             }
-            Command::Assign { owner } => vec![Reads::User(owner.stream())],
-            Command::SetValue { .. } | Command::SetExpectedClose { .. } => Vec::new(),
+            Command::Assign { owner, .. } => vec![Reads::User(owner.stream())],
+            Command::AddContact { contact, .. } => vec![Reads::Contact(contact.stream())],
+            Command::SetCompany { company } => vec![Reads::Company(company.stream())],
             Command::CloseLost { .. } => pipeline.chain([Reads::LossReasons(loss_reasons::STREAM)]).collect(),
             Command::Move { .. }
             | Command::CorrectStage { .. }
             | Command::CloseWon { .. }
-            | Command::Reopen { .. } => pipeline.collect(),
+            | Command::Reopen { .. }
+            | Command::RemoveContact { .. }
+            | Command::LeaveRetired { .. }
+            | Command::ReportStageLimit {}
+            | Command::ReportIdle {} => pipeline.collect(),
+            _ => Vec::new(),
         }
     }
 
     fn decide(&self, command: &Command, given: &Given<'_>) -> Result<Vec<Event>, Refusal> {
+        if self.record().is_some_and(|deal| deal.archived) && !command.is_for_archived() {
+            return Err(Refusal::Archived);
+        }
+        if let Some(answer) = self.record().and_then(|deal| deal.marked(command, given)) {
+            return answer;
+        }
         match (self, command) {
-            (Self::Absent, Command::Open(open)) => open_deal(open, given),
+            (Self::Absent, Command::Open(open)) => match open.origin {
+                Some(Origin::Repeat { previous }) => Err(Refusal::RepeatByOpening { deal: previous }),
+                origin => open_deal(open, origin, given),
+            },
+            (Self::Absent, Command::OpenRepeat { previous, with }) => repeat(*previous, with, given),
             (Self::Absent, _) => Err(Refusal::NoSuchDeal),
-            (_, Command::Open(_)) => Err(Refusal::AlreadyOpened),
-            (Self::Closed(deal, _), Command::Reopen { to, reason }) => reopen(deal, *to, reason, given),
-            (Self::Closed(deal, outcome), _) => Err(closed(deal, *outcome, given)),
-            (Self::Open(deal), Command::Move { to, pipeline_version }) => {
-                move_on(deal, *to, *pipeline_version, given)
-            }
-            (Self::Open(deal), Command::CorrectStage { visit, to, reason }) => {
-                correct(deal, *visit, *to, reason, given)
-            }
-            (Self::Open(deal), Command::Assign { owner }) => assign(deal, *owner, given),
-            (Self::Open(deal), Command::SetValue { value }) => set_value(deal, *value),
-            (Self::Open(deal), Command::SetExpectedClose { date }) => Ok(set_expected_close(deal, *date)),
-            (Self::Open(deal), Command::CloseWon { pipeline_version }) => win(deal, *pipeline_version, given),
-            (Self::Open(deal), Command::CloseLost { reason, stage, comment, pipeline_version }) => {
-                let config = rules(deal.pipeline, *pipeline_version, given)?;
-                lose(deal, config, *reason, *stage, comment, given)
-            }
-            (Self::Open(_), Command::Reopen { .. }) => Err(Refusal::NotClosed),
+            (_, Command::Open(_) | Command::OpenRepeat { .. }) => Err(Refusal::AlreadyOpened),
+            (Self::Closed(deal, outcome), command) => deal.closed(*outcome, command, given),
+            (Self::Open(deal), command) => deal.open(command, given),
         }
     }
 
-    fn evolve(&mut self, event: &Event, _: Version, occurred: &Occurred) {
+    fn follow(&self, command: &Command, given: &Given<'_>) -> Vec<Order> {
+        match (self, command) {
+            (Self::Closed(deal, _), Command::Revive { recycled, owner }) => {
+                again::revival(deal, *recycled, *owner, given)
+            }
+            (Self::Closed(deal, _), Command::HandBack { deal: to, owner }) => {
+                again::way_back(deal, *to, *owner, given)
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    fn evolve(&mut self, event: &Event, version: Version, occurred: &Occurred) {
         if let Event::Opened(event) = event {
             *self = Self::Open(OpenDeal {
                 pipeline: event.pipeline,
+                version,
                 visits: vec![event.stage],
                 stage: event.stage,
                 entered_at: occurred.at(),
@@ -483,32 +915,147 @@ impl Decider for Deal {
                 push_count: 0,
                 external: event.external.clone(),
                 party: event.party,
+                with: With::party(event.party),
+                lines: Lines::default(),
+                pace: Pace::default(),
+                approvals: Approvals::default(),
+                fields: BTreeMap::new(),
+                tags: BTreeSet::new(),
+                followers: BTreeSet::new(),
+                origin: event.origin,
+                revived: None,
+                handed_back: None,
+                archived: false,
+                touched_at: occurred.at(),
             });
         }
         *self = match (std::mem::take(self), event) {
             (Self::Absent, _) => Self::Absent,
-            (Self::Open(deal) | Self::Closed(deal, _), Event::Reopened(event)) => {
-                Self::Open(deal.entering(event.to, occurred))
+            (Self::Open(deal) | Self::Closed(deal, _), Event::Reopened(body)) => {
+                Self::Open(deal.evolved(event, occurred).entering(body.to, occurred))
             }
-            (Self::Open(deal) | Self::Closed(deal, _), Event::Won(event)) => {
-                Self::Closed(deal.entering(event.stage, occurred), Outcome::Won)
+            (Self::Open(deal) | Self::Closed(deal, _), Event::Won(body)) => {
+                Self::Closed(deal.evolved(event, occurred).entering(body.stage, occurred), Outcome::Won)
             }
-            (Self::Open(deal) | Self::Closed(deal, _), Event::Lost(event)) => {
-                Self::Closed(deal.entering(event.stage, occurred), Outcome::Lost)
+            (Self::Open(deal) | Self::Closed(deal, _), Event::Lost(body)) => {
+                Self::Closed(deal.evolved(event, occurred).entering(body.stage, occurred), Outcome::Lost)
             }
             (Self::Open(deal), event) => Self::Open(deal.evolved(event, occurred)),
             (Self::Closed(deal, outcome), event) => Self::Closed(deal.evolved(event, occurred), outcome),
         };
+        if let Self::Open(deal) | Self::Closed(deal, _) = self {
+            deal.version = version;
+        }
     }
 }
 
 impl OpenDeal {
+    fn open(&self, command: &Command, given: &Given<'_>) -> Result<Vec<Event>, Refusal> {
+        match command {
+            Command::Move { to, pipeline_version } => move_on(self, *to, *pipeline_version, given),
+            Command::CorrectStage { visit, to, reason } => correct(self, *visit, *to, reason, given),
+            Command::Assign { owner, force, reason } => {
+                assign(self, *owner, force.then_some(reason), reason, given)
+            }
+            Command::SetValue { value } => set_value(self, *value),
+            Command::SetExpectedClose { date } => Ok(set_expected_close(self, *date)),
+            Command::CloseWon { pipeline_version } => win(self, *pipeline_version, given),
+            Command::CloseLost { reason, stage, comment, pipeline_version } => {
+                let config = rules(self.pipeline, *pipeline_version, given)?;
+                lose(self, config, *reason, *stage, comment, given)
+            }
+            Command::LeaveRetired { to } => leave_retired(self, *to, given),
+            Command::Rename { name } => rename(name, given),
+            Command::AddContact { contact, role } => with::add_contact(self, *contact, *role, given),
+            Command::RemoveContact { contact } => with::remove_contact(self, *contact, given),
+            Command::SetPrimaryContact { contact } => with::set_primary(self, *contact),
+            Command::SetCompany { company } => with::set_company(self, *company, given),
+            Command::AddLine { line } => lines::add(self, line),
+            Command::ChangeLine { number, line } => lines::change(self, *number, line),
+            Command::RemoveLine { number } => lines::remove(self, *number),
+            Command::OverrideProbability { probability, reason } => {
+                pace::override_probability(self, *probability, reason, given)
+            }
+            Command::ClearOverride {} => Ok(pace::clear_override(self)),
+            Command::SetForecastCategory { category } => pace::set_category(self, *category),
+            Command::SetNextStep { text, task } => pace::set_next_step(text, *task, given),
+            Command::PutOnHold { until, reason } => pace::hold(self, *until, reason, given),
+            Command::Resume {} => Ok(pace::resume(self)),
+            Command::RequestApproval { matter, reason } => {
+                Ok(approval::request(self, *matter, reason, given))
+            }
+            Command::GrantApproval { approval } => approval::grant(self, *approval, given),
+            Command::RefuseApproval { approval, reason } => approval::refuse(self, *approval, reason, given),
+            Command::ReportStageLimit {} => pace::report_stage_limit(self, given),
+            Command::ReportIdle {} => pace::report_idle(self, given),
+            Command::ReportWithoutTask {} => {
+                Ok(vec![Event::LeftWithoutTask(LeftWithoutTask { deal: DealId(given.stream.0) })])
+            }
+            Command::Reopen { .. } => Err(Refusal::NotClosed),
+            Command::Archive {} => Err(Refusal::StillOpen),
+            Command::Revive { .. } => Err(Refusal::NotLost),
+            Command::HandBack { .. } => match self.origin {
+                Some(Origin::Recycle { .. }) => Err(Refusal::NotQualifiedYet),
+                _ => Err(Refusal::NotARecycledDeal),
+            },
+            Command::Open(_) | Command::OpenRepeat { .. } => Err(Refusal::AlreadyOpened),
+            // `marked` has answered these. Named one by one, so that no new command is taken for already done.
+            Command::SetFields { .. }
+            | Command::Tag { .. }
+            | Command::Untag { .. }
+            | Command::Follow { .. }
+            | Command::Unfollow { .. }
+            | Command::Restore {} => Ok(Vec::new()),
+        }
+    }
+
+    fn closed(&self, outcome: Outcome, command: &Command, given: &Given<'_>) -> Result<Vec<Event>, Refusal> {
+        match command {
+            Command::Reopen { to, reason } => reopen(self, *to, reason, given),
+            Command::Revive { recycled, .. } => again::revive(self, outcome, *recycled, given),
+            Command::HandBack { deal, .. } => again::hand_back(self, outcome, *deal, given),
+            Command::Archive {} => Ok(unless(self.archived, Event::Archived(Archived {}))),
+            _ => Err(closed(self, outcome, given)),
+        }
+    }
+
+    /// What any deal accepts, open or closed; `None` for other commands.
+    fn marked(&self, command: &Command, given: &Given<'_>) -> Option<Result<Vec<Event>, Refusal>> {
+        Some(match command {
+            Command::SetFields { fields } => check_fields(Entity::Deal, fields, given)
+                .map(|()| {
+                    let changes = field_changes::changes(&self.fields, fields);
+                    unless(changes.is_empty(), Event::FieldsChanged(FieldsChanged { changes }))
+                })
+                .map_err(|problem| Refusal::BadFields { problem }),
+            Command::Tag { tag } => Ok(unless(self.tags.contains(tag), Event::Tagged(Tagged { tag: *tag }))),
+            Command::Untag { tag } => {
+                Ok(unless(!self.tags.contains(tag), Event::Untagged(Untagged { tag: *tag })))
+            }
+            Command::Follow { user } => {
+                Ok(unless(self.followers.contains(user), Event::Followed(Followed { user: *user })))
+            }
+            Command::Unfollow { user } => {
+                Ok(unless(!self.followers.contains(user), Event::Unfollowed(Unfollowed { user: *user })))
+            }
+            Command::Restore {} => Ok(unless(!self.archived, Event::Restored(Restored {}))),
+            _ => return None,
+        })
+    }
+
     fn entering(mut self, stage: StageId, occurred: &Occurred) -> Self {
         self.enter(stage, occurred);
         self
     }
 
     fn evolved(mut self, event: &Event, occurred: &Occurred) -> Self {
+        if !matches!(event, Event::StageLimitExceeded(_) | Event::WentIdle(_) | Event::LeftWithoutTask(_)) {
+            self.touched_at = self.touched_at.max(occurred.at());
+        }
+        self.with.evolve(event);
+        self.lines.evolve(event);
+        self.pace.evolve(event);
+        self.approvals.evolve(event);
         match event {
             Event::StageChanged(event) => self.enter(event.to, occurred),
             Event::StageCorrected(event) => {
@@ -523,19 +1070,123 @@ impl OpenDeal {
                 self.expected_close = Some(event.to);
                 self.push_count = event.push_count;
             }
-            Event::Opened(_) | Event::Won(_) | Event::Lost(_) | Event::Reopened(_) => {}
+            Event::FieldsChanged(event) => field_changes::apply(&mut self.fields, &event.changes),
+            Event::Tagged(event) => drop(self.tags.insert(event.tag)),
+            Event::Untagged(event) => drop(self.tags.remove(&event.tag)),
+            Event::Followed(event) => drop(self.followers.insert(event.user)),
+            Event::Unfollowed(event) => drop(self.followers.remove(&event.user)),
+            Event::Revived(event) => self.revived = Some(event.recycled),
+            Event::HandedBack(event) => self.handed_back = Some(event.deal),
+            Event::Archived(_) => self.archived = true,
+            Event::Restored(_) => self.archived = false,
+            _ => {}
         }
         self
     }
 }
 
-fn open_deal(open: &Open, given: &Given<'_>) -> Result<Vec<Event>, Refusal> {
+fn unless(already: bool, event: Event) -> Vec<Event> {
+    if already { Vec::new() } else { vec![event] }
+}
+
+fn repeat(previous: DealId, open: &Open, given: &Given<'_>) -> Result<Vec<Event>, Refusal> {
+    let mut events = open_deal(open, Some(Origin::Repeat { previous }), given)?;
+    events.push(Event::LinkedToPrevious(LinkedToPrevious { previous }));
+    Ok(events)
+}
+
+fn leave_retired(deal: &OpenDeal, to: StageId, given: &Given<'_>) -> Result<Vec<Event>, Refusal> {
+    let config = rules(deal.pipeline, None, given)?;
+    if deal.stage == to {
+        return Ok(Vec::new());
+    }
+    if !config.is_retired(deal.stage) {
+        return Err(Refusal::StageInForce);
+    }
+    let target = process_stage(config, to)?;
+    Ok(vec![Event::StageChanged(StageChanged {
+        from: deal.stage,
+        to: target.id,
+        pipeline_version: config.version,
+        visit: deal.next_visit(),
+        with_task: None,
+        retired: true,
+    })])
+}
+
+fn rename(name: &Personal, given: &Given<'_>) -> Result<Vec<Event>, Refusal> {
+    if name.is_blank() {
+        return Err(Refusal::BlankName);
+    }
+    let subject = SubjectId(given.stream.0);
+    Ok(vec![Event::Renamed(Renamed { subject, name: name.clone() })])
+}
+
+/// What a deal has, for the requirements of stages.
+#[expect(clippy::struct_excessive_bools, reason = "each answers one requirement")]
+struct Has<'a> {
+    value: bool,
+    expected_close: bool,
+    party: bool,
+    owner: bool,
+    next_step: bool,
+    fields: &'a BTreeMap<FieldId, FieldValue>,
+}
+
+impl OpenDeal {
+    fn has(&self) -> Has<'_> {
+        Has {
+            value: self.value.is_some_and(|value| !value.amount.is_zero()),
+            expected_close: self.expected_close.is_some(),
+            party: !self.with.is_nobody(),
+            owner: self.owner.is_some(),
+            next_step: self.pace.next_step,
+            fields: &self.fields,
+        }
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Side {
+    Enter,
+    Leave,
+}
+
+/// Whether what `stage` wants on this side is there.
+fn required(config: &Config, stage: &Stage, side: Side, has: &Has<'_>) -> Result<(), Refusal> {
+    let Some(terms) = config.terms.get(&stage.id) else { return Ok(()) };
+    let (wanted, side) = match side {
+        Side::Enter => (&terms.entry, "enters"),
+        Side::Leave => (&terms.exit, "leaves"),
+    };
+    let missing: Vec<String> = wanted.iter().filter_map(|wanted| lacks(*wanted, has)).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    Err(Refusal::Requirements { stage: stage.name.clone(), side, missing })
+}
+
+fn lacks(wanted: Requirement, has: &Has<'_>) -> Option<String> {
+    let (there, name) = match wanted {
+        Requirement::Value => (has.value, "a value".to_owned()),
+        Requirement::ExpectedClose => (has.expected_close, "an expected close".to_owned()),
+        Requirement::Party => (has.party, "a contact or company".to_owned()),
+        Requirement::Owner => (has.owner, "an owner".to_owned()),
+        Requirement::NextStep => (has.next_step, "a next step".to_owned()),
+        Requirement::Field(field) => (has.fields.contains_key(&field), format!("field {field}")),
+    };
+    (!there).then_some(name)
+}
+
+fn open_deal(open: &Open, origin: Option<Origin>, given: &Given<'_>) -> Result<Vec<Event>, Refusal> {
     let config = rules(open.pipeline, open.pipeline_version, given)?;
+    not_archived(config, "open the deal in a pipeline that is in force")?;
     let entry = open.stage.or_else(|| config.entry_stages.first().copied());
     let entry = entry.expect("a pipeline has an entry stage from its creation on");
     let is_entry = |stage: &&Stage| config.entry_stages.contains(&stage.id);
     let accepted = || config.stages.iter().filter(is_entry).map(|stage| stage.name.clone()).collect();
     let stage = known(config, entry, accepted)?;
+    not_retired(config, stage, accepted)?;
     if !is_entry(&stage) {
         return Err(Refusal::NotAnEntryStage { stage: stage.name.clone(), accepted: accepted() });
     }
@@ -549,8 +1200,20 @@ fn open_deal(open: &Open, given: &Given<'_>) -> Result<Vec<Event>, Refusal> {
         not_negative(value)?;
     }
     if let Some(owner) = open.owner {
-        active(owner, given)?;
+        assignee::check(owner, given, None)?;
     }
+    if let Some(origin) = origin {
+        again::check(origin, open, given)?;
+    }
+    let has = Has {
+        value: open.value.is_some_and(|value| !value.amount.is_zero()),
+        expected_close: open.expected_close.is_some(),
+        party: open.party.is_some(),
+        owner: open.owner.is_some(),
+        next_step: false,
+        fields: &BTreeMap::new(),
+    };
+    required(config, stage, Side::Enter, &has)?;
     Ok(vec![Event::Opened(Opened {
         pipeline: open.pipeline,
         pipeline_version: config.version,
@@ -561,6 +1224,7 @@ fn open_deal(open: &Open, given: &Given<'_>) -> Result<Vec<Event>, Refusal> {
         value: open.value,
         expected_close: open.expected_close,
         external: open.external.clone(),
+        origin,
     })])
 }
 
@@ -571,18 +1235,28 @@ fn move_on(
     given: &Given<'_>,
 ) -> Result<Vec<Event>, Refusal> {
     let config = rules(deal.pipeline, named, given)?;
+    not_archived(config, "CloseWon and CloseLost are accepted")?;
     let target = process_stage(config, to)?;
     if target.id == deal.stage {
         return Ok(Vec::new());
     }
     follows_order(config, deal.stage, target)?;
+    leaves(deal, config)?;
+    required(config, target, Side::Enter, &deal.has())?;
     forward_in_time(deal, given)?;
     Ok(vec![Event::StageChanged(StageChanged {
         from: deal.stage,
         to,
         pipeline_version: config.version,
         visit: deal.next_visit(),
+        with_task: config.policy.next_task_required.then_some(DealId(given.stream.0)),
+        retired: false,
     })])
+}
+
+/// Whether the deal has what its stage wants before it is left.
+fn leaves(deal: &OpenDeal, config: &Config) -> Result<(), Refusal> {
+    config.stage(deal.stage).map_or(Ok(()), |stage| required(config, stage, Side::Leave, &deal.has()))
 }
 
 /// The movement policy: forward only, one stage at a time, unless it allows more.
@@ -636,23 +1310,39 @@ fn correct(
         from,
         to,
         pipeline_version: config.version,
+        current: visit == deal.visit_count(),
         subject: SubjectId(given.stream.0),
         reason: reason.unless_blank(),
     })])
 }
 
-fn assign(deal: &OpenDeal, owner: UserId, given: &Given<'_>) -> Result<Vec<Event>, Refusal> {
+fn assign(
+    deal: &OpenDeal,
+    owner: UserId,
+    force: Option<&Personal>,
+    reason: &Personal,
+    given: &Given<'_>,
+) -> Result<Vec<Event>, Refusal> {
     if deal.owner == Some(owner) {
         return Ok(Vec::new());
     }
-    active(owner, given)?;
-    Ok(vec![Event::Assigned(Assigned { from: deal.owner, to: owner })])
+    let assignable = assignee::check(owner, given, force)?;
+    Ok(vec![Event::Assigned(Assigned {
+        from: deal.owner,
+        to: owner,
+        forced: assignable.forced,
+        subject: own_key(reason, given),
+        reason: reason.unless_blank(),
+    })])
 }
 
 fn set_value(deal: &OpenDeal, value: Money) -> Result<Vec<Event>, Refusal> {
     not_negative(value)?;
     if deal.value == Some(value) {
         return Ok(Vec::new());
+    }
+    if !deal.lines.is_empty() {
+        return Err(Refusal::ValueFromLines);
     }
     Ok(vec![Event::ValueChanged(ValueChanged { from: deal.value, to: value })])
 }
@@ -678,12 +1368,19 @@ fn win(deal: &OpenDeal, named: Option<Version>, given: &Given<'_>) -> Result<Vec
     {
         return Err(Refusal::ValueRequired);
     }
+    let pending = deal.approvals.pending();
+    if !pending.is_empty() {
+        return Err(Refusal::ApprovalPending { pending });
+    }
     let success = config.of_class(Class::Success).next().expect("a pipeline has a success stage");
+    leaves(deal, config)?;
+    required(config, success, Side::Enter, &deal.has())?;
     Ok(vec![Event::Won(Won {
         from: deal.stage,
         stage: success.id,
         pipeline_version: config.version,
         visit: deal.next_visit(),
+        holds: Some(deal.holds_in(deal.stage)),
         value: deal.value,
     })])
 }
@@ -716,6 +1413,7 @@ fn lose(
         stage: failure.id,
         pipeline_version: config.version,
         visit: deal.next_visit(),
+        holds: Some(deal.holds_in(deal.stage)),
         reason,
         subject: own_key(comment, given),
         comment: comment.unless_blank(),
@@ -729,6 +1427,8 @@ fn reopen(deal: &OpenDeal, to: StageId, reason: &Personal, given: &Given<'_>) ->
         let outcome = if won { Outcome::Won } else { Outcome::Lost };
         return Err(Refusal::Closed { outcome: outcome.as_str(), may_reopen: false });
     }
+    not_archived(config, "open a new deal in a pipeline that is in force")?;
+    within_grace(deal, config, given)?;
     let target = process_stage(config, to)?;
     needs_reason(reason, given)?;
     forward_in_time(deal, given)?;
@@ -737,9 +1437,17 @@ fn reopen(deal: &OpenDeal, to: StageId, reason: &Personal, given: &Given<'_>) ->
         to: target.id,
         pipeline_version: config.version,
         visit: deal.next_visit(),
+        holds: Some(deal.holds_in(target.id)),
         subject: own_key(reason, given),
         reason: reason.unless_blank(),
     })])
+}
+
+fn within_grace(deal: &OpenDeal, config: &Config, given: &Given<'_>) -> Result<(), Refusal> {
+    let (Some(grace_days), Some(closed)) = (config.policy.grace_days, deal.entered_at) else { return Ok(()) };
+    let reopened = given.occurred.and_then(Occurred::at).unwrap_or(given.now);
+    let days = (reopened - closed).num_days();
+    if days >= i64::from(grace_days) { Err(Refusal::GraceOver { days, grace_days }) } else { Ok(()) }
 }
 
 fn closed(deal: &OpenDeal, outcome: Outcome, given: &Given<'_>) -> Refusal {
@@ -772,12 +1480,33 @@ fn known(config: &Config, id: StageId, accepted: impl FnOnce() -> Vec<String>) -
     })
 }
 
+/// History names retired stages; no deal enters one.
+fn not_retired(
+    config: &Config,
+    stage: &Stage,
+    accepted: impl FnOnce() -> Vec<String>,
+) -> Result<(), Refusal> {
+    if config.is_retired(stage.id) {
+        return Err(Refusal::StageRetired { stage: stage.name.clone(), accepted: accepted() });
+    }
+    Ok(())
+}
+
+/// An archived pipeline lets deals go and takes none.
+fn not_archived(config: &Config, accepted: &'static str) -> Result<(), Refusal> {
+    if config.archived {
+        return Err(Refusal::PipelineArchived { pipeline: config.name.clone(), accepted });
+    }
+    Ok(())
+}
+
 fn process_stage(config: &Config, id: StageId) -> Result<&Stage, Refusal> {
     stage_of(config, id, Class::Process)
 }
 
 fn stage_of(config: &Config, id: StageId, class: Class) -> Result<&Stage, Refusal> {
     let stage = known(config, id, || config.names_of(class))?;
+    not_retired(config, stage, || config.names_of(class))?;
     if stage.class == class {
         return Ok(stage);
     }
@@ -787,11 +1516,6 @@ fn stage_of(config: &Config, id: StageId, class: Class) -> Result<&Stage, Refusa
         Class::Failure => "CloseLost",
     };
     Err(Refusal::WrongClass { stage: stage.name.clone(), class: stage.class, command })
-}
-
-fn active(user: UserId, given: &Given<'_>) -> Result<(), Refusal> {
-    let known = given.facts.user(user).is_some_and(User::is_active);
-    if known { Ok(()) } else { Err(Refusal::OwnerNotActive { user }) }
 }
 
 fn not_negative(value: Money) -> Result<(), Refusal> {

@@ -20,8 +20,7 @@ pub trait Decider: Default + Clone + PartialEq + std::fmt::Debug {
     type Refusal;
 
     /// The stream that `command` is for, where that follows from the command itself or is the same for all.
-    fn home(command: &Self::Command) -> Option<StreamId> {
-        let _given_by_the_sender = command;
+    fn home(_: &Self::Command) -> Option<StreamId> {
         None
     }
 
@@ -29,8 +28,7 @@ pub trait Decider: Default + Clone + PartialEq + std::fmt::Debug {
     fn begins(command: &Self::Command) -> bool;
 
     /// Other streams whose state this decision looks at. Their versions become conditions of the append.
-    fn reads(&self, command: &Self::Command) -> Vec<Reads> {
-        let _none = command;
+    fn reads(&self, _: &Self::Command) -> Vec<Reads> {
         Vec::new()
     }
 
@@ -39,8 +37,7 @@ pub trait Decider: Default + Clone + PartialEq + std::fmt::Debug {
 
     /// Orders to other streams that are carried out with `command`, each by its own aggregate's rules: all of them
     /// in the same append, or none.
-    fn follow(&self, command: &Self::Command, given: &Given<'_>) -> Vec<Order> {
-        let _none = (command, given);
+    fn follow(&self, _: &Self::Command, _: &Given<'_>) -> Vec<Order> {
         Vec::new()
     }
 
@@ -135,6 +132,7 @@ macro_rules! commands {
     ),+ $(,)?) => {
         #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
         #[serde(deny_unknown_fields)]
+        #[allow(clippy::large_enum_variant, reason = "a command is built once and moved little")]
         pub enum Command {
             $($(#[$doc])* #[serde(rename = $name)] $variant $(($inner))? $({ $($fields)* })?,)+
         }

@@ -51,6 +51,13 @@ fn object(root: &Value, schema: &Value, depth: u8) -> Value {
 }
 
 fn text(schema: &Value, name: &str) -> String {
+    match schema["pattern"].as_str() {
+        Some("^[0-9A-Fa-f]{64}$") => return "0a".repeat(32),
+        Some("^[A-Z]{3}$") => return "GEL".to_owned(),
+        Some("^[A-Z]{2}$") => return "GE".to_owned(),
+        Some(pattern) if pattern.contains("[0-9]+") => return "1054.00".to_owned(),
+        _ => {}
+    }
     let text = match (schema["format"].as_str(), name) {
         (Some("uuid"), _) => "0190d9c6-4a00-7000-8000-000000000001",
         (Some("date"), _) => "2026-03-31",

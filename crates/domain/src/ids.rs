@@ -57,6 +57,8 @@ ids! {
     TagId,
     ActivityTypeId,
     TaskTemplateId,
+    CalendarId,
+    HandoverId,
     /// The holder of one personal-data key: a person, an account or a note.
     SubjectId,
 }
@@ -84,7 +86,9 @@ streams!(
     ProductId,
     PipelineId,
     UserId,
-    TeamId
+    TeamId,
+    CalendarId,
+    HandoverId
 );
 
 impl SubjectId {
@@ -103,7 +107,19 @@ macro_rules! subjects {
         }
     )+};
 }
-subjects!(UserId, LeadId, ContactId, CompanyId, DealId, TaskId, MeetingId, CallId, ConversationId, NoteId);
+subjects!(
+    UserId,
+    LeadId,
+    ContactId,
+    CompanyId,
+    DealId,
+    TaskId,
+    MeetingId,
+    CallId,
+    ConversationId,
+    NoteId,
+    HandoverId
+);
 
 /// What a task, a call or a note is about.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize, JsonSchema)]

@@ -2,25 +2,58 @@
 //!
 //! Pure: no I/O, no clock, no randomness. All that a decision needs is an argument.
 
+pub mod absence;
+pub mod activity_types;
+pub mod assignee;
+pub mod calendar;
+pub mod call;
 pub mod canonical;
 pub mod claim;
+pub mod company;
+pub mod contact;
+pub mod contact_point;
+pub mod content_hash;
+pub mod conversation;
+pub mod country;
 pub mod deal;
 pub mod decider;
+pub mod due;
 mod example;
+pub mod exchange_rates;
+pub mod field_changes;
+pub mod fields;
+pub mod free_mail;
+pub mod handover;
 pub mod history;
 pub mod ids;
+pub mod label;
+pub mod lead;
+pub mod legal_id;
 pub mod loss_reasons;
+pub mod meeting;
 pub mod money;
+pub mod note;
 pub mod occurred;
 pub mod personal;
 pub mod pipeline;
 pub mod recorded;
 mod registry;
+pub mod sources;
+mod stage_names;
 pub mod subject;
+pub mod tags;
+pub mod target;
+pub mod targets;
+pub mod task;
+pub mod task_templates;
+pub mod team;
+pub mod text;
 pub mod user;
 
 pub use claim::{Claim, Condition};
+pub use content_hash::ContentHash;
 pub use decider::{Decider, Facts, Given, Version};
+pub use due::Due;
 pub use ids::*;
 pub use money::Money;
 pub use occurred::Occurred;

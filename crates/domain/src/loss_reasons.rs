@@ -97,7 +97,8 @@ impl LossReasons {
             .collect()
     }
 
-    fn active_codes(&self) -> Vec<String> {
+    /// Codes that are in force.
+    pub fn active_codes(&self) -> Vec<String> {
         self.reasons.iter().filter(|reason| reason.active).map(|reason| reason.code.clone()).collect()
     }
 }

@@ -4,7 +4,10 @@ use crate::decider::Describe;
 use crate::example;
 use crate::history;
 use crate::{Claim, Decider, Given, Occurred, PersonalField, StreamId, Version};
-use crate::{deal, loss_reasons, pipeline, subject, user};
+use crate::{
+    activity_types, calendar, call, company, contact, conversation, deal, exchange_rates, fields, handover,
+    lead, loss_reasons, meeting, note, pipeline, sources, subject, tags, task, task_templates, team, user,
+};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -27,6 +30,7 @@ macro_rules! aggregates {
 
         /// The folded state of any aggregate.
         #[derive(Clone, PartialEq, Debug)]
+        #[expect(clippy::large_enum_variant, reason = "states are kept behind an Arc")]
         pub enum State { $($variant($module::$state),)+ }
 
         #[derive(thiserror::Error, Clone, PartialEq, Eq, Debug, Serialize)]
@@ -188,8 +192,25 @@ aggregates! {
     Pipeline: pipeline::Pipeline,
     LossReasons: loss_reasons::LossReasons,
     User: user::User,
+    Contact: contact::Contact,
+    Company: company::Company,
+    Lead: lead::Lead,
     Deal: deal::Deal,
+    Task: task::Task,
+    Call: call::Call,
+    Conversation: conversation::Conversation,
+    Note: note::Note,
+    Meeting: meeting::Meeting,
+    Team: team::Team,
+    Calendar: calendar::Calendar,
+    Handover: handover::Handover,
     Subject: subject::Subject,
+    Fields: fields::Fields,
+    Sources: sources::Sources,
+    Tags: tags::Tags,
+    ActivityTypes: activity_types::ActivityTypes,
+    TaskTemplates: task_templates::TaskTemplates,
+    ExchangeRates: exchange_rates::ExchangeRates,
 }
 
 /// Refusals that any command can meet.
@@ -208,6 +229,8 @@ pub enum General {
     Taken { kind: String, key: String, holder: StreamId },
     #[error("{kind} {key:?} is held by nobody; create it first")]
     NotHeld { kind: String, key: String },
+    #[error("{kind}: this is not the value that was set; name that one")]
+    NotOwn { kind: String },
     #[error("a text holds the character U+0000, which cannot be stored; leave it out")]
     NulCharacter,
     #[error("the personal data of {subject} was erased; nothing can be recorded about that person again")]

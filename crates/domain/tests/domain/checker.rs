@@ -37,8 +37,14 @@ impl Checker<'_> {
                     names.iter().all(|name| name.as_str().is_some_and(|name| object.contains_key(name)))
                 }
                 ("additionalProperties", Value::Object(object)) => {
-                    assert_eq!(rule, false, "only `false` is understood");
-                    object.keys().all(|name| properties.contains_key(name))
+                    let others = object.iter().filter(|(name, _)| !properties.contains_key(*name));
+                    for (name, other) in others {
+                        if rule == false {
+                            return Err(format!("{at}: {name} is not known"));
+                        }
+                        self.check(rule, other, &format!("{at}.{name}"))?;
+                    }
+                    true
                 }
                 ("items", Value::Array(items)) => {
                     for item in items {
@@ -48,7 +54,9 @@ impl Checker<'_> {
                 }
                 ("pattern", Value::String(text)) => fits_pattern(rule, text),
                 ("format", Value::String(text)) => fits_format(rule, text),
-                ("format", Value::Number(number)) => rule == "int32" && number.as_i64().is_some_and(is_i32),
+                ("format", Value::Number(number)) => fits_number(rule, number.as_i64()),
+                ("minimum", Value::Number(number)) => number.as_i64() >= rule.as_i64(),
+                ("maximum", Value::Number(number)) => number.as_i64() <= rule.as_i64(),
                 // Remarks, what others look up, and rules for values of another kind.
                 (
                     "$schema"
@@ -62,7 +70,9 @@ impl Checker<'_> {
                     | "additionalProperties"
                     | "items"
                     | "pattern"
-                    | "format",
+                    | "format"
+                    | "minimum"
+                    | "maximum",
                     _,
                 ) => true,
                 _ => return Err(format!("{at}: this checker does not know the keyword {keyword}")),
@@ -85,8 +95,13 @@ impl Checker<'_> {
     }
 }
 
-fn is_i32(number: i64) -> bool {
-    i32::try_from(number).is_ok()
+fn fits_number(format: &Value, number: Option<i64>) -> bool {
+    match format.as_str() {
+        Some("int32") => number.is_some_and(|number| i32::try_from(number).is_ok()),
+        Some("int64") => number.is_some(),
+        Some("uint16") => number.is_some_and(|number| u16::try_from(number).is_ok()),
+        _ => panic!("this checker does not know the format {format}"),
+    }
 }
 
 fn is_a(name: &Value, value: &Value) -> bool {
@@ -104,9 +119,11 @@ fn is_a(name: &Value, value: &Value) -> bool {
 fn fits_pattern(pattern: &Value, text: &str) -> bool {
     let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     match pattern.as_str() {
+        Some("^[0-9A-Fa-f]{64}$") => text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit()),
         Some("^[A-Z]{3}$") => text.len() == 3 && text.bytes().all(|byte| byte.is_ascii_uppercase()),
-        Some(r"^-?[0-9]+(\.[0-9]+)?$") => {
-            let text = text.strip_prefix('-').unwrap_or(text);
+        Some(decimal @ (r"^-?[0-9]+(\.[0-9]+)?$" | r"^[0-9]+(\.[0-9]+)?$")) => {
+            let sign = text.strip_prefix('-').filter(|_| decimal.starts_with("^-?"));
+            let text = sign.unwrap_or(text);
             text.split_once('.').map_or(digits(text), |(whole, rest)| digits(whole) && digits(rest))
         }
         _ => panic!("this checker does not know the pattern {pattern}"),
@@ -116,7 +133,8 @@ fn fits_pattern(pattern: &Value, text: &str) -> bool {
 fn fits_format(format: &Value, text: &str) -> bool {
     match format.as_str() {
         Some("uuid") => uuid::Uuid::parse_str(text).is_ok(),
-        Some("int32") => true, // says nothing about texts; `type` does
+        Some("int32" | "int64" | "uint16") => true, // says nothing about texts; `type` does
+        Some("date-time") => chrono::DateTime::parse_from_rfc3339(text).is_ok(),
         Some("date") => text.parse::<chrono::NaiveDate>().is_ok(),
         _ => panic!("this checker does not know the format {format}"),
     }
@@ -131,16 +149,25 @@ fn the_checker_refuses_what_a_schema_refuses() {
             "kind": { "const": "tea" },
             "cups": { "$ref": "#/$defs/Cups" },
             "who": { "type": ["string", "null"], "format": "uuid" },
+            "spoons": { "type": "string", "pattern": r"^[0-9]+(\.[0-9]+)?$" },
             "price": { "type": "string", "pattern": r"^-?[0-9]+(\.[0-9]+)?$" },
             "size": { "oneOf": [{ "enum": ["s", "l"] }, { "type": "null" }] },
+            "days": { "type": ["integer", "null"], "format": "uint16", "minimum": 1, "maximum": 9 },
+            "grams": { "type": "integer", "format": "int64" },
+            "leaf": { "type": "string", "pattern": "^[0-9A-Fa-f]{64}$" },
+            "at": { "type": "string", "format": "date-time" },
+            "spices": { "type": "object", "additionalProperties": { "type": "integer" } },
             "sips": { "type": "array", "items": { "type": "boolean" } },
         },
         "required": ["kind"],
         "additionalProperties": false,
         "$defs": { "Cups": { "type": "integer", "format": "int32" } },
     });
-    let good =
-        json!({ "kind": "tea", "cups": 2, "who": null, "price": "-1.50", "size": "s", "sips": [true] });
+    let good = json!({
+        "kind": "tea", "cups": 2, "who": null, "price": "-1.50", "spoons": "1.5", "size": "s", "sips": [true],
+        "leaf": "0aF9".repeat(16), "at": "2024-07-03T12:00:00Z", "grams": 3_000_000_000_i64,
+        "spices": { "mint": 1 },
+    });
     assert_eq!(check(&schema, &good), Ok(()));
     for (name, bad) in [
         ("kind", json!("coffee")),
@@ -149,8 +176,17 @@ fn the_checker_refuses_what_a_schema_refuses() {
         ("who", json!("nobody")),
         ("price", json!("1.")),
         ("price", json!(1)),
+        ("spoons", json!("-1.5")),
         ("size", json!("m")),
+        ("days", json!(0)),
+        ("days", json!(10)),
+        ("days", json!(-1)),
+        ("grams", json!(9_223_372_036_854_775_808_u64)),
+        ("leaf", json!("a".repeat(63))),
+        ("leaf", json!("g".repeat(64))),
+        ("at", json!("2024-07-03")),
         ("sips", json!([true, 0])),
+        ("spices", json!({ "mint": "some" })),
         ("sugar", json!(true)),
     ] {
         let mut value = good.clone();
@@ -158,5 +194,5 @@ fn the_checker_refuses_what_a_schema_refuses() {
         assert!(check(&schema, &value).is_err(), "{value}");
     }
     assert!(check(&schema, &json!({ "cups": 2 })).is_err());
-    assert!(check(&json!({ "minimum": 1 }), &json!(2)).is_err());
+    assert!(check(&json!({ "multipleOf": 1 }), &json!(2)).is_err());
 }

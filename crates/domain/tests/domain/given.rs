@@ -224,9 +224,15 @@ impl Asks for Order {
     }
 }
 
-/// An event of an aggregate.
+/// An event of an aggregate, or one of any where several are told.
 pub(crate) trait Tells {
     fn event(self) -> Event;
+}
+
+impl Tells for Event {
+    fn event(self) -> Event {
+        self
+    }
 }
 
 /// A command for a named stream.

@@ -1,30 +1,37 @@
 //! Whatever is commanded, in whatever order and at whatever time, these things hold.
 
-use crate::given::{Happened, World, on};
+use crate::configuring::{self, a_configuring_order};
+use crate::given::{Happened, Sender, World, on};
+use crate::party::GLOBEX;
 use crate::sales::{
-    self, ACME, BREAKAGE, DEAL, GIORGI, LOST, NEW, NINO, NOW, NOWHERE, OFFER, PRICE, SALES, SERVICE, SPAM,
-    TALK, TIMING, WON,
+    self, ACME, ACME_LTD, ANNA, BREAKAGE, DEAL, GIORGI, LOST, NEW, NINO, NOW, NOWHERE, OFFER, PRICE, SALES,
+    SERVICE, SPAM, TALK, TIMING, WON,
 };
+use crate::{dealing, leading, staffing, talking, working};
 use chrono::{DateTime, TimeDelta, TimeZone, Utc};
 use chrono_tz::Tz;
 use kvali_domain::deal::{self, Deal, External, Outcome};
+use kvali_domain::fields::{Entity, FieldType};
 use kvali_domain::loss_reasons::{self, LossReasons};
 use kvali_domain::pipeline::{self, Class, Config, Policy, Stage};
 use kvali_domain::{
-    Command, DealId, Event, LossReasonId, Money, Occurred, Order, Personal, PipelineId, Refusal, StageId,
-    State, StreamId, SubjectId, UserId, subject, user,
+    ActorId, Command, ContactId, DealId, Due, Event, FieldId, LossReasonId, Money, Occurred, Order, Personal,
+    PipelineId, Refusal, StageId, State, StreamId, SubjectId, UserId, call, company, contact, conversation,
+    fields, lead, meeting, note, subject, tags, task, user,
 };
 use proptest::prelude::*;
 use proptest::sample::select;
+use proptest::strategy::Union;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 use std::collections::{BTreeSet, HashMap};
 use uuid::Uuid;
 
 /// Stands in every personal text and nowhere else.
-const SECRET: &str = "საიდუმლო";
+pub(crate) const SECRET: &str = "საიდუმლო";
 
-const DEALS: [DealId; 3] = [DEAL, DealId(Uuid::from_u128(0xdea2)), DealId(Uuid::from_u128(0xdea3))];
+pub(crate) const DEALS: [DealId; 3] =
+    [DEAL, DealId(Uuid::from_u128(0xdea2)), DealId(Uuid::from_u128(0xdea3))];
 
 /// One command, and the circumstances that it is given in.
 #[derive(Clone, Debug)]
@@ -33,6 +40,17 @@ struct Step {
     minutes_later: i64,
     when: When,
     reason_code: Option<&'static str>,
+    actor: ActorId,
+}
+
+impl Step {
+    fn at_once(order: Order) -> Self {
+        Self { order, minutes_later: 0, when: When::Now, reason_code: None, actor: sales::ACTOR }
+    }
+
+    fn sender<'a>(&self, now: DateTime<Utc>, occurred: Option<&'a Occurred>) -> Sender<'a> {
+        Sender { actor: self.actor, now, occurred, reason_code: self.reason_code }
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -59,6 +77,10 @@ impl When {
 }
 
 fn a_step() -> impl Strategy<Value = Step> {
+    a_step_of(anything())
+}
+
+fn a_step_of(orders: BoxedStrategy<Order>) -> impl Strategy<Value = Step> {
     let zone =
         select(vec![chrono_tz::Asia::Tbilisi, chrono_tz::Europe::Berlin, chrono_tz::Pacific::Honolulu]);
     let when = prop_oneof![
@@ -67,40 +89,85 @@ fn a_step() -> impl Strategy<Value = Step> {
         2 => (-1_i64..3, zone).prop_map(|(days, zone)| When::DaysAgo(days, zone)),
         1 => Just(When::Unknown),
     ];
-    (anything(), prop_oneof![0_i64..30, 0_i64..1000], when, select(vec![None, None, Some("typo"), Some(" ")]))
-        .prop_map(|(order, minutes_later, when, reason_code)| Step {
+    let actor = select(vec![sales::ACTOR, sales::ACTOR, NINO.into()]);
+    let code = select(vec![None, None, Some("typo"), Some(" ")]);
+    (orders, prop_oneof![0_i64..30, 0_i64..1000], when, code, actor).prop_map(
+        |(order, minutes_later, when, reason_code, actor)| Step {
             order,
             minutes_later,
             when,
             reason_code,
-        })
+            actor,
+        },
+    )
 }
 
 /// Any command to any stream; now and then to one of another aggregate.
-pub(crate) fn anything() -> impl Strategy<Value = Order> {
+pub(crate) fn anything() -> BoxedStrategy<Order> {
+    Union::new_weighted(areas()).boxed()
+}
+
+/// Commands by what they are about, and how often they come. Boxed, because a tree of all of them outgrows a test's
+/// stack.
+fn areas() -> Vec<(u32, BoxedStrategy<Order>)> {
     let stray = (a_deal_command(), select(vec![SALES.stream(), NINO.stream(), loss_reasons::STREAM]));
+    vec![
+        (
+            16,
+            (select(DEALS.to_vec()), a_deal_command())
+                .prop_map(|(id, command)| on(id.stream(), command))
+                .boxed(),
+        ),
+        (5, a_pipeline_order()),
+        (6, a_user_order()),
+        (9, a_configuring_order().boxed()),
+        (7, crate::party::a_contact_order().boxed()),
+        (5, crate::party::a_company_order().boxed()),
+        (12, working::an_order()),
+        (16, talking::an_order()),
+        (10, staffing::an_order()),
+        (12, leading::an_order()),
+        (14, dealing::an_order()),
+        (1, stray.prop_map(|(command, stream)| on(stream, command)).boxed()),
+    ]
+}
+
+fn a_pipeline_order() -> BoxedStrategy<Order> {
     prop_oneof![
-        12 => (select(DEALS.to_vec()), a_deal_command()).prop_map(|(deal, command)| on(deal.stream(), command)),
         3 => (a_pipeline(), a_pipeline_command()).prop_map(|(id, command)| on(id.stream(), command)),
         2 => a_reason_command().prop_map(|command| on(loss_reasons::STREAM, command)),
+    ]
+    .boxed()
+}
+
+fn a_user_order() -> BoxedStrategy<Order> {
+    prop_oneof![
         2 => (a_user(), a_personal()).prop_flat_map(|(user, name)| select(vec![
             on(user.stream(), user::Command::Register { user, name }),
             on(user.stream(), user::Command::Activate {}),
             on(user.stream(), user::Command::Deactivate {}),
         ])),
+        1 => (a_personal(), staffing::a_mail()).prop_map(|(name, mail)| {
+            on(sales::TAMAR.stream(), user::Command::Invite { user: sales::TAMAR, name, mail })
+        }),
+        4 => (select(vec![sales::TAMAR, sales::TAMAR, NINO]), staffing::an_absence_command())
+            .prop_map(|(user, command)| on(user.stream(), command)),
+        2 => (a_user(), any::<bool>(), a_personal()).prop_map(|(owner, force, reason)| {
+            on(dealing::BEGUN.stream(), deal::Command::Assign { owner, force, reason })
+        }),
         1 => a_user().prop_map(|user| {
             let subject = SubjectId::from(user);
             on(subject.stream(), subject::Command::Erase { subject })
         }),
-        1 => stray.prop_map(|(command, stream)| on(stream, command)),
     ]
+    .boxed()
 }
 
-fn a_pipeline() -> impl Strategy<Value = PipelineId> {
+pub(crate) fn a_pipeline() -> impl Strategy<Value = PipelineId> {
     select(vec![SALES, SERVICE])
 }
 
-fn a_user() -> impl Strategy<Value = UserId> {
+pub(crate) fn a_user() -> impl Strategy<Value = UserId> {
     select(vec![NINO, GIORGI])
 }
 
@@ -108,25 +175,25 @@ fn a_reason() -> impl Strategy<Value = LossReasonId> {
     select(vec![PRICE, TIMING, BREAKAGE])
 }
 
-fn a_stage_id() -> impl Strategy<Value = StageId> {
+pub(crate) fn a_stage_id() -> impl Strategy<Value = StageId> {
     prop_oneof![
         6 => select(vec![NEW, TALK, OFFER]),
         1 => select(vec![WON, LOST, SPAM, NOWHERE]),
     ]
 }
 
-fn a_name() -> impl Strategy<Value = String> {
+pub(crate) fn a_name() -> impl Strategy<Value = String> {
     select(vec!["New", " new", "Demo", "შეთავაზება", "გაყიდვები", "Won", " ", ""]).prop_map(str::to_owned)
 }
 
-fn a_personal() -> impl Strategy<Value = Personal> {
+pub(crate) fn a_personal() -> impl Strategy<Value = Personal> {
     prop_oneof![
         "[a-zა-ჰ\"\\\\]{0,4}".prop_map(|rest| Personal::new(format!("{SECRET}{rest}"))),
         select(vec![None, Some(""), Some(" \t")]).prop_map(|text| Personal(text.map(str::to_owned))),
     ]
 }
 
-fn a_value() -> impl Strategy<Value = Money> {
+pub(crate) fn a_value() -> impl Strategy<Value = Money> {
     let amount = select(vec!["0", "0.00", "-0", "-0.01", "1054.00", "1054", "79228162514264337593543950335"]);
     (amount, select(vec!["USD", "GEL"])).prop_map(|(amount, currency)| Money {
         amount: amount.parse().expect("a decimal"),
@@ -135,15 +202,20 @@ fn a_value() -> impl Strategy<Value = Money> {
 }
 
 fn a_policy() -> impl Strategy<Value = Policy> {
-    prop::array::uniform5(any::<bool>()).prop_map(
-        |[allow_backward, allow_skip, allow_reopen, party_required, value_required]| Policy {
+    let answers = prop::array::uniform6(any::<bool>());
+    (answers, prop::option::of(any::<u16>())).prop_map(|(answers, grace_days)| {
+        let [allow_backward, allow_skip, allow_reopen, party_required, value_required, next_task_required] =
+            answers;
+        Policy {
             allow_backward,
             allow_skip,
             allow_reopen,
             party_required,
             value_required,
-        },
-    )
+            next_task_required,
+            grace_days,
+        }
+    })
 }
 
 fn a_stage() -> impl Strategy<Value = Stage> {
@@ -155,7 +227,7 @@ fn a_stage() -> impl Strategy<Value = Stage> {
     })
 }
 
-fn a_pipeline_command() -> impl Strategy<Value = pipeline::Command> {
+fn a_pipeline_command() -> BoxedStrategy<pipeline::Command> {
     use pipeline::Command;
     let stage_ids = || prop::collection::vec(a_stage_id(), 0..3);
     prop_oneof![
@@ -174,9 +246,10 @@ fn a_pipeline_command() -> impl Strategy<Value = pipeline::Command> {
         stage_ids().prop_map(|stages| Command::SetEntryStages { stages }),
         a_policy().prop_map(|policy| Command::SetPolicy { policy }),
     ]
+    .boxed()
 }
 
-fn a_reason_command() -> impl Strategy<Value = loss_reasons::Command> {
+fn a_reason_command() -> BoxedStrategy<loss_reasons::Command> {
     use loss_reasons::Command;
     let pipelines = prop::collection::vec(a_pipeline(), 0..2);
     prop_oneof![
@@ -185,9 +258,10 @@ fn a_reason_command() -> impl Strategy<Value = loss_reasons::Command> {
         ),
         1 => a_reason().prop_map(|reason| Command::Retire { reason }),
     ]
+    .boxed()
 }
 
-fn a_deal_command() -> impl Strategy<Value = deal::Command> {
+pub(crate) fn a_deal_command() -> BoxedStrategy<deal::Command> {
     use deal::Command;
     let date = || (0_u64..90).prop_map(|days| NOW.date_naive() + chrono::Days::new(days));
     let version = || prop_oneof![4 => Just(None), 1 => (-1_i32..6).prop_map(Some)];
@@ -223,6 +297,7 @@ fn a_deal_command() -> impl Strategy<Value = deal::Command> {
                     value,
                     expected_close,
                     external,
+                    origin: None,
                     pipeline_version,
                 }
             },
@@ -233,7 +308,8 @@ fn a_deal_command() -> impl Strategy<Value = deal::Command> {
         8 => (a_stage_id(), version()).prop_map(|(to, pipeline_version)| Command::Move { to, pipeline_version }),
         3 => (visit, a_stage_id(), a_personal())
             .prop_map(|(visit, to, reason)| Command::CorrectStage { visit, to, reason }),
-        1 => a_user().prop_map(|owner| Command::Assign { owner }),
+        2 => (a_user(), any::<bool>(), a_personal())
+            .prop_map(|(owner, force, reason)| Command::Assign { owner, force, reason }),
         1 => a_value().prop_map(|value| Command::SetValue { value }),
         1 => date().prop_map(|date| Command::SetExpectedClose { date }),
         1 => version().prop_map(|pipeline_version| Command::CloseWon { pipeline_version }),
@@ -251,9 +327,10 @@ fn a_deal_command() -> impl Strategy<Value = deal::Command> {
             }),
         2 => (a_stage_id(), a_personal()).prop_map(|(to, reason)| Command::Reopen { to, reason }),
     ]
+    .boxed()
 }
 
-/// Two pipelines, two users and three reasons to begin with, so that most commands have something to meet.
+/// Pipelines, users, reasons, fields, a lead, a deal and whom they are with to begin with, so that most commands have something to meet.
 fn beginnings(policies: [Policy; 2]) -> Vec<Order> {
     let create = |name: &str, policy| pipeline::Command::Create {
         name: name.to_owned(),
@@ -269,12 +346,54 @@ fn beginnings(policies: [Policy; 2]) -> Vec<Order> {
         let command = loss_reasons::Command::Define { reason, code: code.to_owned(), label, pipelines };
         on(loss_reasons::STREAM, command)
     };
+    let due = Due::At(NOW + TimeDelta::days(10));
+    let stranger = |number| on(ContactId(Uuid::from_u128(number)).stream(), crate::party::named());
+    let field = |field: FieldId, entity, kind| {
+        let key = format!("begun_{entity:?}").to_lowercase();
+        let defined = fields::Defined { entity, ..configuring::field(field, &key, kind) };
+        on(fields::STREAM, configuring::define_field(defined))
+    };
+    let limits = |stage| pipeline::Command::SetLimits {
+        stage,
+        max_days: Some(1),
+        idle_days: Some(1),
+        clock: pipeline::Clock::Calendar,
+    };
+    let lead = lead::Capture {
+        full: Personal::new(SECRET),
+        company_name: Personal::new(SECRET),
+        owner: Some(NINO),
+        ..lead::Capture::default()
+    };
+    let deal = deal::Open {
+        party: Some(ACME),
+        owner: Some(NINO),
+        value: Some(sales::usd("1054.00")),
+        ..deal::Open::new(SALES)
+    };
     vec![
         on(SALES.stream(), create("Sales", policies[0])),
         on(SERVICE.stream(), create("Service", policies[1])),
+        on(SALES.stream(), pipeline::Command::LinkRecycle { to: SERVICE }),
+        on(SALES.stream(), limits(NEW)),
         register(NINO),
+        register(GIORGI),
+        field(crate::party::SIZE, Entity::Contact, FieldType::Number),
+        field(crate::party::COLOUR, Entity::Company, FieldType::Number),
+        field(leading::INTEREST, Entity::Lead, FieldType::Text),
+        field(dealing::PURPOSE, Entity::Deal, FieldType::Text),
+        on(tags::STREAM, tags::Command::Define { tag: crate::party::VIP, name: "VIP".to_owned() }),
         define(PRICE, "price", vec![]),
         define(BREAKAGE, "breakage", vec![SERVICE]),
+        on(ANNA.stream(), crate::party::named()),
+        on(ACME_LTD.stream(), crate::party::company_named()),
+        on(GLOBEX.stream(), crate::party::company_named()),
+        stranger(0xc0),
+        stranger(0xc1),
+        stranger(0xc2),
+        on(sales::LEAD.stream(), lead::Command::Capture(lead)),
+        on(dealing::BEGUN.stream(), deal::Command::Open(deal)),
+        on(sales::TASK.stream(), task::Command::Create(task::Create::new(Personal::new(SECRET), due, NINO))),
     ]
 }
 
@@ -313,7 +432,8 @@ impl Log {
 
     fn obey(&mut self, step: &Step, now: DateTime<Utc>) -> Result<usize, TestCaseError> {
         let (order, occurred) = (&step.order, step.when.occurred(now));
-        let decide = |log: &Self| log.world.decide(order, now, occurred.as_ref(), step.reason_code);
+        let sender = step.sender(now, occurred.as_ref());
+        let decide = |log: &Self| log.world.carry_out(order, &sender);
         let answer = decide(self);
         prop_assert_eq!(&answer, &decide(self), "decide is deterministic");
         hides_secrets(&format!("{order:?} {answer:?}"))?;
@@ -329,9 +449,9 @@ impl Log {
             Ok(events) => {
                 let occurred = occurred.unwrap_or(Occurred::Instant { at: now });
                 prop_assert!(occurred.at().is_none_or(|at| at <= now), "nothing happens in the future");
-                for event in &events {
-                    self.obeys_policy(order.stream, event)?;
-                    self.append(order.stream, event, occurred)?;
+                for (stream, event) in &events {
+                    self.obeys_policy(*stream, event)?;
+                    self.append(*stream, event, occurred)?;
                 }
                 if says_how_it_shall_be(&order.command) {
                     prop_assert_eq!(decide(self), Ok(Vec::new()), "what was accepted is already so");
@@ -379,7 +499,9 @@ impl Log {
         for command in instead {
             let order = on(step.order.stream, command);
             let answer = self.world.decide(&order, now, None, None);
-            prop_assert!(answer.is_ok(), "{} – but {:?} gives {:?}", refusal, order, answer);
+            // What a stage requires besides is told when the deal has its way otherwise.
+            let allowed = matches!(answer, Ok(_) | Err(Refusal::Deal(deal::Refusal::Requirements { .. })));
+            prop_assert!(allowed, "{} – but {:?} gives {:?}", refusal, order, answer);
         }
         Ok(())
     }
@@ -391,15 +513,19 @@ impl Log {
             Event::Deal(deal::Event::StageChanged(event)) => {
                 let deal = deal.record().expect("a deal that moves was opened");
                 let config = self.config(deal.pipeline).expect("it moves in a pipeline");
-                let (from, to) = (config.place(event.from), config.place(event.to));
-                let (from, to) = (from.expect("it stood there"), to.expect("it stands there"));
-                prop_assert!(from < to || config.policy.allow_backward, "places never decrease");
-                prop_assert!(to <= from + 1 || config.policy.allow_skip, "nothing is skipped");
+                let place = |id| config.of_class(Class::Process).position(|stage| stage.id == id);
+                let to = place(event.to).expect("it enters a stage in force");
+                // A stage that was retired has no place any more; from there every way is open.
+                if let Some(from) = place(event.from) {
+                    prop_assert!(from < to || config.policy.allow_backward, "places never decrease");
+                    prop_assert!(to <= from + 1 || config.policy.allow_skip, "nothing is skipped");
+                }
+                prop_assert!(!config.archived, "an archived pipeline takes no deals");
                 prop_assert_eq!(event.pipeline_version, config.version);
             }
             Event::Deal(deal::Event::Opened(event)) => {
                 let config = self.config(event.pipeline).expect("it opens in a pipeline");
-                prop_assert!(config.entry_stages.contains(&event.stage));
+                prop_assert!(config.entry_stages.contains(&event.stage) && !config.archived);
                 prop_assert!(event.party.is_some() || !config.policy.party_required);
             }
             Event::Deal(deal::Event::Won(event)) => {
@@ -437,7 +563,12 @@ impl Log {
                 counts_its_visits(deal, happened)?;
             }
             if let State::Pipeline(pipeline) = state {
-                is_complete(pipeline.config().expect("its first event creates it"), happened.len())?;
+                let config = pipeline.config().expect("its first event creates it");
+                is_complete(config, happened.len())?;
+                configuring::holds_the_fields_it_requires(config, happened)?;
+            }
+            if let State::Tags(tags) = state {
+                configuring::aliases_lead_to_tags_in_use(tags)?;
             }
         }
         Ok(())
@@ -489,6 +620,7 @@ fn is_complete(config: &Config, events: usize) -> Result<(), TestCaseError> {
     prop_assert!(!config.entry_stages.is_empty());
     for entry in &config.entry_stages {
         prop_assert_eq!(config.stage(*entry).map(|stage| stage.class), Some(Class::Process));
+        prop_assert!(!config.is_retired(*entry));
     }
     let classes: Vec<Class> = config.stages.iter().map(|stage| stage.class).collect();
     let rank = |class: &Class| {
@@ -516,7 +648,57 @@ fn says_how_it_shall_be(command: &Command) -> bool {
                 | deal::Command::CloseWon { .. }
                 | deal::Command::CloseLost { .. }
                 | deal::Command::Reopen { .. }
-        ) | Command::User(user::Command::Register { .. })
+                | deal::Command::OpenRepeat { .. }
+                | deal::Command::LeaveRetired { .. }
+                | deal::Command::Rename { .. }
+                | deal::Command::AddLine { .. }
+                | deal::Command::RemoveLine { .. }
+                | deal::Command::SetNextStep { .. }
+                | deal::Command::RequestApproval { .. }
+                | deal::Command::ReportWithoutTask {}
+        ) | Command::Lead(
+            lead::Command::Capture(_)
+                | lead::Command::Update(_)
+                | lead::Command::Decline { .. }
+                | lead::Command::RecordAttempt { .. }
+                | lead::Command::RecordFirstResponse {}
+                | lead::Command::Score { .. }
+                | lead::Command::Convert(_)
+        ) | Command::User(user::Command::Register { .. } | user::Command::Invite { .. })
+            // What was sealed cannot be compared with what is said.
+            | Command::Contact(
+                contact::Command::Create(_)
+                    | contact::Command::Rename { .. }
+                    | contact::Command::AddPoint { .. }
+                    | contact::Command::ChangeAddress { .. }
+            )
+            | Command::Company(
+                company::Command::Create(_)
+                    | company::Command::Rename { .. }
+                    | company::Command::SetLegalIds { .. }
+                    | company::Command::GrantTerms(_)
+            )
+            | Command::Task(
+                task::Command::Create(_)
+                    | task::Command::FromTemplate { .. }
+                    | task::Command::Edit(_)
+                    | task::Command::AddItem { .. }
+                    | task::Command::Complete { .. }
+                    | task::Command::Cancel { .. }
+                    | task::Command::Reopen { .. }
+            )
+            | Command::Meeting(
+                meeting::Command::Schedule(_)
+                    | meeting::Command::Hold { .. }
+                    | meeting::Command::Cancel { .. }
+            )
+            | Command::Call(call::Command::Register { .. } | call::Command::SetDisposition { .. })
+            | Command::Note(note::Command::Add { .. } | note::Command::Revise { .. })
+            | Command::Conversation(
+                conversation::Command::Open { .. }
+                    | conversation::Command::Receive { .. }
+                    | conversation::Command::Send { .. }
+            )
     )
 }
 
@@ -552,8 +734,7 @@ proptest! {
         let mut log = Log::default();
         let mut now = NOW;
         for order in beginnings(policies) {
-            let step = Step { order, minutes_later: 0, when: When::Now, reason_code: None };
-            prop_assert_eq!(log.obey(&step, now)?, 1);
+            prop_assert_eq!(log.obey(&Step::at_once(order), now)?, 1);
         }
         for step in &steps {
             now += TimeDelta::minutes(step.minutes_later);
@@ -573,15 +754,16 @@ fn drawn<S: Strategy>(strategy: &S, runner: &mut TestRunner) -> S::Value {
 fn random_commands_reach_every_event_and_most_refusals() {
     let mut runner = TestRunner::deterministic();
     let (mut events, mut refusals) = (BTreeSet::new(), BTreeSet::new());
-    for _ in 0..150 {
+    for (_, area) in areas().iter().cycle().take(720) {
         let policies = drawn(&prop::array::uniform2(a_policy()), &mut runner);
-        let steps = drawn(&prop::collection::vec(a_step(), 150), &mut runner);
+        // Mostly of one area at a time, or no story would come far.
+        let orders = Union::new_weighted(vec![(4, area.clone()), (1, anything())]).boxed();
+        let steps = drawn(&prop::collection::vec(a_step_of(orders), 150), &mut runner);
         let (mut log, mut now) = (Log::default(), NOW);
-        let start = |order| Step { order, minutes_later: 0, when: When::Now, reason_code: None };
-        for step in beginnings(policies).into_iter().map(start).chain(steps) {
+        for step in beginnings(policies).into_iter().map(Step::at_once).chain(steps) {
             now += TimeDelta::minutes(step.minutes_later);
             let occurred = step.when.occurred(now);
-            if let Err(refusal) = log.world.decide(&step.order, now, occurred.as_ref(), step.reason_code) {
+            if let Err(refusal) = log.world.carry_out(&step.order, &step.sender(now, occurred.as_ref())) {
                 refusals.insert(refusal.code());
             }
             log.obey(&step, now).expect("what must hold holds");
@@ -590,36 +772,62 @@ fn random_commands_reach_every_event_and_most_refusals() {
     }
     let all: BTreeSet<&str> =
         kvali_domain::event_types().into_iter().map(|(event_type, _)| event_type).collect();
-    assert_eq!(events, all);
+    let unreached: Vec<_> = all.difference(&events).collect();
+    assert!(unreached.is_empty(), "nothing led to {unreached:?}");
     for code in [
+        "already_matched",
         "already_opened",
         "backward",
+        "bad_contact_point",
         "blank",
+        "candidates",
         "closed",
         "closing_visit",
         "code_taken",
+        "company_archived",
+        "consent_missing",
+        "consent_refused",
+        "contact_archived",
+        "cycle",
+        "deal_not_open",
+        "evidence_missing",
+        "file_size",
+        "free_mail",
         "in_the_future",
         "loss_reason_missing",
         "loss_reason_unknown",
+        "media_type",
         "negative_value",
         "no_such_deal",
+        "no_such_file",
+        "no_such_message",
         "no_such_version",
         "no_such_visit",
         "not_a_permutation",
+        "not_a_return",
         "not_an_entry",
         "not_closed",
+        "not_sent_by_us",
         "other_aggregate",
         "other_class",
+        "out_of_order",
+        "owner_absent",
         "owner_not_active",
         "party_required",
         "reason_missing",
+        "redacted",
+        "replaces_missing",
+        "role_open",
         "rules_changed",
         "runs_backwards",
         "skips",
         "stage_twice",
+        "stale_ancestors",
+        "step_back",
         "unknown_stage",
         "value_required",
         "wrong_class",
+        "wrong_phase",
     ] {
         assert!(refusals.contains(code), "no random command met {code}; met were {refusals:?}");
     }

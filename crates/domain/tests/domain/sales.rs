@@ -3,14 +3,18 @@
 use crate::given::{Asks, Happened, Tells, on};
 use chrono::{DateTime, NaiveDate, TimeZone, Utc};
 use chrono_tz::Tz;
+use kvali_domain::absence::Kind;
 use kvali_domain::pipeline::{self, Class, Policy, Stage};
 use kvali_domain::{
-    ActorId, CompanyId, DealId, Event, LossReasonId, Money, Occurred, Order, Personal, PipelineId, StageId,
-    StreamId, SubjectId, UserId, Version, deal, loss_reasons, subject, user,
+    ActorId, CalendarId, CallId, CompanyId, ContactId, ConversationId, DealId, Event, HandoverId, LeadId,
+    LossReasonId, MeetingId, Money, NoteId, Occurred, Order, Personal, PipelineId, StageId, StreamId,
+    SubjectId, TaskId, TeamId, UserId, Version, activity_types, calendar, call, company, contact,
+    conversation, deal, exchange_rates, fields, handover, lead, loss_reasons, meeting, note, sources,
+    subject, tags, task, task_templates, team, user,
 };
 use uuid::Uuid;
 
-const fn id(number: u128) -> Uuid {
+pub(crate) const fn id(number: u128) -> Uuid {
     Uuid::from_u128(0x0190_d9c6_0000_7000_8000_0000_0000_0000 + number)
 }
 
@@ -24,7 +28,22 @@ pub(crate) const SALES: PipelineId = PipelineId(id(2));
 pub(crate) const SERVICE: PipelineId = PipelineId(id(3));
 pub(crate) const NINO: UserId = UserId(id(4));
 pub(crate) const GIORGI: UserId = UserId(id(5));
+pub(crate) const TASK: TaskId = TaskId(id(74));
+pub(crate) const MEETING: MeetingId = MeetingId(id(73));
+pub(crate) const TAMAR: UserId = UserId(id(8));
+pub(crate) const TEAM: TeamId = TeamId(id(30));
+pub(crate) const REGION: TeamId = TeamId(id(31));
+pub(crate) const COMPANY: TeamId = TeamId(id(32));
+pub(crate) const CALENDAR: CalendarId = CalendarId(id(40));
+pub(crate) const HANDOVER: HandoverId = HandoverId(id(41));
 pub(crate) const ACME: deal::Party = deal::Party::Company(CompanyId(id(6)));
+
+pub(crate) const ANNA: ContactId = ContactId(id(60));
+pub(crate) const ACME_LTD: CompanyId = CompanyId(id(6));
+pub(crate) const CALL: CallId = CallId(id(70));
+pub(crate) const CHAT: ConversationId = ConversationId(id(71));
+pub(crate) const LEAD: LeadId = LeadId(Uuid::from_u128(0x1ead));
+pub(crate) const NOTE: NoteId = NoteId(id(72));
 
 pub(crate) const NEW: StageId = StageId(id(10));
 pub(crate) const TALK: StageId = StageId(id(11));
@@ -44,6 +63,8 @@ pub(crate) const STRICT: Policy = Policy {
     allow_reopen: false,
     party_required: false,
     value_required: false,
+    next_task_required: false,
+    grace_days: None,
 };
 
 pub(crate) fn stage(id: StageId, name: &str, class: Class) -> Stage {
@@ -62,12 +83,20 @@ pub(crate) fn stages() -> Vec<Stage> {
     ]
 }
 
-fn at_start(stream: StreamId, event: impl Tells) -> Happened {
+pub(crate) fn at_start(stream: StreamId, event: impl Tells) -> Happened {
     Happened { stream, event: event.event(), occurred: instant("2024-06-01T08:00:00Z") }
 }
 
 pub(crate) fn deal_event(event: deal::Event) -> Happened {
     at_start(DEAL.stream(), event)
+}
+
+pub(crate) fn task_event(event: task::Event) -> Happened {
+    at_start(TASK.stream(), event)
+}
+
+pub(crate) fn meeting_event(event: meeting::Event) -> Happened {
+    at_start(MEETING.stream(), event)
 }
 
 pub(crate) fn sales_event(event: pipeline::Event) -> Happened {
@@ -125,7 +154,58 @@ pub(crate) fn registered(user: UserId) -> Happened {
 }
 
 pub(crate) fn deactivated(user: UserId) -> Happened {
-    at_start(user.stream(), user::Event::Deactivated(user::Deactivated {}))
+    at_start(user.stream(), user::Event::Deactivated(user::Deactivated { user: Some(user) }))
+}
+
+/// A lead of whom nothing is known but the name.
+pub(crate) fn lead_captured(lead: LeadId, owner: Option<UserId>) -> Happened {
+    let captured = lead::Captured {
+        lead,
+        named: true,
+        of_company: false,
+        source: None,
+        provider_event: None,
+        external: None,
+        owner,
+        given: Personal::default(),
+        family: Personal::default(),
+        full: Personal::new("Dato"),
+        company_name: Personal::default(),
+        message: Personal::default(),
+    };
+    at_start(lead.stream(), lead::Event::Captured(captured))
+}
+
+pub(crate) fn contact_known(contact: ContactId) -> Happened {
+    let created = contact::Created {
+        contact,
+        named: true,
+        source: None,
+        external: None,
+        owner: None,
+        given: Personal::default(),
+        family: Personal::default(),
+        full: Personal::new("Mari"),
+    };
+    at_start(contact.stream(), contact::Event::Created(created))
+}
+
+/// Planned as absence 1, for days around `NOW`.
+pub(crate) fn away(user: UserId, from: &str, to: &str, substitute: Option<UserId>) -> Happened {
+    let planned = user::AbsencePlanned {
+        absence: 1,
+        kind: Kind::Vacation,
+        from: date(from),
+        to: date(to),
+        zone: chrono_tz::Asia::Tbilisi,
+        substitute,
+    };
+    at_start(user.stream(), user::Event::AbsencePlanned(planned))
+}
+
+/// The body of an assignment that nobody had to force.
+pub(crate) fn assigned(from: Option<UserId>, to: UserId) -> deal::Assigned {
+    deal::Assigned { from, to, forced: false, subject: None, reason: Personal::default() }
 }
 
 /// The body of an opening with nothing but its pipeline.
@@ -140,7 +220,14 @@ pub(crate) fn opening() -> deal::Opened {
         value: None,
         expected_close: None,
         external: None,
+        origin: None,
     }
+}
+
+/// What a deal with nothing but its pipeline holds in a stage.
+#[expect(clippy::unnecessary_wraps, reason = "events hold it so")]
+pub(crate) fn holds_in(stage: StageId) -> Option<deal::Holds> {
+    Some(deal::Holds { stage, owner: None, company: None, sole_contact: None })
 }
 
 pub(crate) fn opened() -> Happened {
@@ -152,11 +239,18 @@ pub(crate) fn moved(from: StageId, to: StageId, visit: i32) -> deal::Event {
 }
 
 pub(crate) fn moved_under(pipeline_version: Version, from: StageId, to: StageId, visit: i32) -> deal::Event {
-    deal::Event::StageChanged(deal::StageChanged { from, to, pipeline_version, visit })
+    deal::Event::StageChanged(deal::StageChanged {
+        from,
+        to,
+        pipeline_version,
+        visit,
+        with_task: None,
+        retired: false,
+    })
 }
 
 pub(crate) fn won(from: StageId, visit: i32, value: Option<Money>) -> deal::Event {
-    deal::Event::Won(deal::Won { from, stage: WON, pipeline_version: 1, visit, value })
+    deal::Event::Won(deal::Won { from, stage: WON, pipeline_version: 1, visit, holds: holds_in(from), value })
 }
 
 pub(crate) fn lost(from: StageId, visit: i32) -> deal::Event {
@@ -165,10 +259,21 @@ pub(crate) fn lost(from: StageId, visit: i32) -> deal::Event {
         stage: LOST,
         pipeline_version: 1,
         visit,
+        holds: holds_in(from),
         reason: PRICE,
         subject: None,
         comment: Personal::default(),
     })
+}
+
+/// Of a visit that is over.
+pub(crate) fn corrected_before(visit: i32, from: StageId, to: StageId, reason: Personal) -> deal::Event {
+    match corrected(visit, from, to, reason) {
+        deal::Event::StageCorrected(event) => {
+            deal::Event::StageCorrected(deal::StageCorrected { current: false, ..event })
+        }
+        other => other,
+    }
 }
 
 pub(crate) fn corrected(visit: i32, from: StageId, to: StageId, reason: Personal) -> deal::Event {
@@ -178,6 +283,7 @@ pub(crate) fn corrected(visit: i32, from: StageId, to: StageId, reason: Personal
         from,
         to,
         pipeline_version: 1,
+        current: true,
         subject,
         reason,
     })
@@ -185,7 +291,15 @@ pub(crate) fn corrected(visit: i32, from: StageId, to: StageId, reason: Personal
 
 pub(crate) fn reopened(from: StageId, to: StageId, visit: i32, reason: Personal) -> deal::Event {
     let subject = (!reason.is_blank()).then_some(DEAL.into());
-    deal::Event::Reopened(deal::Reopened { from, to, pipeline_version: 1, visit, subject, reason })
+    deal::Event::Reopened(deal::Reopened {
+        from,
+        to,
+        pipeline_version: 1,
+        visit,
+        holds: holds_in(to),
+        subject,
+        reason,
+    })
 }
 
 pub(crate) fn open() -> deal::Open {
@@ -250,9 +364,26 @@ macro_rules! aggregates {
 }
 
 aggregates! {
+    contact: Contact, ANNA.stream();
+    company: Company, ACME_LTD.stream();
     deal: Deal, DEAL.stream();
+    lead: Lead, LEAD.stream();
     pipeline: Pipeline, SALES.stream();
     loss_reasons: LossReasons, loss_reasons::STREAM;
     user: User, NINO.stream();
+    task: Task, TASK.stream();
+    call: Call, CALL.stream();
+    conversation: Conversation, CHAT.stream();
+    note: Note, NOTE.stream();
+    meeting: Meeting, MEETING.stream();
+    team: Team, TEAM.stream();
+    calendar: Calendar, CALENDAR.stream();
+    handover: Handover, HANDOVER.stream();
     subject: Subject, SubjectId::from(NINO).stream();
+    fields: Fields, fields::STREAM;
+    sources: Sources, sources::STREAM;
+    tags: Tags, tags::STREAM;
+    activity_types: ActivityTypes, activity_types::STREAM;
+    task_templates: TaskTemplates, task_templates::STREAM;
+    exchange_rates: ExchangeRates, exchange_rates::STREAM;
 }

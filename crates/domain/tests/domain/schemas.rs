@@ -172,6 +172,8 @@ fn a_malformed_command_is_told_the_field_and_the_way_out() {
     assert!(words.starts_with("MoveDeal: `to`: "), "{words}");
     let words = unreadable("SetDealValue", &json!({ "value": { "amount": "12", "currency": "lari" } }));
     assert!(words.contains("`value.currency`"), "{words}");
+    let words = unreadable("AttachCallRecording", &json!({ "hash": "cafe", "consent": { "given": {} } }));
+    assert!(words.contains("`hash`") && words.contains("64 hexadecimal digits"), "{words}");
     let words = unreadable("MoveDeal", &json!({}));
     assert!(words.contains("missing field `to`"), "{words}");
     let words = unreadable("movedeal", &json!({}));
@@ -194,11 +196,12 @@ fn the_table_of_commands_says_what_the_code_does() {
     let types = command_types();
     for aggregate in types.chunk_by(|one, next| one.aggregate == next.aggregate) {
         let name = aggregate[0].aggregate;
-        page += &format!("\n## {name}\n\n| command | rules | events | example |\n|---|---|---|---|\n");
+        page.extend(["\n## ", name, "\n\n| command | rules | events | example |\n|---|---|---|---|\n"]);
         for known in aggregate {
             let events: Vec<_> = known.events.iter().map(|event| format!("`{event}`")).collect();
             let (name, rules) = (known.name, known.rules.replace('|', "\\|"));
-            page += &format!("| {name} | {rules} | {} | `{}` |\n", events.join(", "), known.example);
+            let (events, example) = (events.join(", "), known.example.to_string());
+            page.extend(["| ", name, " | ", &*rules, " | ", &*events, " | `", &*example, "` |\n"]);
         }
     }
     up_to_date(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/commands.md"), page);

@@ -1,0 +1,945 @@
+//! A contact: a person, the points where the person can be reached, and where the person belongs.
+//!
+//! Names, contact points and addresses are sealed, so the state knows of a point only its number, its kind and whether it
+//! is good. That a value belongs to a point is known by claims, which hold hashes of it.
+
+use crate::company::Company;
+use crate::contact_point::{self, ContactPoint, Kind, Meant};
+use crate::country::Country;
+use crate::deal::External;
+use crate::decider::{Describe, commands, events};
+use crate::field_changes::{self, FieldChange, FieldSetting, FieldValue, check_fields};
+use crate::fields::Entity;
+use crate::user::User;
+use crate::{
+    Claim, CompanyId, ContactId, Decider, FieldId, Given, Occurred, Personal, PersonalField, Reads, SourceId,
+    TagId, UserId, Version,
+};
+use chrono::NaiveDate;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+
+commands! {
+    /// A name or at least one contact point; contact points are valid, none is given twice, and no other holds their keys
+    /// unless the duplicate is meant, with a reason; the owner is active; an external id belongs to one contact.
+    "CreateContact" = Create(Create) => [Created, PointAdded],
+    /// The contact is not archived; at least one part of a name. Parts that are left out are no longer part of the name.
+    "RenameContact" = Rename {
+        #[serde(default)]
+        given: Personal,
+        #[serde(default)]
+        family: Personal,
+        #[serde(default)]
+        full: Personal,
+    } => [Renamed],
+    /// The contact is not archived; the point is valid and not there yet; no other holds its key unless the duplicate is
+    /// meant, with a reason. Points are numbered from 1.
+    "AddContactPoint" = AddPoint {
+        contact_point: ContactPoint,
+        #[serde(default)]
+        override_duplicate: bool,
+        #[serde(default)]
+        reason: Personal,
+    } => [PointAdded],
+    /// The contact is not archived; the point is there and not invalid. One of each kind is the primary one.
+    "SetPrimaryContactPoint" = SetPrimary { point: i32 } => [PrimaryPointSet],
+    /// The contact is not archived; the point is there; evidence in words or as a reason code.
+    "VerifyContactPoint" = Verify {
+        point: i32,
+        #[serde(default)]
+        evidence: Personal,
+    } => [PointVerified],
+    /// The contact is not archived; the point is there; evidence in words or as a reason code. It is primary no longer.
+    "InvalidateContactPoint" = Invalidate {
+        point: i32,
+        #[serde(default)]
+        evidence: Personal,
+    } => [PointInvalidated],
+    /// The contact is not archived; the value is that of the point; not the last point of a contact without a name.
+    "RemoveContactPoint" = RemovePoint {
+        point: i32,
+        /// What it was added with: it is not kept in clear, and its key is let go of.
+        value: Personal,
+        #[serde(default)]
+        region: Option<Country>,
+    } => [PointRemoved],
+    /// The contact is not archived; the country is one of ISO 3166.
+    "ChangeContactAddress" = ChangeAddress {
+        country: Country,
+        #[serde(default)]
+        lines: Personal,
+    } => [AddressChanged],
+    /// The contact is not archived; each field is named once.
+    "SetContactFields" = SetFields { fields: Vec<FieldSetting> } => [FieldsChanged],
+    /// The contact is not archived; the company exists and is not archived; the same role is not open there.
+    "StartAffiliation" = StartAffiliation {
+        company: CompanyId,
+        role: Role,
+        #[serde(default)]
+        title: Personal,
+        #[serde(default)]
+        from: Option<NaiveDate>,
+    } => [AffiliationStarted],
+    /// The contact is not archived; the role is open there; it does not end before it starts.
+    "EndAffiliation" = EndAffiliation { company: CompanyId, role: Role, until: NaiveDate } => [AffiliationEnded],
+    /// The contact is not archived; the other is another contact, exists and is not archived.
+    "RelateContacts" = Relate { other: ContactId, relation: Relation } => [RelationSet],
+    /// The contact is not archived.
+    "UnrelateContacts" = Unrelate { other: ContactId, relation: Relation } => [RelationRemoved],
+    /// The contact is not archived; the owner is registered and active.
+    "AssignContact" = Assign { owner: UserId } => [Assigned],
+    /// The contact is not archived; a step back needs a reason.
+    "SetLifecycleStage" = SetLifecycleStage {
+        stage: LifecycleStage,
+        #[serde(default)]
+        reason: Personal,
+    } => [LifecycleStageChanged],
+    /// The contact is not archived.
+    "TagContact" = Tag { tag: TagId } => [Tagged],
+    /// The contact is not archived.
+    "UntagContact" = Untag { tag: TagId } => [Untagged],
+    /// The contact exists and is not the only contact of an open deal. Its contact points stay claimed.
+    "ArchiveContact" = Archive {} => [Archived],
+    /// The contact exists.
+    "RestoreContact" = Restore {} => [Restored],
+}
+
+#[derive(Clone, PartialEq, Eq, Default, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Create {
+    #[serde(default)]
+    pub given: Personal,
+    #[serde(default)]
+    pub family: Personal,
+    /// The whole name, where its parts are not known.
+    #[serde(default)]
+    pub full: Personal,
+    #[serde(default)]
+    pub points: Vec<ContactPoint>,
+    #[serde(default)]
+    pub source: Option<SourceId>,
+    #[serde(default)]
+    pub external: Option<External>,
+    #[serde(default)]
+    pub owner: Option<UserId>,
+    /// Another may hold the same contact points; needs a reason.
+    #[serde(default)]
+    pub override_duplicate: bool,
+    #[serde(default)]
+    pub reason: Personal,
+}
+
+/// What somebody is in a company.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    Employee,
+    Manager,
+    Director,
+    Owner,
+    Shareholder,
+    DecisionMaker,
+    Accountant,
+    Adviser,
+    Representative,
+    Other,
+}
+
+/// What the other is to the contact.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Relation {
+    Spouse,
+    Parent,
+    Child,
+    Relative,
+    Manager,
+    Report,
+    Assistant,
+    Colleague,
+    Partner,
+    Referrer,
+    Other,
+}
+
+/// In this order; a step back needs a reason.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum LifecycleStage {
+    Subscriber,
+    Lead,
+    MarketingQualified,
+    SalesQualified,
+    Opportunity,
+    Customer,
+    Evangelist,
+    /// Stands last, so that nobody steps back by way of it.
+    Other,
+}
+
+impl LifecycleStage {
+    /// The wire word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Subscriber => "subscriber",
+            Self::Lead => "lead",
+            Self::MarketingQualified => "marketing_qualified",
+            Self::SalesQualified => "sales_qualified",
+            Self::Opportunity => "opportunity",
+            Self::Customer => "customer",
+            Self::Evangelist => "evangelist",
+            Self::Other => "other",
+        }
+    }
+}
+
+events! {
+    Created = "contact.created",
+    Renamed = "contact.renamed",
+    PointAdded = "contact.point_added",
+    PrimaryPointSet = "contact.primary_point_set",
+    PointVerified = "contact.point_verified",
+    PointInvalidated = "contact.point_invalidated",
+    PointRemoved = "contact.point_removed",
+    AddressChanged = "contact.address_changed",
+    FieldsChanged = "contact.fields_changed",
+    AffiliationStarted = "contact.affiliation_started",
+    AffiliationEnded = "contact.affiliation_ended",
+    RelationSet = "contact.relation_set",
+    RelationRemoved = "contact.relation_removed",
+    Assigned = "contact.assigned",
+    LifecycleStageChanged = "contact.lifecycle_stage_changed",
+    Tagged = "contact.tagged",
+    Untagged = "contact.untagged",
+    Archived = "contact.archived",
+    Restored = "contact.restored",
+}
+
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+#[schemars(extend("x-personal" = ["given", "family", "full"]))]
+pub struct Created {
+    pub contact: ContactId,
+    /// Whether there is a name among what is sealed.
+    pub named: bool,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub source: Option<SourceId>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub external: Option<External>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub owner: Option<UserId>,
+    #[serde(skip)]
+    pub given: Personal,
+    #[serde(skip)]
+    pub family: Personal,
+    #[serde(skip)]
+    pub full: Personal,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+#[schemars(extend("x-personal" = ["given", "family", "full"]))]
+pub struct Renamed {
+    pub contact: ContactId,
+    #[serde(skip)]
+    pub given: Personal,
+    #[serde(skip)]
+    pub family: Personal,
+    #[serde(skip)]
+    pub full: Personal,
+}
+
+/// The sealed value is the key of the contact point, not what was typed.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+#[schemars(extend("x-personal" = ["value", "reason"]))]
+pub struct PointAdded {
+    pub contact: ContactId,
+    /// From 1, in the order of adding; never used again.
+    pub point: i32,
+    pub kind: Kind,
+    pub meant: Meant,
+    #[serde(skip)]
+    pub value: Personal,
+    /// Why a duplicate is meant.
+    #[serde(skip)]
+    pub reason: Personal,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct PrimaryPointSet {
+    pub point: i32,
+    pub kind: Kind,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+#[schemars(extend("x-personal" = ["evidence"]))]
+pub struct PointVerified {
+    pub contact: ContactId,
+    pub point: i32,
+    #[serde(skip)]
+    pub evidence: Personal,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+#[schemars(extend("x-personal" = ["evidence"]))]
+pub struct PointInvalidated {
+    pub contact: ContactId,
+    pub point: i32,
+    #[serde(skip)]
+    pub evidence: Personal,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+#[schemars(extend("x-personal" = ["value"]))]
+pub struct PointRemoved {
+    pub contact: ContactId,
+    pub point: i32,
+    pub kind: Kind,
+    #[serde(skip)]
+    pub value: Personal,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+#[schemars(extend("x-personal" = ["lines"]))]
+pub struct AddressChanged {
+    pub contact: ContactId,
+    pub country: Country,
+    #[serde(skip)]
+    pub lines: Personal,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct FieldsChanged {
+    pub changes: Vec<FieldChange>,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+#[schemars(extend("x-personal" = ["title"]))]
+pub struct AffiliationStarted {
+    pub contact: ContactId,
+    pub company: CompanyId,
+    pub role: Role,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub from: Option<NaiveDate>,
+    #[serde(skip)]
+    pub title: Personal,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct AffiliationEnded {
+    pub company: CompanyId,
+    pub role: Role,
+    pub until: NaiveDate,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct RelationSet {
+    pub other: ContactId,
+    pub relation: Relation,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct RelationRemoved {
+    pub other: ContactId,
+    pub relation: Relation,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Assigned {
+    pub from: Option<UserId>,
+    pub to: UserId,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+#[schemars(extend("x-personal" = ["reason"]))]
+pub struct LifecycleStageChanged {
+    pub contact: ContactId,
+    pub from: Option<LifecycleStage>,
+    pub to: LifecycleStage,
+    #[serde(skip)]
+    pub reason: Personal,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Tagged {
+    pub tag: TagId,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Untagged {
+    pub tag: TagId,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Archived {
+    pub contact: ContactId,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Restored {}
+
+/// The claim that keeps one external id to one contact.
+pub const EXTERNAL_CLAIM: &str = "contact.external_id";
+
+/// Joined by every open deal that has this contact, and no other; keeps the contact from being archived.
+pub const SOLE_DEALS_CLAIM: &str = "contact.sole_deals";
+
+/// That a contact has a key, so that it does not get the same one twice.
+const HAS_CLAIM: &str = "contact.point";
+
+/// That a numbered point of a contact has a key, so that none but its own is let go of when it is removed.
+const NUMBER_CLAIM: &str = "contact.point_number";
+
+fn has_key(contact: ContactId, kind: &Kind, key: &str) -> String {
+    format!("{contact}\u{1f}{}", contact_point::claimed(kind, key))
+}
+
+fn number_key(contact: ContactId, point: i32, kind: &Kind, key: &str) -> String {
+    format!("{contact}\u{1f}{point}\u{1f}{}", contact_point::claimed(kind, key))
+}
+
+impl Describe for Event {
+    fn claims(&self) -> Vec<Claim> {
+        match self {
+            Self::Created(Created { external: Some(External { source, id }), .. }) => {
+                vec![Claim::take(EXTERNAL_CLAIM, format!("{source}\u{1f}{id}"))]
+            }
+            Self::PointAdded(PointAdded {
+                contact, point, kind, meant, value: Personal(Some(key)), ..
+            }) => vec![
+                Claim::free(HAS_CLAIM, has_key(*contact, kind, key)).personal(),
+                contact_point::claim(kind, key, *meant),
+                Claim::take(HAS_CLAIM, has_key(*contact, kind, key)).personal(),
+                Claim::take(NUMBER_CLAIM, number_key(*contact, *point, kind, key)).personal(),
+            ],
+            Self::PointRemoved(PointRemoved { contact, point, kind, value: Personal(Some(key)) }) => vec![
+                Claim::own(NUMBER_CLAIM, number_key(*contact, *point, kind, key)).personal(),
+                Claim::release(contact_point::CLAIM, contact_point::claimed(kind, key)).personal(),
+                Claim::release(HAS_CLAIM, has_key(*contact, kind, key)).personal(),
+                Claim::release(NUMBER_CLAIM, number_key(*contact, *point, kind, key)).personal(),
+            ],
+            Self::Archived(Archived { contact }) => vec![Claim::free(SOLE_DEALS_CLAIM, contact.to_string())],
+            _ => Vec::new(),
+        }
+    }
+
+    fn personal(&mut self) -> Vec<PersonalField<'_>> {
+        let (contact, values) = match self {
+            Self::Created(Created { contact, given, family, full, .. })
+            | Self::Renamed(Renamed { contact, given, family, full }) => {
+                (contact, vec![("given", given), ("family", family), ("full", full)])
+            }
+            Self::PointAdded(PointAdded { contact, value, reason, .. }) => {
+                (contact, vec![("value", value), ("reason", reason)])
+            }
+            Self::PointVerified(PointVerified { contact, evidence, .. })
+            | Self::PointInvalidated(PointInvalidated { contact, evidence, .. }) => {
+                (contact, vec![("evidence", evidence)])
+            }
+            Self::PointRemoved(PointRemoved { contact, value, .. }) => (contact, vec![("value", value)]),
+            Self::AddressChanged(AddressChanged { contact, lines, .. }) => (contact, vec![("lines", lines)]),
+            Self::AffiliationStarted(AffiliationStarted { contact, title, .. }) => {
+                (contact, vec![("title", title)])
+            }
+            Self::LifecycleStageChanged(LifecycleStageChanged { contact, reason, .. }) => {
+                (contact, vec![("reason", reason)])
+            }
+            _ => return Vec::new(),
+        };
+        let subject = (*contact).into();
+        values.into_iter().map(|(field, value)| PersonalField { subject, field, value }).collect()
+    }
+}
+
+#[derive(thiserror::Error, Clone, PartialEq, Eq, Debug, Serialize)]
+#[serde(tag = "code", rename_all = "snake_case")]
+pub enum Refusal {
+    #[error("this contact does not exist; create it first")]
+    NoSuchContact,
+    #[error("this contact exists already; an id is used once")]
+    AlreadyCreated,
+    #[error("this contact is archived; use RestoreContact first")]
+    ContactArchived,
+    #[error("nothing tells who this is; give a part of a name or a contact point")]
+    NoIdentifier,
+    #[error("no part of the name says anything; give `given`, `family` or `full`")]
+    BlankName,
+    #[error("contact point {place}: {problem}")]
+    BadContactPoint { place: usize, problem: contact_point::Problem },
+    #[error("contact points {first} and {second} are the same; give it once")]
+    SamePointTwice { first: usize, second: usize },
+    #[error("a contact has no more than {most} contact points; remove one first")]
+    TooManyPoints { most: usize },
+    #[error("this contact has no contact point {point}; it has {}", numbers(.accepted))]
+    NoSuchPoint { point: i32, accepted: Vec<i32> },
+    #[error("contact point {point} is invalid; choose {}", numbers(.accepted))]
+    PointInvalid { point: i32, accepted: Vec<i32> },
+    #[error("contact point {point} is all that tells who this is; add a name or another one first")]
+    OnlyIdentifier { point: i32 },
+    #[error("this needs evidence; give a text in `evidence` or a reason code")]
+    EvidenceMissing,
+    #[error("this needs a reason; give a text in `reason` or a reason code")]
+    ReasonMissing,
+    #[error("from {} back to {} needs a reason; give one, or a stage from {} on", .from.as_str(), .to.as_str(), .from.as_str())]
+    StepBack { from: LifecycleStage, to: LifecycleStage },
+    #[error("{problem}")]
+    BadFields { problem: field_changes::Problem },
+    #[error("company {company} does not exist or is archived; name an active one")]
+    CompanyNotActive { company: CompanyId },
+    #[error("this role is open at company {company} already{}; end it first", since(*.from))]
+    RoleOpen { company: CompanyId, from: Option<NaiveDate> },
+    #[error("this role is not open at company {company}; start it first")]
+    RoleNotOpen { company: CompanyId },
+    #[error("{until} lies before {from}, when the affiliation started; name that day or a later one")]
+    EndsBeforeStart { from: NaiveDate, until: NaiveDate },
+    #[error("a contact is not related to itself; name another contact")]
+    SameContact,
+    #[error("contact {other} does not exist or is archived; name an active one")]
+    OtherNotActive { other: ContactId },
+    #[error("user {user} is not a registered, active user; name one who is")]
+    OwnerNotActive { user: UserId },
+}
+
+fn numbers(points: &[i32]) -> String {
+    match points {
+        [] => "none".to_owned(),
+        points => points.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
+    }
+}
+
+fn since(from: Option<NaiveDate>) -> String {
+    from.map_or_else(String::new, |from| format!(", since {from}"))
+}
+
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub enum Contact {
+    #[default]
+    Absent,
+    Known(Box<Record>),
+}
+
+/// What a contact has become so far; nothing in it is personal.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct Record {
+    pub archived: bool,
+    pub named: bool,
+    pub points: BTreeMap<i32, Point>,
+    /// The number that was given last, also when its point is gone.
+    pub last_point: i32,
+    pub primary: BTreeMap<Kind, i32>,
+    pub country: Option<Country>,
+    pub fields: BTreeMap<FieldId, FieldValue>,
+    pub affiliations: Vec<Affiliation>,
+    pub relations: BTreeSet<(ContactId, Relation)>,
+    pub owner: Option<UserId>,
+    pub lifecycle_stage: Option<LifecycleStage>,
+    pub tags: BTreeSet<TagId>,
+    pub source: Option<SourceId>,
+    pub external: Option<External>,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Point {
+    pub kind: Kind,
+    pub standing: Standing,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Standing {
+    Unknown,
+    Verified,
+    Invalid,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Affiliation {
+    pub company: CompanyId,
+    pub role: Role,
+    pub from: Option<NaiveDate>,
+    pub until: Option<NaiveDate>,
+}
+
+impl Contact {
+    pub fn record(&self) -> Option<&Record> {
+        match self {
+            Self::Absent => None,
+            Self::Known(record) => Some(record),
+        }
+    }
+
+    pub fn is_active(&self) -> bool {
+        self.record().is_some_and(|record| !record.archived)
+    }
+}
+
+impl Decider for Contact {
+    const AGGREGATE: &'static str = "contact";
+    type Command = Command;
+    type Event = Event;
+    type Refusal = Refusal;
+
+    fn begins(command: &Command) -> bool {
+        matches!(command, Command::Create(_))
+    }
+
+    fn reads(&self, command: &Command) -> Vec<Reads> {
+        match command {
+            Command::Create(Create { owner: Some(owner), .. }) | Command::Assign { owner } => {
+                vec![Reads::User(owner.stream())]
+            }
+            Command::StartAffiliation { company, .. } => vec![Reads::Company(company.stream())],
+            Command::Relate { other, .. } => vec![Reads::Contact(other.stream())],
+            Command::SetFields { .. } => vec![field_changes::reads()],
+            _ => Vec::new(),
+        }
+    }
+
+    fn decide(&self, command: &Command, given: &Given<'_>) -> Result<Vec<Event>, Refusal> {
+        match (self, command) {
+            (Self::Absent, Command::Create(asked)) => create(asked, given),
+            (Self::Absent, _) => Err(Refusal::NoSuchContact),
+            (Self::Known(_), Command::Create(_)) => Err(Refusal::AlreadyCreated),
+            (Self::Known(known), Command::Archive {}) if known.archived => Ok(Vec::new()),
+            (Self::Known(known), Command::Restore {}) if known.archived => {
+                Ok(vec![Event::Restored(Restored {})])
+            }
+            (Self::Known(_), Command::Restore {}) => Ok(Vec::new()),
+            (Self::Known(known), _) if known.archived => Err(Refusal::ContactArchived),
+            (Self::Known(known), command) => known.decide(command, given),
+        }
+    }
+
+    fn evolve(&mut self, event: &Event, _: Version, _: &Occurred) {
+        match (&mut *self, event) {
+            (_, Event::Created(event)) => {
+                *self = Self::Known(Box::new(Record {
+                    named: event.named,
+                    owner: event.owner,
+                    source: event.source,
+                    external: event.external.clone(),
+                    ..Record::default()
+                }));
+            }
+            (Self::Absent, _) => {}
+            (Self::Known(known), event) => known.evolve(event),
+        }
+    }
+}
+
+/// More than any person has; keeps a state small whatever is sent.
+const MOST_POINTS: usize = 100;
+
+impl Record {
+    fn decide(&self, command: &Command, given: &Given<'_>) -> Result<Vec<Event>, Refusal> {
+        let contact = ContactId(given.stream.0);
+        let event = match command {
+            Command::Create(_) | Command::Restore {} => return Ok(Vec::new()),
+            Command::Rename { given, family, full } => {
+                if [given, family, full].into_iter().all(Personal::is_blank) {
+                    return Err(Refusal::BlankName);
+                }
+                let (given, family, full) =
+                    (given.unless_blank(), family.unless_blank(), full.unless_blank());
+                Event::Renamed(Renamed { contact, given, family, full })
+            }
+            Command::AddPoint { contact_point, override_duplicate, reason } => {
+                let meant = meant(*override_duplicate, reason, given)?;
+                let key = contact_point.key();
+                let key = key.map_err(|problem| Refusal::BadContactPoint { place: 1, problem })?;
+                let point = self.last_point.checked_add(1);
+                let point = point.filter(|_| self.points.len() < MOST_POINTS);
+                let point = point.ok_or(Refusal::TooManyPoints { most: MOST_POINTS })?;
+                point_added(contact, point, &contact_point.kind, key, meant, reason)
+            }
+            Command::SetPrimary { point } => return self.set_primary(*point),
+            Command::Verify { point, evidence } => {
+                if self.point(*point)?.standing == Standing::Verified {
+                    return Ok(Vec::new());
+                }
+                let evidence = needs_evidence(evidence, given)?;
+                Event::PointVerified(PointVerified { contact, point: *point, evidence })
+            }
+            Command::Invalidate { point, evidence } => {
+                if self.point(*point)?.standing == Standing::Invalid {
+                    return Ok(Vec::new());
+                }
+                let evidence = needs_evidence(evidence, given)?;
+                Event::PointInvalidated(PointInvalidated { contact, point: *point, evidence })
+            }
+            Command::RemovePoint { point, value, region } => {
+                return self.remove_point(contact, *point, value, *region);
+            }
+            Command::ChangeAddress { country, lines } => Event::AddressChanged(AddressChanged {
+                contact,
+                country: *country,
+                lines: lines.unless_blank(),
+            }),
+            Command::SetFields { fields } => {
+                check_fields(Entity::Contact, fields, given)
+                    .map_err(|problem| Refusal::BadFields { problem })?;
+                let changes = field_changes::changes(&self.fields, fields);
+                if changes.is_empty() {
+                    return Ok(Vec::new());
+                }
+                Event::FieldsChanged(FieldsChanged { changes })
+            }
+            Command::StartAffiliation { company, role, title, from } => {
+                if let Some(open) = self.open_affiliation(*company, *role) {
+                    let same = open.from == *from;
+                    let refusal = Refusal::RoleOpen { company: *company, from: open.from };
+                    return if same { Ok(Vec::new()) } else { Err(refusal) };
+                }
+                if !given.facts.get::<Company>(company.stream()).is_some_and(Company::is_active) {
+                    return Err(Refusal::CompanyNotActive { company: *company });
+                }
+                let (company, role, from, title) = (*company, *role, *from, title.unless_blank());
+                Event::AffiliationStarted(AffiliationStarted { contact, company, role, from, title })
+            }
+            Command::EndAffiliation { company, role, until } => {
+                return self.end_affiliation(*company, *role, *until);
+            }
+            Command::Relate { other, relation } => return self.relate(contact, *other, *relation, given),
+            Command::Unrelate { other, relation } => {
+                if !self.relations.contains(&(*other, *relation)) {
+                    return Ok(Vec::new());
+                }
+                Event::RelationRemoved(RelationRemoved { other: *other, relation: *relation })
+            }
+            Command::Assign { owner } if self.owner == Some(*owner) => return Ok(Vec::new()),
+            Command::Assign { owner } => {
+                active(*owner, given)?;
+                Event::Assigned(Assigned { from: self.owner, to: *owner })
+            }
+            Command::SetLifecycleStage { stage, reason } => {
+                let (from, to) = (self.lifecycle_stage, *stage);
+                match from {
+                    Some(from) if from == to => return Ok(Vec::new()),
+                    Some(from) if from > to && !given.has_reason(reason) => {
+                        return Err(Refusal::StepBack { from, to });
+                    }
+                    _ => {}
+                }
+                let reason = reason.unless_blank();
+                Event::LifecycleStageChanged(LifecycleStageChanged { contact, from, to, reason })
+            }
+            Command::Tag { tag } | Command::Untag { tag } => return Ok(self.tag(command, *tag)),
+            Command::Archive {} => Event::Archived(Archived { contact }),
+        };
+        Ok(vec![event])
+    }
+
+    fn point(&self, point: i32) -> Result<&Point, Refusal> {
+        let accepted = || self.points.keys().copied().collect();
+        self.points.get(&point).ok_or_else(|| Refusal::NoSuchPoint { point, accepted: accepted() })
+    }
+
+    fn set_primary(&self, point: i32) -> Result<Vec<Event>, Refusal> {
+        let Point { kind, standing } = self.point(point)?;
+        if *standing == Standing::Invalid {
+            let good =
+                |(_, other): &(&i32, &Point)| other.kind == *kind && other.standing != Standing::Invalid;
+            let accepted = self.points.iter().filter(good).map(|(number, _)| *number).collect();
+            return Err(Refusal::PointInvalid { point, accepted });
+        }
+        if self.primary.get(kind) == Some(&point) {
+            return Ok(Vec::new());
+        }
+        Ok(vec![Event::PrimaryPointSet(PrimaryPointSet { point, kind: kind.clone() })])
+    }
+
+    /// That the value is the point's own is demanded by a claim.
+    fn remove_point(
+        &self,
+        contact: ContactId,
+        point: i32,
+        value: &Personal,
+        region: Option<Country>,
+    ) -> Result<Vec<Event>, Refusal> {
+        if (1..=self.last_point).contains(&point) && !self.points.contains_key(&point) {
+            return Ok(Vec::new());
+        }
+        let kind = self.point(point)?.kind.clone();
+        if !self.named && self.points.len() == 1 {
+            return Err(Refusal::OnlyIdentifier { point });
+        }
+        let key = contact_point::key(&kind, value, region);
+        let key = key.map_err(|problem| Refusal::BadContactPoint { place: 1, problem })?;
+        Ok(vec![Event::PointRemoved(PointRemoved { contact, point, kind, value: Personal::new(key) })])
+    }
+
+    fn open_affiliation(&self, company: CompanyId, role: Role) -> Option<&Affiliation> {
+        let open =
+            |known: &&Affiliation| known.company == company && known.role == role && known.until.is_none();
+        self.affiliations.iter().find(open)
+    }
+
+    fn end_affiliation(
+        &self,
+        company: CompanyId,
+        role: Role,
+        until: NaiveDate,
+    ) -> Result<Vec<Event>, Refusal> {
+        let Some(open) = self.open_affiliation(company, role) else {
+            let ended = |known: &Affiliation| {
+                known.company == company && known.role == role && known.until == Some(until)
+            };
+            let already_so = self.affiliations.iter().any(ended);
+            return if already_so { Ok(Vec::new()) } else { Err(Refusal::RoleNotOpen { company }) };
+        };
+        match open.from {
+            Some(from) if until < from => Err(Refusal::EndsBeforeStart { from, until }),
+            _ => Ok(vec![Event::AffiliationEnded(AffiliationEnded { company, role, until })]),
+        }
+    }
+
+    fn relate(
+        &self,
+        contact: ContactId,
+        other: ContactId,
+        relation: Relation,
+        given: &Given<'_>,
+    ) -> Result<Vec<Event>, Refusal> {
+        if other == contact {
+            return Err(Refusal::SameContact);
+        }
+        if self.relations.contains(&(other, relation)) {
+            return Ok(Vec::new());
+        }
+        if !given.facts.get::<Contact>(other.stream()).is_some_and(Contact::is_active) {
+            return Err(Refusal::OtherNotActive { other });
+        }
+        Ok(vec![Event::RelationSet(RelationSet { other, relation })])
+    }
+
+    /// The place for whatever the dictionary of tags says of a tag that is put on.
+    fn tag(&self, command: &Command, tag: TagId) -> Vec<Event> {
+        match (command, self.tags.contains(&tag)) {
+            (Command::Tag { .. }, false) => vec![Event::Tagged(Tagged { tag })],
+            (Command::Untag { .. }, true) => vec![Event::Untagged(Untagged { tag })],
+            _ => Vec::new(),
+        }
+    }
+
+    fn evolve(&mut self, event: &Event) {
+        match event {
+            Event::Created(_) => {}
+            Event::Renamed(_) => self.named = true,
+            Event::PointAdded(event) => {
+                let point = Point { kind: event.kind.clone(), standing: Standing::Unknown };
+                self.points.insert(event.point, point);
+                self.last_point = self.last_point.max(event.point);
+            }
+            Event::PrimaryPointSet(event) => {
+                self.primary.insert(event.kind.clone(), event.point);
+            }
+            Event::PointVerified(event) => self.stands(event.point, Standing::Verified),
+            Event::PointInvalidated(event) => {
+                self.stands(event.point, Standing::Invalid);
+                self.primary.retain(|_, primary| *primary != event.point);
+            }
+            Event::PointRemoved(event) => {
+                self.points.remove(&event.point);
+                self.primary.retain(|_, primary| *primary != event.point);
+            }
+            Event::AddressChanged(event) => self.country = Some(event.country),
+            Event::FieldsChanged(event) => field_changes::apply(&mut self.fields, &event.changes),
+            Event::AffiliationStarted(event) => self.affiliations.push(Affiliation {
+                company: event.company,
+                role: event.role,
+                from: event.from,
+                until: None,
+            }),
+            Event::AffiliationEnded(event) => {
+                let ended = |known: &&mut Affiliation| {
+                    known.company == event.company && known.role == event.role && known.until.is_none()
+                };
+                for known in self.affiliations.iter_mut().filter(ended) {
+                    known.until = Some(event.until);
+                }
+            }
+            Event::RelationSet(event) => {
+                self.relations.insert((event.other, event.relation));
+            }
+            Event::RelationRemoved(event) => {
+                self.relations.remove(&(event.other, event.relation));
+            }
+            Event::Assigned(event) => self.owner = Some(event.to),
+            Event::LifecycleStageChanged(event) => self.lifecycle_stage = Some(event.to),
+            Event::Tagged(event) => {
+                self.tags.insert(event.tag);
+            }
+            Event::Untagged(event) => {
+                self.tags.remove(&event.tag);
+            }
+            Event::Archived(_) => self.archived = true,
+            Event::Restored(_) => self.archived = false,
+        }
+    }
+
+    fn stands(&mut self, point: i32, standing: Standing) {
+        if let Some(point) = self.points.get_mut(&point) {
+            point.standing = standing;
+        }
+    }
+}
+
+fn create(asked: &Create, given: &Given<'_>) -> Result<Vec<Event>, Refusal> {
+    let contact = ContactId(given.stream.0);
+    let named = [&asked.given, &asked.family, &asked.full].into_iter().any(|part| !part.is_blank());
+    if !named && asked.points.is_empty() {
+        return Err(Refusal::NoIdentifier);
+    }
+    if asked.points.len() > MOST_POINTS {
+        return Err(Refusal::TooManyPoints { most: MOST_POINTS });
+    }
+    let meant = meant(asked.override_duplicate, &asked.reason, given)?;
+    if let Some(owner) = asked.owner {
+        active(owner, given)?;
+    }
+    let mut events = vec![Event::Created(Created {
+        contact,
+        named,
+        source: asked.source,
+        external: asked.external.clone(),
+        owner: asked.owner,
+        given: asked.given.unless_blank(),
+        family: asked.family.unless_blank(),
+        full: asked.full.unless_blank(),
+    })];
+    let mut keys: Vec<(&Kind, String)> = Vec::new();
+    for (point, asked_point) in (1_i32..).zip(&asked.points) {
+        let second = keys.len() + 1;
+        let key = asked_point.key().map_err(|problem| Refusal::BadContactPoint { place: second, problem })?;
+        let named = (&asked_point.kind, key.clone());
+        if let Some(first) = keys.iter().position(|earlier| *earlier == named) {
+            return Err(Refusal::SamePointTwice { first: first + 1, second });
+        }
+        keys.push(named);
+        events.push(point_added(contact, point, &asked_point.kind, key, meant, &asked.reason));
+    }
+    Ok(events)
+}
+
+fn point_added(
+    contact: ContactId,
+    point: i32,
+    kind: &Kind,
+    key: String,
+    meant: Meant,
+    reason: &Personal,
+) -> Event {
+    let (kind, value, reason) = (kind.clone(), Personal::new(key), reason.unless_blank());
+    Event::PointAdded(PointAdded { contact, point, kind, meant, value, reason })
+}
+
+fn meant(override_duplicate: bool, reason: &Personal, given: &Given<'_>) -> Result<Meant, Refusal> {
+    Meant::asked(override_duplicate, reason, given).ok_or(Refusal::ReasonMissing)
+}
+
+fn needs_evidence(evidence: &Personal, given: &Given<'_>) -> Result<Personal, Refusal> {
+    if given.has_reason(evidence) { Ok(evidence.unless_blank()) } else { Err(Refusal::EvidenceMissing) }
+}
+
+fn active(user: UserId, given: &Given<'_>) -> Result<(), Refusal> {
+    let known = given.facts.user(user).is_some_and(User::is_active);
+    if known { Ok(()) } else { Err(Refusal::OwnerNotActive { user }) }
+}

@@ -1,0 +1,205 @@
+//! How a deal is doing: next step, hold, forecast; and what time brings to light.
+
+use super::{Event, OpenDeal, Refusal};
+use crate::pipeline::ForecastCategory;
+use crate::{Given, Personal, SubjectId, TaskId};
+use chrono::{DateTime, NaiveDate, Utc};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+#[schemars(extend("x-personal" = ["text"]))]
+pub struct NextStepSet {
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub task: Option<TaskId>,
+    /// Whose key seals the text: the deal's own.
+    pub subject: SubjectId,
+    #[serde(skip)]
+    pub text: Personal,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+#[schemars(extend("x-personal" = ["reason"]))]
+pub struct PutOnHold {
+    pub until: NaiveDate,
+    pub subject: SubjectId,
+    #[serde(skip)]
+    pub reason: Personal,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Resumed {}
+
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+#[schemars(extend("x-personal" = ["reason"]))]
+pub struct ProbabilityOverridden {
+    /// In per cent, 0 to 100.
+    pub probability: i32,
+    pub subject: SubjectId,
+    #[serde(skip)]
+    pub reason: Personal,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct ProbabilityOverrideCleared {
+    pub from: i32,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct ForecastCategorySet {
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub from: Option<ForecastCategory>,
+    pub to: ForecastCategory,
+}
+
+/// Once per visit.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct StageLimitExceeded {
+    pub visit: i32,
+    pub max_days: i32,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct WentIdle {
+    pub since: DateTime<Utc>,
+    pub idle_days: i32,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct LeftWithoutTask {
+    pub deal: crate::DealId,
+}
+
+/// What is said of the near future.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct Pace {
+    pub next_step: bool,
+    pub on_hold_until: Option<NaiveDate>,
+    pub probability: Option<i32>,
+    pub category: Option<ForecastCategory>,
+    /// The last visit whose limit was reported.
+    limit_reported: i32,
+    idle_reported: Option<DateTime<Utc>>,
+}
+
+impl Pace {
+    pub(super) fn evolve(&mut self, event: &Event) {
+        match event {
+            Event::NextStepSet(_) => self.next_step = true,
+            Event::PutOnHold(event) => self.on_hold_until = Some(event.until),
+            Event::ProbabilityOverridden(event) => self.probability = Some(event.probability),
+            Event::ProbabilityOverrideCleared(_) => self.probability = None,
+            Event::ForecastCategorySet(event) => self.category = Some(event.to),
+            Event::StageLimitExceeded(event) => self.limit_reported = event.visit,
+            Event::WentIdle(event) => self.idle_reported = Some(event.since),
+            // The step that was next is done by moving on.
+            Event::StageChanged(_) | Event::Reopened(_) => self.next_step = false,
+            Event::Resumed(_) | Event::Won(_) | Event::Lost(_) => self.on_hold_until = None,
+            _ => {}
+        }
+    }
+}
+
+pub(super) fn set_next_step(
+    text: &Personal,
+    task: Option<TaskId>,
+    given: &Given<'_>,
+) -> Result<Vec<Event>, Refusal> {
+    if text.is_blank() && task.is_none() {
+        return Err(Refusal::NoNextStep);
+    }
+    let subject = SubjectId(given.stream.0);
+    Ok(vec![Event::NextStepSet(NextStepSet { task, subject, text: text.unless_blank() })])
+}
+
+pub(super) fn hold(
+    deal: &OpenDeal,
+    until: NaiveDate,
+    reason: &Personal,
+    given: &Given<'_>,
+) -> Result<Vec<Event>, Refusal> {
+    if deal.pace.on_hold_until == Some(until) {
+        return Ok(Vec::new());
+    }
+    let today = given.now.date_naive();
+    if until <= today {
+        return Err(Refusal::HoldNotInFuture { until, today });
+    }
+    let subject = SubjectId(given.stream.0);
+    Ok(vec![Event::PutOnHold(PutOnHold { until, subject, reason: reason.unless_blank() })])
+}
+
+pub(super) fn resume(deal: &OpenDeal) -> Vec<Event> {
+    deal.pace.on_hold_until.map(|_| Event::Resumed(Resumed {})).into_iter().collect()
+}
+
+pub(super) fn override_probability(
+    deal: &OpenDeal,
+    probability: i32,
+    reason: &Personal,
+    given: &Given<'_>,
+) -> Result<Vec<Event>, Refusal> {
+    if !(0..=100).contains(&probability) {
+        return Err(Refusal::ProbabilityOutOfRange { probability });
+    }
+    if deal.pace.probability == Some(probability) {
+        return Ok(Vec::new());
+    }
+    super::needs_reason(reason, given)?;
+    let subject = SubjectId(given.stream.0);
+    let reason = reason.unless_blank();
+    Ok(vec![Event::ProbabilityOverridden(ProbabilityOverridden { probability, subject, reason })])
+}
+
+pub(super) fn clear_override(deal: &OpenDeal) -> Vec<Event> {
+    let cleared = |from| Event::ProbabilityOverrideCleared(ProbabilityOverrideCleared { from });
+    deal.pace.probability.map(cleared).into_iter().collect()
+}
+
+pub(super) fn set_category(deal: &OpenDeal, to: ForecastCategory) -> Result<Vec<Event>, Refusal> {
+    if to == ForecastCategory::Closed {
+        return Err(Refusal::ClosedCategory);
+    }
+    let set = Event::ForecastCategorySet(ForecastCategorySet { from: deal.pace.category, to });
+    Ok(super::unless(deal.pace.category == Some(to), set))
+}
+
+/// The age of the visit is measured in calendar days from its entry; a stage without a limit is never late.
+pub(super) fn report_stage_limit(deal: &OpenDeal, given: &Given<'_>) -> Result<Vec<Event>, Refusal> {
+    let visit = deal.visit_count();
+    if deal.pace.limit_reported == visit {
+        return Ok(Vec::new());
+    }
+    not_on_hold(deal, given)?;
+    let config = super::rules(deal.pipeline, None, given)?;
+    let max_days = config.terms.get(&deal.stage).and_then(|terms| terms.limits.max_days);
+    let (Some(max_days), Some(entered)) = (max_days, deal.entered_at) else { return Err(Refusal::NoLimit) };
+    let age_days = (given.now - entered).num_days();
+    if age_days < i64::from(max_days) {
+        return Err(Refusal::WithinLimit { age_days, max_days });
+    }
+    Ok(vec![Event::StageLimitExceeded(StageLimitExceeded { visit, max_days })])
+}
+
+/// A hold stops both reports until its day.
+fn not_on_hold(deal: &OpenDeal, given: &Given<'_>) -> Result<(), Refusal> {
+    match deal.pace.on_hold_until.filter(|until| given.now.date_naive() < *until) {
+        Some(until) => Err(Refusal::OnHold { until }),
+        None => Ok(()),
+    }
+}
+
+pub(super) fn report_idle(deal: &OpenDeal, given: &Given<'_>) -> Result<Vec<Event>, Refusal> {
+    not_on_hold(deal, given)?;
+    let config = super::rules(deal.pipeline, None, given)?;
+    let idle_days = config.terms.get(&deal.stage).and_then(|terms| terms.limits.idle_days);
+    let (Some(max_days), Some(since)) = (idle_days, deal.touched_at) else { return Err(Refusal::NoLimit) };
+    if deal.pace.idle_reported == Some(since) {
+        return Ok(Vec::new());
+    }
+    let age_days = (given.now - since).num_days();
+    if age_days < i64::from(max_days) {
+        return Err(Refusal::WithinLimit { age_days, max_days });
+    }
+    Ok(vec![Event::WentIdle(WentIdle { since, idle_days: max_days })])
+}

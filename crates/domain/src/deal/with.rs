@@ -1,0 +1,217 @@
+//! Who a deal is with: its contacts and their roles, its company; and what it holds while it is open.
+
+use super::{Deal, Event, OpenDeal, Party, Refusal};
+use crate::company::Company;
+use crate::contact::Contact;
+use crate::{Claim, CompanyId, ContactId, Given, StageId, UserId};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// What a contact does in a deal.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ContactRole {
+    DecisionMaker,
+    Influencer,
+    User,
+    Payer,
+    Technical,
+    Other,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct ContactAdded {
+    pub contact: ContactId,
+    pub role: ContactRole,
+    /// The one that was the only contact until now.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub joins: Option<ContactId>,
+    /// Whether it is the only contact.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub alone: bool,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct ContactRemoved {
+    pub contact: ContactId,
+    /// The one that is the only contact from now on.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub leaves: Option<ContactId>,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct PrimaryContactSet {
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub from: Option<ContactId>,
+    pub to: ContactId,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct CompanySet {
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub from: Option<CompanyId>,
+    pub to: CompanyId,
+}
+
+/// The claim by which open deals stand in a stage, so that no stage is retired under them.
+pub use crate::pipeline::STAGE_DEALS_CLAIM as STAGE_CLAIM;
+
+pub use crate::company::DEALS_CLAIM as COMPANY_CLAIM;
+
+/// What an open deal holds on to by claims.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Holds {
+    pub stage: StageId,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub owner: Option<UserId>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub company: Option<CompanyId>,
+    /// The only contact of the deal.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub sole_contact: Option<ContactId>,
+}
+
+type Step = fn(&'static str, String) -> Claim;
+
+impl Holds {
+    pub(super) fn taken(&self) -> Vec<Claim> {
+        self.claims(Claim::join)
+    }
+
+    pub(super) fn let_go(&self) -> Vec<Claim> {
+        self.claims(Claim::release)
+    }
+
+    fn claims(&self, step: Step) -> Vec<Claim> {
+        let owner = self.owner.map(|owner| step(crate::user::WORK_CLAIM, owner.to_string()));
+        let company = self.company.map(|company| step(COMPANY_CLAIM, company.to_string()));
+        let contact =
+            self.sole_contact.map(|contact| step(crate::contact::SOLE_DEALS_CLAIM, contact.to_string()));
+        let stage = step(STAGE_CLAIM, self.stage.to_string());
+        [stage].into_iter().chain(owner).chain(company).chain(contact).collect()
+    }
+}
+
+/// The contacts and the company of a deal; the party that it was opened with is one of them.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct With {
+    pub contacts: BTreeMap<ContactId, ContactRole>,
+    pub primary: Option<ContactId>,
+    pub company: Option<CompanyId>,
+}
+
+impl With {
+    pub(super) fn party(party: Option<Party>) -> Self {
+        match party {
+            None => Self::default(),
+            Some(Party::Company(company)) => Self { company: Some(company), ..Self::default() },
+            Some(Party::Contact(contact)) => Self {
+                contacts: BTreeMap::from([(contact, ContactRole::DecisionMaker)]),
+                primary: Some(contact),
+                company: None,
+            },
+        }
+    }
+
+    pub(super) fn is_nobody(&self) -> bool {
+        self.contacts.is_empty() && self.company.is_none()
+    }
+
+    fn sole(&self) -> Option<ContactId> {
+        self.contacts.keys().next().copied().filter(|_| self.contacts.len() == 1)
+    }
+
+    pub(super) fn evolve(&mut self, event: &Event) {
+        match event {
+            Event::ContactAdded(event) => {
+                self.contacts.insert(event.contact, event.role);
+                self.primary.get_or_insert(event.contact);
+            }
+            Event::ContactRemoved(event) => {
+                self.contacts.remove(&event.contact);
+                if self.primary == Some(event.contact) {
+                    self.primary = self.contacts.keys().next().copied();
+                }
+            }
+            Event::PrimaryContactSet(event) => self.primary = Some(event.to),
+            Event::CompanySet(event) => self.company = Some(event.to),
+            _ => {}
+        }
+    }
+}
+
+impl OpenDeal {
+    /// What it holds on to in `stage`.
+    pub(super) fn holds_in(&self, stage: StageId) -> Holds {
+        Holds { stage, owner: self.owner, company: self.with.company, sole_contact: self.with.sole() }
+    }
+}
+
+impl Deal {
+    /// Whether this contact or company is one that the deal is with.
+    pub fn is_with(&self, party: Party) -> bool {
+        self.record().is_some_and(|deal| match party {
+            Party::Contact(contact) => deal.with.contacts.contains_key(&contact),
+            Party::Company(company) => deal.with.company == Some(company),
+        })
+    }
+}
+
+pub(super) fn add_contact(
+    deal: &OpenDeal,
+    contact: ContactId,
+    role: ContactRole,
+    given: &Given<'_>,
+) -> Result<Vec<Event>, Refusal> {
+    if deal.with.contacts.get(&contact) == Some(&role) {
+        return Ok(Vec::new());
+    }
+    let known = given.facts.get::<Contact>(contact.stream());
+    known.filter(|known| known.is_active()).ok_or(Refusal::NoSuchContact { contact })?;
+    let joins = deal.with.sole().filter(|sole| *sole != contact);
+    let alone = deal.with.contacts.is_empty();
+    Ok(vec![Event::ContactAdded(ContactAdded { contact, role, joins, alone })])
+}
+
+pub(super) fn remove_contact(
+    deal: &OpenDeal,
+    contact: ContactId,
+    given: &Given<'_>,
+) -> Result<Vec<Event>, Refusal> {
+    if !deal.with.contacts.contains_key(&contact) {
+        return Ok(Vec::new());
+    }
+    let config = super::rules(deal.pipeline, None, given)?;
+    if config.policy.party_required && deal.with.contacts.len() == 1 && deal.with.company.is_none() {
+        return Err(Refusal::LastContact);
+    }
+    let others: Vec<_> = deal.with.contacts.keys().copied().filter(|other| *other != contact).collect();
+    let leaves = if let [only] = others[..] { Some(only) } else { None };
+    Ok(vec![Event::ContactRemoved(ContactRemoved { contact, leaves })])
+}
+
+pub(super) fn set_primary(deal: &OpenDeal, contact: ContactId) -> Result<Vec<Event>, Refusal> {
+    if !deal.with.contacts.contains_key(&contact) {
+        return Err(Refusal::NotLinked { contact });
+    }
+    if deal.with.primary == Some(contact) {
+        return Ok(Vec::new());
+    }
+    Ok(vec![Event::PrimaryContactSet(PrimaryContactSet { from: deal.with.primary, to: contact })])
+}
+
+pub(super) fn set_company(deal: &OpenDeal, to: CompanyId, given: &Given<'_>) -> Result<Vec<Event>, Refusal> {
+    if deal.with.company == Some(to) {
+        return Ok(Vec::new());
+    }
+    let known = given.facts.get::<Company>(to.stream());
+    known.filter(|known| known.is_active()).ok_or(Refusal::NoSuchCompany { company: to })?;
+    Ok(vec![Event::CompanySet(CompanySet { from: deal.with.company, to })])
+}
+
+/// A deal's pipeline is told with its stage, since a stage belongs to one pipeline.
+pub(super) fn moved(from: Option<StageId>, to: StageId) -> Vec<Claim> {
+    let release = from.map(|from| Claim::release(STAGE_CLAIM, from.to_string()));
+    release.into_iter().chain([Claim::join(STAGE_CLAIM, to.to_string())]).collect()
+}

@@ -1,0 +1,1199 @@
+//! A lead: somebody who may become a customer, from the first sign to conversion or the end.
+//!
+//! Names and contact points are sealed, so a conversion that creates a contact brings its data again.
+
+use crate::assignee::{self, AssigneeProblem};
+use crate::contact_point::{self, ContactPoint, Kind, Meant};
+use crate::deal::{External, Party};
+use crate::decider::{Describe, commands, events};
+use crate::field_changes::{self, FieldChange, FieldSetting, FieldValue, check_fields};
+use crate::fields::Entity;
+use crate::loss_reasons::{self, LossReasons};
+use crate::pipeline::list;
+use crate::sources::{self, Sources};
+use crate::tags::{self, Tags};
+use crate::{
+    Claim, CompanyId, ContactId, DealId, Decider, FieldId, Given, LeadId, LossReasonId, Occurred, Order,
+    Personal, PersonalField, Reads, SourceId, SubjectId, TagId, UserId, Version, company, contact, deal,
+};
+use chrono::{DateTime, Utc};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+
+commands! {
+    /// A name, a contact point or a company; contact points are valid, none is given twice, and no other lead holds their
+    /// keys unless the duplicate is meant, with a reason; the owner is active; the source is in the dictionary; a
+    /// provider's event and an external id belong to one lead.
+    "CaptureLead" = Capture(Capture) => [Captured, PointAdded],
+    /// The lead is neither converted nor archived; at least one change; each field is named once.
+    "UpdateLead" = Update(Update) => [FieldsChanged, Renamed],
+    /// The lead is in work; the assignee is registered, active and not absent, unless forced with a reason.
+    "AssignLead" = Assign {
+        owner: UserId,
+        #[serde(default)]
+        force: bool,
+        #[serde(default)]
+        reason: Personal,
+    } => [Assigned],
+    /// The lead is in work and assigned.
+    "UnassignLead" = Unassign {} => [Unassigned],
+    /// The lead is in work; whoever accepts is its assignee.
+    "AcceptLead" = Accept {} => [Accepted],
+    /// The lead is in work; whoever declines is its assignee; a reason. Nobody is its assignee from then on.
+    "DeclineLead" = Decline {
+        #[serde(default)]
+        reason: Personal,
+    } => [Declined],
+    /// The lead is in work.
+    "RecordContactAttempt" = RecordAttempt {
+        channel: AttemptChannel,
+        outcome: AttemptOutcome,
+        #[serde(default)]
+        comment: Personal,
+    } => [ContactAttempted],
+    /// The lead is in work; it is the first response, and not before the capture.
+    "RecordFirstResponse" = RecordFirstResponse {} => [FirstResponded],
+    /// The lead is in work; from new to contacted to nurturing to qualified; back needs a reason.
+    "ChangeLeadStatus" = ChangeStatus {
+        status: Working,
+        #[serde(default)]
+        reason: Personal,
+    } => [StatusChanged],
+    /// The lead is in work; 0 to 100; the factors say which model found what.
+    "ScoreLead" = Score {
+        model: String,
+        score: i32,
+        #[serde(default)]
+        factors: BTreeMap<String, i32>,
+    } => [Scored],
+    /// The lead is in work, has an owner, and can be reached or is from a known company.
+    "QualifyLead" = Qualify {} => [Qualified],
+    /// The lead is in work or qualified; a reason of the dictionary of loss reasons that is in force.
+    "DisqualifyLead" = Disqualify {
+        /// Mandatory; optional in shape so that its absence is answered with the accepted codes.
+        #[serde(default)]
+        reason: Option<LossReasonId>,
+        #[serde(default)]
+        comment: Personal,
+    } => [Disqualified],
+    /// The lead is qualified; what it links is there; its deal is with its contact or company. Links or creates a contact,
+    /// a company and a deal in the same append, each by its own rules: all or none.
+    "ConvertLead" = Convert(Box<Convert>) => [Converted],
+    /// The lead is in work or qualified; the deal is open and with the same contact or company.
+    "AttachLeadToDeal" = Attach { deal: DealId, party: Party } => [Attached],
+    /// The lead is disqualified.
+    "RecycleLead" = Recycle {} => [Recycled],
+    /// The lead is not archived; the tag is in the dictionary. A merged tag stands for the one that it was merged into.
+    "TagLead" = Tag { tag: TagId } => [Tagged],
+    /// The lead is not archived.
+    "UntagLead" = Untag { tag: TagId } => [Untagged],
+    /// The lead is not converted. Its contact points stay claimed.
+    "ArchiveLead" = Archive {} => [Archived],
+    /// The lead exists.
+    "RestoreLead" = Restore {} => [Restored],
+}
+
+#[derive(Clone, PartialEq, Eq, Default, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Capture {
+    #[serde(default)]
+    pub given: Personal,
+    #[serde(default)]
+    pub family: Personal,
+    /// The whole name, where its parts are not known.
+    #[serde(default)]
+    pub full: Personal,
+    #[serde(default)]
+    pub points: Vec<ContactPoint>,
+    /// The company as the lead names it.
+    #[serde(default)]
+    pub company_name: Personal,
+    /// What the lead wants, in the lead's words.
+    #[serde(default)]
+    pub message: Personal,
+    #[serde(default)]
+    pub source: Option<SourceId>,
+    /// The event of the form, telephony or messenger that it comes from; captured once.
+    #[serde(default)]
+    pub provider_event: Option<External>,
+    #[serde(default)]
+    pub external: Option<External>,
+    #[serde(default)]
+    pub owner: Option<UserId>,
+    /// Another lead may hold the same contact points; needs a reason.
+    #[serde(default)]
+    pub override_duplicate: bool,
+    #[serde(default)]
+    pub reason: Personal,
+}
+
+#[derive(Clone, PartialEq, Eq, Default, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Update {
+    #[serde(default)]
+    pub given: Personal,
+    #[serde(default)]
+    pub family: Personal,
+    #[serde(default)]
+    pub full: Personal,
+    #[serde(default)]
+    pub company_name: Personal,
+    #[serde(default)]
+    pub fields: Vec<FieldSetting>,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Convert {
+    pub contact: ToContact,
+    #[serde(default)]
+    pub company: Option<ToCompany>,
+    #[serde(default)]
+    pub deal: Option<ToDeal>,
+}
+
+/// The decision about duplicates: the one that is known, or a new one (with `override_duplicate` and a reason if another
+/// holds the same keys).
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ToContact {
+    Link(ContactId),
+    Create { id: ContactId, with: Box<contact::Create> },
+}
+
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ToCompany {
+    Link(CompanyId),
+    Create { id: CompanyId, with: company::Create },
+}
+
+/// A deal that is opened with the contact, unless it names another party.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ToDeal {
+    pub id: DealId,
+    pub with: deal::Open,
+}
+
+impl ToContact {
+    fn id(&self) -> ContactId {
+        match self {
+            Self::Link(id) | Self::Create { id, .. } => *id,
+        }
+    }
+}
+
+impl ToCompany {
+    fn id(&self) -> CompanyId {
+        match self {
+            Self::Link(id) | Self::Create { id, .. } => *id,
+        }
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum AttemptChannel {
+    Call,
+    Email,
+    Message,
+    Visit,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum AttemptOutcome {
+    Reached,
+    NoAnswer,
+    WrongAddress,
+    CallBackLater,
+}
+
+/// How far the work on a lead has come before it is decided.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Working {
+    New,
+    Contacted,
+    Nurturing,
+}
+
+/// Where a lead stands until work on it is done.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Standing {
+    New,
+    Contacted,
+    Nurturing,
+    Qualified,
+}
+
+impl From<Working> for Standing {
+    fn from(working: Working) -> Self {
+        match working {
+            Working::New => Self::New,
+            Working::Contacted => Self::Contacted,
+            Working::Nurturing => Self::Nurturing,
+        }
+    }
+}
+
+events! {
+    Captured = "lead.captured",
+    PointAdded = "lead.point_added",
+    Renamed = "lead.renamed",
+    FieldsChanged = "lead.fields_changed",
+    Assigned = "lead.assigned",
+    Unassigned = "lead.unassigned",
+    Accepted = "lead.accepted",
+    Declined = "lead.declined",
+    ContactAttempted = "lead.contact_attempted",
+    FirstResponded = "lead.first_responded",
+    StatusChanged = "lead.status_changed",
+    Scored = "lead.scored",
+    Qualified = "lead.qualified",
+    Disqualified = "lead.disqualified",
+    Converted = "lead.converted",
+    Attached = "lead.attached_to_deal",
+    Recycled = "lead.recycled",
+    Tagged = "lead.tagged",
+    Untagged = "lead.untagged",
+    Archived = "lead.archived",
+    Restored = "lead.restored",
+}
+
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+#[schemars(extend("x-personal" = ["given", "family", "full", "company_name", "message"]))]
+pub struct Captured {
+    pub lead: LeadId,
+    /// Whether there is a name among what is sealed.
+    pub named: bool,
+    /// Whether there is a company's name among what is sealed.
+    pub of_company: bool,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub source: Option<SourceId>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub provider_event: Option<External>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub external: Option<External>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub owner: Option<UserId>,
+    #[serde(skip)]
+    pub given: Personal,
+    #[serde(skip)]
+    pub family: Personal,
+    #[serde(skip)]
+    pub full: Personal,
+    #[serde(skip)]
+    pub company_name: Personal,
+    #[serde(skip)]
+    pub message: Personal,
+}
+
+/// The sealed value is the key of the contact point, not what was typed.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+#[schemars(extend("x-personal" = ["value", "reason"]))]
+pub struct PointAdded {
+    pub lead: LeadId,
+    /// From 1, in the order of adding.
+    pub point: i32,
+    pub kind: Kind,
+    pub meant: Meant,
+    #[serde(skip)]
+    pub value: Personal,
+    /// Why a duplicate is meant.
+    #[serde(skip)]
+    pub reason: Personal,
+}
+
+/// What is absent stays as it was.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+#[schemars(extend("x-personal" = ["given", "family", "full", "company_name"]))]
+pub struct Renamed {
+    pub lead: LeadId,
+    pub named: bool,
+    pub of_company: bool,
+    #[serde(skip)]
+    pub given: Personal,
+    #[serde(skip)]
+    pub family: Personal,
+    #[serde(skip)]
+    pub full: Personal,
+    #[serde(skip)]
+    pub company_name: Personal,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct FieldsChanged {
+    pub changes: Vec<FieldChange>,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+#[schemars(extend("x-personal" = ["reason"]))]
+pub struct Assigned {
+    pub lead: LeadId,
+    pub from: Option<UserId>,
+    pub to: UserId,
+    /// The assignee was absent.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub forced: bool,
+    #[serde(skip)]
+    pub reason: Personal,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Unassigned {
+    pub from: UserId,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Accepted {
+    pub by: UserId,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+#[schemars(extend("x-personal" = ["reason"]))]
+pub struct Declined {
+    pub lead: LeadId,
+    pub by: UserId,
+    #[serde(skip)]
+    pub reason: Personal,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+#[schemars(extend("x-personal" = ["comment"]))]
+pub struct ContactAttempted {
+    pub lead: LeadId,
+    /// From 1.
+    pub attempt: i32,
+    pub channel: AttemptChannel,
+    pub outcome: AttemptOutcome,
+    #[serde(skip)]
+    pub comment: Personal,
+}
+
+/// The time since the capture is the lead response time.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct FirstResponded {}
+
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+#[schemars(extend("x-personal" = ["reason"]))]
+pub struct StatusChanged {
+    pub lead: LeadId,
+    pub from: Standing,
+    pub to: Working,
+    #[serde(skip)]
+    pub reason: Personal,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Scored {
+    pub model: String,
+    pub score: i32,
+    pub factors: BTreeMap<String, i32>,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Qualified {}
+
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+#[schemars(extend("x-personal" = ["comment"]))]
+pub struct Disqualified {
+    pub lead: LeadId,
+    pub reason: LossReasonId,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub owner: Option<UserId>,
+    #[serde(skip)]
+    pub comment: Personal,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Converted {
+    pub contact: ContactId,
+    pub contact_created: bool,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub company: Option<CompanyId>,
+    pub company_created: bool,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub deal: Option<DealId>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub owner: Option<UserId>,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Attached {
+    pub deal: DealId,
+    pub party: Party,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub owner: Option<UserId>,
+}
+
+/// In work again, as new.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Recycled {
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub owner: Option<UserId>,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Tagged {
+    pub tag: TagId,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Untagged {
+    pub tag: TagId,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Archived {
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub owner: Option<UserId>,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Restored {
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub owner: Option<UserId>,
+}
+
+/// The claim that keeps one external id to one lead.
+pub const EXTERNAL_CLAIM: &str = "lead.external_id";
+
+/// The claim that captures a provider's event once.
+pub const PROVIDER_CLAIM: &str = "lead.provider_event";
+
+/// The claim on a contact point among leads; a contact may be reached at the same place.
+pub const POINT_CLAIM: &str = "lead.contact_point";
+
+impl Describe for Event {
+    fn claims(&self) -> Vec<Claim> {
+        let work =
+            |owner: &Option<UserId>, claim: fn(UserId) -> Claim| owner.iter().copied().map(claim).collect();
+        match self {
+            Self::Captured(event) => {
+                let pair = |id: &External| format!("{}\u{1f}{}", id.source, id.id);
+                let mut claims: Vec<Claim> = work(&event.owner, begins_work);
+                claims.extend(event.external.as_ref().map(|id| Claim::take(EXTERNAL_CLAIM, pair(id))));
+                claims.extend(event.provider_event.as_ref().map(|id| Claim::take(PROVIDER_CLAIM, pair(id))));
+                claims
+            }
+            Self::PointAdded(PointAdded { kind, meant, value: Personal(Some(key)), .. }) => {
+                let key = contact_point::claimed(kind, key);
+                let claim = meant.claim(POINT_CLAIM, key);
+                vec![claim.personal()]
+            }
+            Self::Assigned(event) => {
+                event.from.map(ends_work).into_iter().chain([begins_work(event.to)]).collect()
+            }
+            Self::Unassigned(Unassigned { from: owner }) | Self::Declined(Declined { by: owner, .. }) => {
+                vec![ends_work(*owner)]
+            }
+            Self::Disqualified(Disqualified { owner, .. })
+            | Self::Converted(Converted { owner, .. })
+            | Self::Attached(Attached { owner, .. })
+            | Self::Archived(Archived { owner }) => work(owner, ends_work),
+            Self::Recycled(Recycled { owner }) | Self::Restored(Restored { owner }) => {
+                work(owner, begins_work)
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    fn personal(&mut self) -> Vec<PersonalField<'_>> {
+        let (lead, fields) = match self {
+            Self::Captured(event) => (
+                event.lead,
+                vec![
+                    ("given", &mut event.given),
+                    ("family", &mut event.family),
+                    ("full", &mut event.full),
+                    ("company_name", &mut event.company_name),
+                    ("message", &mut event.message),
+                ],
+            ),
+            Self::Renamed(event) => (
+                event.lead,
+                vec![
+                    ("given", &mut event.given),
+                    ("family", &mut event.family),
+                    ("full", &mut event.full),
+                    ("company_name", &mut event.company_name),
+                ],
+            ),
+            Self::PointAdded(event) => {
+                (event.lead, vec![("value", &mut event.value), ("reason", &mut event.reason)])
+            }
+            Self::Assigned(event) => (event.lead, vec![("reason", &mut event.reason)]),
+            Self::Declined(event) => (event.lead, vec![("reason", &mut event.reason)]),
+            Self::ContactAttempted(event) => (event.lead, vec![("comment", &mut event.comment)]),
+            Self::StatusChanged(event) => (event.lead, vec![("reason", &mut event.reason)]),
+            Self::Disqualified(event) => (event.lead, vec![("comment", &mut event.comment)]),
+            _ => return Vec::new(),
+        };
+        let subject: SubjectId = lead.into();
+        fields.into_iter().map(|(field, value)| PersonalField { subject, field, value }).collect()
+    }
+}
+
+fn begins_work(owner: UserId) -> Claim {
+    Claim::join(crate::user::WORK_CLAIM, owner.to_string())
+}
+
+fn ends_work(owner: UserId) -> Claim {
+    Claim::release(crate::user::WORK_CLAIM, owner.to_string())
+}
+
+#[derive(thiserror::Error, Clone, PartialEq, Eq, Debug, Serialize)]
+#[serde(tag = "code", rename_all = "snake_case")]
+pub enum Refusal {
+    #[error("this lead does not exist; capture it first")]
+    NoSuchLead,
+    #[error("this lead is captured already; an id is used once")]
+    AlreadyCaptured,
+    #[error("a lead needs a name, a contact point or a company; give at least one")]
+    NothingKnown,
+    #[error("contact point {place}: {problem}")]
+    BadPoint { place: usize, problem: contact_point::Problem },
+    #[error("contact point {place} is given twice; give it once")]
+    PointTwice { place: usize },
+    #[error("a duplicate that is meant needs a reason; give a text in `reason` or a reason code")]
+    ReasonMissing,
+    #[error("fields: {problem}")]
+    BadFields { problem: field_changes::Problem },
+    #[error("nothing changes; name a part of the name, the company or a field")]
+    NoChange,
+    #[error("source {unknown} is not in the dictionary; accepted: {}", list(.accepted))]
+    SourceUnknown { unknown: SourceId, accepted: Vec<String> },
+    #[error("tag {tag} is not in the dictionary; accepted: {}", list(.accepted))]
+    TagUnknown { tag: TagId, accepted: Vec<String> },
+    #[error("this lead is {status}; {way_out}")]
+    NotInWork { status: &'static str, way_out: &'static str },
+    #[error("this lead is assigned to {}; only its assignee may accept or decline it", .owner.map_or_else(|| "nobody".to_owned(), |owner| owner.to_string()))]
+    NotTheAssignee { owner: Option<UserId> },
+    #[error("this lead has had its first response; record further ones with RecordContactAttempt")]
+    AlreadyResponded,
+    #[error("the response lies before the capture ({captured}); give a later time")]
+    BeforeCapture { captured: DateTime<Utc> },
+    #[error("going back from {from} to {to} needs a reason; give a text in `reason` or a reason code")]
+    BackNeedsReason { from: &'static str, to: &'static str },
+    #[error("score {score} is outside 0 to 100; give a whole number from 0 to 100")]
+    ScoreOutOfRange { score: i32 },
+    #[error("{field} is empty; give it at least one visible character")]
+    Blank { field: &'static str },
+    #[error("a qualified lead has an owner; assign it first with AssignLead")]
+    NoOwner,
+    #[error(
+        "a qualified lead has a contact point or a company; it has neither; name its company with UpdateLead"
+    )]
+    NotReachable,
+    #[error("disqualifying needs a reason; accepted: {}", list(.accepted))]
+    LossReasonMissing { accepted: Vec<String> },
+    #[error("reason {reason} is not in force; accepted: {}", list(.accepted))]
+    LossReasonUnknown { reason: LossReasonId, accepted: Vec<String> },
+    #[error("only a qualified lead is converted; this one is {status}; use QualifyLead first")]
+    NotQualified { status: &'static str },
+    #[error("contact {contact} does not exist or is archived; link another or create one")]
+    NoSuchContact { contact: ContactId },
+    #[error("company {company} does not exist or is archived; link another or create one")]
+    NoSuchCompany { company: CompanyId },
+    #[error(
+        "the deal of a conversion is with its contact or company; name one of them as its party, or none"
+    )]
+    DealWithOther,
+    #[error("deal {deal} is not open; attach to an open deal, or convert the lead into a new one")]
+    DealNotOpen { deal: DealId },
+    #[error("deal {deal} is with somebody else; attach to a deal of the same contact or company")]
+    OtherParty { deal: DealId },
+    #[error("only a disqualified lead is recycled; this one is {status}; {way_out}")]
+    NotDisqualified { status: &'static str, way_out: &'static str },
+    #[error(transparent)]
+    #[serde(untagged)]
+    Owner(#[from] AssigneeProblem),
+}
+
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub enum Lead {
+    #[default]
+    Absent,
+    Known(Box<Record>),
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Record {
+    pub status: Status,
+    pub archived: bool,
+    pub owner: Option<UserId>,
+    pub answer: Answer,
+    pub captured_at: Option<DateTime<Utc>>,
+    pub responded: bool,
+    pub attempts: i32,
+    pub points: i32,
+    pub of_company: bool,
+    pub score: Option<Scored>,
+    pub tags: BTreeSet<TagId>,
+    pub fields: BTreeMap<FieldId, FieldValue>,
+    pub external: Option<External>,
+    /// That of its last event.
+    pub version: Version,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Status {
+    Working(Working),
+    Qualified,
+    Disqualified(LossReasonId),
+    Converted { contact: ContactId, company: Option<CompanyId>, deal: Option<DealId> },
+    Attached { deal: DealId, party: Party },
+}
+
+/// What its assignee said to the work.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Answer {
+    Awaited,
+    Accepted,
+    DeclinedBy(UserId),
+}
+
+impl Status {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Working(working) => working.as_str(),
+            Self::Qualified => "qualified",
+            Self::Disqualified(_) => "disqualified",
+            Self::Converted { .. } => "converted",
+            Self::Attached { .. } => "attached to a deal",
+        }
+    }
+
+    fn way_out(self) -> &'static str {
+        match self {
+            Self::Working(_) | Self::Qualified => "go on with it",
+            Self::Disqualified(_) => "RecycleLead takes it into work again",
+            Self::Converted { .. } | Self::Attached { .. } => "go on with the deal and the contact",
+        }
+    }
+}
+
+impl Working {
+    /// The wire word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::New => "new",
+            Self::Contacted => "contacted",
+            Self::Nurturing => "nurturing",
+        }
+    }
+}
+
+impl Lead {
+    pub fn record(&self) -> Option<&Record> {
+        match self {
+            Self::Absent => None,
+            Self::Known(record) => Some(record),
+        }
+    }
+}
+
+impl Decider for Lead {
+    const AGGREGATE: &'static str = "lead";
+    type Command = Command;
+    type Event = Event;
+    type Refusal = Refusal;
+
+    fn begins(command: &Command) -> bool {
+        matches!(command, Command::Capture(_))
+    }
+
+    fn reads(&self, command: &Command) -> Vec<Reads> {
+        match command {
+            Command::Capture(Capture { owner, source, .. }) => {
+                let owner = owner.map(|owner| Reads::User(owner.stream()));
+                let dictionary = source.map(|_| Reads::Sources(sources::STREAM));
+                owner.into_iter().chain(dictionary).collect()
+            }
+            Command::Assign { owner, .. } => vec![Reads::User(owner.stream())],
+            Command::Tag { .. } => vec![Reads::Tags(tags::STREAM)],
+            Command::Update(_) => vec![field_changes::reads()],
+            Command::Disqualify { .. } => vec![Reads::LossReasons(loss_reasons::STREAM)],
+            Command::Attach { deal, .. } => vec![Reads::Deal(deal.stream())],
+            Command::Convert(convert) => {
+                let contact = match convert.contact {
+                    ToContact::Link(contact) => Some(Reads::Contact(contact.stream())),
+                    ToContact::Create { .. } => None,
+                };
+                let company = match convert.company {
+                    Some(ToCompany::Link(company)) => Some(Reads::Company(company.stream())),
+                    _ => None,
+                };
+                contact.into_iter().chain(company).collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    fn decide(&self, command: &Command, given: &Given<'_>) -> Result<Vec<Event>, Refusal> {
+        match (self, command) {
+            (Self::Absent, Command::Capture(asked)) => capture(asked, given),
+            (Self::Absent, _) => Err(Refusal::NoSuchLead),
+            (Self::Known(_), Command::Capture(_)) => Err(Refusal::AlreadyCaptured),
+            (Self::Known(lead), command) => lead.decide(command, given),
+        }
+    }
+
+    fn follow(&self, command: &Command, _: &Given<'_>) -> Vec<Order> {
+        match command {
+            Command::Convert(convert) => convert.orders(),
+            _ => Vec::new(),
+        }
+    }
+
+    fn evolve(&mut self, event: &Event, version: Version, occurred: &Occurred) {
+        match (&mut *self, event) {
+            (_, Event::Captured(event)) => {
+                *self = Self::Known(Box::new(Record {
+                    status: Status::Working(Working::New),
+                    archived: false,
+                    owner: event.owner,
+                    answer: Answer::Awaited,
+                    captured_at: occurred.at(),
+                    responded: false,
+                    attempts: 0,
+                    points: 0,
+                    of_company: event.of_company,
+                    score: None,
+                    tags: BTreeSet::new(),
+                    fields: BTreeMap::new(),
+                    external: event.external.clone(),
+                    version,
+                }));
+            }
+            (Self::Known(lead), event) => {
+                lead.version = version;
+                lead.evolve(event);
+            }
+            (Self::Absent, _) => {}
+        }
+    }
+}
+
+impl Record {
+    fn decide(&self, command: &Command, given: &Given<'_>) -> Result<Vec<Event>, Refusal> {
+        let lead = LeadId(given.stream.0);
+        match command {
+            Command::Capture(_) => Err(Refusal::AlreadyCaptured),
+            Command::Update(asked) => self.not_converted().and_then(|()| self.update(asked, given)),
+            Command::Assign { owner, force, reason } => {
+                self.in_work()?;
+                self.assign(*owner, force.then_some(reason), reason, given)
+            }
+            Command::Unassign {} => {
+                self.in_work()?;
+                Ok(self.owner.map(|from| Event::Unassigned(Unassigned { from })).into_iter().collect())
+            }
+            Command::Accept {} => {
+                let by = self.assignee(given)?;
+                Ok(unless(self.answer == Answer::Accepted, Event::Accepted(Accepted { by })))
+            }
+            Command::Decline { reason } => {
+                if matches!(self.answer, Answer::DeclinedBy(by) if by.0 == given.actor.0) {
+                    return self.in_work().map(|()| Vec::new());
+                }
+                let by = self.assignee(given)?;
+                needs_reason(reason, given)?;
+                Ok(vec![Event::Declined(Declined { lead, by, reason: reason.unless_blank() })])
+            }
+            Command::RecordAttempt { channel, outcome, comment } => {
+                self.in_work()?;
+                Ok(vec![Event::ContactAttempted(ContactAttempted {
+                    lead,
+                    attempt: self.attempts.saturating_add(1),
+                    channel: *channel,
+                    outcome: *outcome,
+                    comment: comment.unless_blank(),
+                })])
+            }
+            Command::RecordFirstResponse {} => self.in_work().and_then(|()| self.respond(given)),
+            Command::ChangeStatus { status, reason } => self.change_status(*status, reason, given),
+            Command::Score { model, score, factors } => {
+                self.in_work()?;
+                let scored = score_of(model, *score, factors)?;
+                Ok(unless(self.score.as_ref() == Some(&scored), Event::Scored(scored)))
+            }
+            Command::Qualify {} => self.qualify(),
+            Command::Disqualify { reason, comment } => self.disqualify(*reason, comment, given),
+            Command::Convert(convert) => self.convert(convert, given),
+            Command::Attach { deal, party } => self.attach(*deal, *party, given),
+            Command::Recycle {} => self.recycle(),
+            Command::Tag { tag } => {
+                self.not_archived()?;
+                let tag = in_dictionary(*tag, given)?;
+                Ok(unless(self.tags.contains(&tag), Event::Tagged(Tagged { tag })))
+            }
+            Command::Untag { tag } => {
+                self.not_archived()?;
+                Ok(unless(!self.tags.contains(tag), Event::Untagged(Untagged { tag: *tag })))
+            }
+            Command::Archive {} if self.archived => Ok(Vec::new()),
+            Command::Archive {} => {
+                self.not_converted()?;
+                Ok(vec![Event::Archived(Archived { owner: self.at_work() })])
+            }
+            Command::Restore {} => {
+                let owner = self.owner.filter(|_| self.is_open());
+                Ok(unless(!self.archived, Event::Restored(Restored { owner })))
+            }
+        }
+    }
+
+    fn evolve(&mut self, event: &Event) {
+        match event {
+            Event::Captured(_) => {}
+            Event::PointAdded(event) => self.points = event.point,
+            Event::Renamed(event) => self.of_company |= event.of_company,
+            Event::FieldsChanged(event) => field_changes::apply(&mut self.fields, &event.changes),
+            Event::Assigned(event) => (self.owner, self.answer) = (Some(event.to), Answer::Awaited),
+            Event::Unassigned(_) => (self.owner, self.answer) = (None, Answer::Awaited),
+            Event::Declined(event) => (self.owner, self.answer) = (None, Answer::DeclinedBy(event.by)),
+            Event::Accepted(_) => self.answer = Answer::Accepted,
+            Event::ContactAttempted(event) => self.attempts = event.attempt,
+            Event::FirstResponded(_) => self.responded = true,
+            Event::StatusChanged(event) => self.status = Status::Working(event.to),
+            Event::Scored(event) => self.score = Some(event.clone()),
+            Event::Qualified(_) => self.status = Status::Qualified,
+            Event::Disqualified(event) => self.status = Status::Disqualified(event.reason),
+            Event::Converted(event) => self.status = event.status(),
+            Event::Attached(Attached { deal, party, .. }) => {
+                self.status = Status::Attached { deal: *deal, party: *party };
+            }
+            Event::Recycled(_) => self.status = Status::Working(Working::New),
+            Event::Tagged(event) => drop(self.tags.insert(event.tag)),
+            Event::Untagged(event) => drop(self.tags.remove(&event.tag)),
+            Event::Archived(_) => self.archived = true,
+            Event::Restored(_) => self.archived = false,
+        }
+    }
+
+    /// Work on it is not done yet.
+    pub fn is_open(&self) -> bool {
+        matches!(self.status, Status::Working(_) | Status::Qualified)
+    }
+
+    /// The owner whose open work it is.
+    fn at_work(&self) -> Option<UserId> {
+        self.owner.filter(|_| self.is_open() && !self.archived)
+    }
+
+    fn in_work(&self) -> Result<(), Refusal> {
+        if self.is_open() && !self.archived { Ok(()) } else { Err(self.refused()) }
+    }
+
+    fn refused(&self) -> Refusal {
+        let status = if self.archived { "archived" } else { self.status.as_str() };
+        let way_out = if self.archived { "restore it first with RestoreLead" } else { self.status.way_out() };
+        Refusal::NotInWork { status, way_out }
+    }
+
+    fn not_archived(&self) -> Result<(), Refusal> {
+        if self.archived { Err(self.refused()) } else { Ok(()) }
+    }
+
+    fn not_converted(&self) -> Result<(), Refusal> {
+        match self.status {
+            Status::Converted { .. } | Status::Attached { .. } => Err(self.refused()),
+            _ => self.not_archived(),
+        }
+    }
+
+    fn assignee(&self, given: &Given<'_>) -> Result<UserId, Refusal> {
+        self.in_work()?;
+        let assignee = self.owner.filter(|owner| owner.0 == given.actor.0);
+        assignee.ok_or(Refusal::NotTheAssignee { owner: self.owner })
+    }
+
+    fn update(&self, asked: &Update, given: &Given<'_>) -> Result<Vec<Event>, Refusal> {
+        let lead = LeadId(given.stream.0);
+        let mut events = Vec::new();
+        let parts = [&asked.given, &asked.family, &asked.full];
+        let named = parts.iter().any(|part| !part.is_blank());
+        if named || !asked.company_name.is_blank() {
+            events.push(Event::Renamed(Renamed {
+                lead,
+                named,
+                of_company: !asked.company_name.is_blank(),
+                given: asked.given.unless_blank(),
+                family: asked.family.unless_blank(),
+                full: asked.full.unless_blank(),
+                company_name: asked.company_name.unless_blank(),
+            }));
+        }
+        if !asked.fields.is_empty() {
+            check_fields(Entity::Lead, &asked.fields, given)
+                .map_err(|problem| Refusal::BadFields { problem })?;
+            let changes = field_changes::changes(&self.fields, &asked.fields);
+            if !changes.is_empty() {
+                events.push(Event::FieldsChanged(FieldsChanged { changes }));
+            }
+        } else if events.is_empty() {
+            return Err(Refusal::NoChange);
+        }
+        Ok(events)
+    }
+
+    fn assign(
+        &self,
+        owner: UserId,
+        force: Option<&Personal>,
+        reason: &Personal,
+        given: &Given<'_>,
+    ) -> Result<Vec<Event>, Refusal> {
+        if self.owner == Some(owner) {
+            return Ok(Vec::new());
+        }
+        let forced = assignee::check(owner, given, force)?.forced;
+        let (lead, reason) = (LeadId(given.stream.0), reason.unless_blank());
+        Ok(vec![Event::Assigned(Assigned { lead, from: self.owner, to: owner, forced, reason })])
+    }
+
+    fn respond(&self, given: &Given<'_>) -> Result<Vec<Event>, Refusal> {
+        if self.responded {
+            return Err(Refusal::AlreadyResponded);
+        }
+        if let Some((_, captured)) = given.runs_backwards(self.captured_at) {
+            return Err(Refusal::BeforeCapture { captured });
+        }
+        Ok(vec![Event::FirstResponded(FirstResponded {})])
+    }
+
+    fn change_status(
+        &self,
+        to: Working,
+        reason: &Personal,
+        given: &Given<'_>,
+    ) -> Result<Vec<Event>, Refusal> {
+        self.in_work()?;
+        let from = match self.status {
+            Status::Working(from) => from.into(),
+            _ => Standing::Qualified,
+        };
+        let target = Standing::from(to);
+        if from == target {
+            return Ok(Vec::new());
+        }
+        if target < from && !given.has_reason(reason) {
+            return Err(Refusal::BackNeedsReason { from: self.status.as_str(), to: to.as_str() });
+        }
+        let lead = LeadId(given.stream.0);
+        Ok(vec![Event::StatusChanged(StatusChanged { lead, from, to, reason: reason.unless_blank() })])
+    }
+
+    fn qualify(&self) -> Result<Vec<Event>, Refusal> {
+        self.in_work()?;
+        if self.status == Status::Qualified {
+            return Ok(Vec::new());
+        }
+        if self.owner.is_none() {
+            return Err(Refusal::NoOwner);
+        }
+        if self.points == 0 && !self.of_company {
+            return Err(Refusal::NotReachable);
+        }
+        Ok(vec![Event::Qualified(Qualified {})])
+    }
+
+    fn disqualify(
+        &self,
+        reason: Option<LossReasonId>,
+        comment: &Personal,
+        given: &Given<'_>,
+    ) -> Result<Vec<Event>, Refusal> {
+        if !self.archived && reason.is_some_and(|reason| self.status == Status::Disqualified(reason)) {
+            return Ok(Vec::new());
+        }
+        self.in_work()?;
+        let reasons = given.facts.loss_reasons();
+        let accepted = || reasons.map_or_else(Vec::new, LossReasons::active_codes);
+        let Some(reason) = reason else {
+            return Err(Refusal::LossReasonMissing { accepted: accepted() });
+        };
+        if !reasons.and_then(|reasons| reasons.get(reason)).is_some_and(|reason| reason.active) {
+            return Err(Refusal::LossReasonUnknown { reason, accepted: accepted() });
+        }
+        let lead = LeadId(given.stream.0);
+        let comment = comment.unless_blank();
+        Ok(vec![Event::Disqualified(Disqualified { lead, reason, owner: self.owner, comment })])
+    }
+
+    fn convert(&self, convert: &Convert, given: &Given<'_>) -> Result<Vec<Event>, Refusal> {
+        let converted = convert.converted(self.owner);
+        if self.status == converted.status() {
+            return Ok(Vec::new());
+        }
+        self.in_work()?;
+        if self.status != Status::Qualified {
+            return Err(Refusal::NotQualified { status: self.status.as_str() });
+        }
+        let facts = given.facts;
+        if let ToContact::Link(contact) = convert.contact {
+            let known = facts.get::<contact::Contact>(contact.stream());
+            known.filter(|known| known.is_active()).ok_or(Refusal::NoSuchContact { contact })?;
+        }
+        if let Some(ToCompany::Link(company)) = convert.company {
+            let known = facts.get::<company::Company>(company.stream());
+            known.filter(|known| known.is_active()).ok_or(Refusal::NoSuchCompany { company })?;
+        }
+        let party = convert.deal.as_ref().and_then(|deal| deal.with.party);
+        let own = |party| match party {
+            Party::Contact(contact) => contact == converted.contact,
+            Party::Company(company) => Some(company) == converted.company,
+        };
+        if !party.is_none_or(own) {
+            return Err(Refusal::DealWithOther);
+        }
+        Ok(vec![Event::Converted(converted)])
+    }
+
+    fn attach(&self, id: DealId, party: Party, given: &Given<'_>) -> Result<Vec<Event>, Refusal> {
+        if self.status == (Status::Attached { deal: id, party }) && !self.archived {
+            return Ok(Vec::new());
+        }
+        self.in_work()?;
+        let deal = given.facts.get::<deal::Deal>(id.stream());
+        let open = deal.filter(|deal| matches!(deal, deal::Deal::Open(_)));
+        if !open.ok_or(Refusal::DealNotOpen { deal: id })?.is_with(party) {
+            return Err(Refusal::OtherParty { deal: id });
+        }
+        Ok(vec![Event::Attached(Attached { deal: id, party, owner: self.owner })])
+    }
+
+    fn recycle(&self) -> Result<Vec<Event>, Refusal> {
+        self.not_archived()?;
+        match self.status {
+            Status::Disqualified(_) => Ok(vec![Event::Recycled(Recycled { owner: self.owner })]),
+            Status::Working(Working::New) => Ok(Vec::new()),
+            other => Err(Refusal::NotDisqualified { status: other.as_str(), way_out: other.way_out() }),
+        }
+    }
+}
+
+impl Converted {
+    fn status(&self) -> Status {
+        Status::Converted { contact: self.contact, company: self.company, deal: self.deal }
+    }
+}
+
+impl Convert {
+    fn converted(&self, owner: Option<UserId>) -> Converted {
+        Converted {
+            contact: self.contact.id(),
+            contact_created: matches!(self.contact, ToContact::Create { .. }),
+            company: self.company.as_ref().map(ToCompany::id),
+            company_created: matches!(self.company, Some(ToCompany::Create { .. })),
+            deal: self.deal.as_ref().map(|deal| deal.id),
+            owner,
+        }
+    }
+
+    fn orders(&self) -> Vec<Order> {
+        let mut orders = Vec::new();
+        if let ToContact::Create { id, with } = &self.contact {
+            let command = contact::Command::Create((**with).clone()).into();
+            orders.push(Order { stream: id.stream(), command });
+        }
+        if let Some(ToCompany::Create { id, with }) = &self.company {
+            let command = company::Command::Create(with.clone()).into();
+            orders.push(Order { stream: id.stream(), command });
+        }
+        if let Some(ToDeal { id, with }) = &self.deal {
+            let party = with.party.or(Some(Party::Contact(self.contact.id())));
+            let command = deal::Command::Open(deal::Open { party, ..with.clone() }).into();
+            orders.push(Order { stream: id.stream(), command });
+        }
+        orders
+    }
+}
+
+fn capture(asked: &Capture, given: &Given<'_>) -> Result<Vec<Event>, Refusal> {
+    let lead = LeadId(given.stream.0);
+    let named = [&asked.given, &asked.family, &asked.full].iter().any(|part| !part.is_blank());
+    let of_company = !asked.company_name.is_blank();
+    if !named && !of_company && asked.points.is_empty() {
+        return Err(Refusal::NothingKnown);
+    }
+    let meant = Meant::asked(asked.override_duplicate, &asked.reason, given).ok_or(Refusal::ReasonMissing)?;
+    if let Some(owner) = asked.owner {
+        assignee::check(owner, given, None)?;
+    }
+    if let Some(source) = asked.source {
+        known_source(source, given)?;
+    }
+    let mut events = vec![Event::Captured(Captured {
+        lead,
+        named,
+        of_company,
+        source: asked.source,
+        provider_event: asked.provider_event.clone(),
+        external: asked.external.clone(),
+        owner: asked.owner,
+        given: asked.given.unless_blank(),
+        family: asked.family.unless_blank(),
+        full: asked.full.unless_blank(),
+        company_name: asked.company_name.unless_blank(),
+        message: asked.message.unless_blank(),
+    })];
+    let mut keys = BTreeSet::new();
+    for (place, (number, point)) in (1..).zip((1..).zip(&asked.points)) {
+        let key = point.key().map_err(|problem| Refusal::BadPoint { place, problem })?;
+        if !keys.insert((point.kind.clone(), key.clone())) {
+            return Err(Refusal::PointTwice { place });
+        }
+        events.push(Event::PointAdded(PointAdded {
+            lead,
+            point: number,
+            kind: point.kind.clone(),
+            meant,
+            value: Personal::new(key),
+            reason: asked.reason.unless_blank(),
+        }));
+    }
+    Ok(events)
+}
+
+fn score_of(model: &str, score: i32, factors: &BTreeMap<String, i32>) -> Result<Scored, Refusal> {
+    if model.trim().is_empty() {
+        return Err(Refusal::Blank { field: "model" });
+    }
+    if !(0..=100).contains(&score) {
+        return Err(Refusal::ScoreOutOfRange { score });
+    }
+    Ok(Scored { model: model.to_owned(), score, factors: factors.clone() })
+}
+
+fn known_source(unknown: SourceId, given: &Given<'_>) -> Result<(), Refusal> {
+    let sources = given.facts.get::<Sources>(sources::STREAM);
+    match sources.and_then(|sources| sources.get(unknown)) {
+        Some(_) => Ok(()),
+        None => {
+            Err(Refusal::SourceUnknown { unknown, accepted: sources.map_or_else(Vec::new, Sources::codes) })
+        }
+    }
+}
+
+/// The tag itself, or the one that it was merged into.
+fn in_dictionary(tag: TagId, given: &Given<'_>) -> Result<TagId, Refusal> {
+    let tags = given.facts.get::<Tags>(tags::STREAM);
+    match tags.and_then(|tags| tags.resolve(tag)) {
+        Some(known) => Ok(known.id),
+        None => Err(Refusal::TagUnknown { tag, accepted: tags.map_or_else(Vec::new, Tags::names) }),
+    }
+}
+
+fn needs_reason(reason: &Personal, given: &Given<'_>) -> Result<(), Refusal> {
+    if given.has_reason(reason) { Ok(()) } else { Err(Refusal::ReasonMissing) }
+}
+
+fn unless(already: bool, event: Event) -> Vec<Event> {
+    if already { Vec::new() } else { vec![event] }
+}
