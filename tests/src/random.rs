@@ -95,7 +95,7 @@ impl Company {
                 to: stage,
                 reason: Personal::new("a slip of the hand"),
             },
-            8 => deal::Command::Assign { owner },
+            8 => deal::Command::assign(owner),
             9 => deal::Command::SetValue { value },
             10 => deal::Command::CloseWon { pipeline_version: None },
             11 => deal::Command::CloseLost {

@@ -30,7 +30,7 @@ async fn history(store: &kvali_eventstore::Store) -> (Sales, UserId) {
     accepted(store.handle(order(user.stream(), register), envelope(sales.tenant)).await);
     let deal = sales.open_deal(store).await;
     let commands = [
-        deal::Command::Assign { owner: user },
+        deal::Command::assign(user),
         move_to(OFFER),
         deal::Command::CloseLost {
             reason: Some(sales.reason),

@@ -199,6 +199,9 @@ impl<'a> Batch<'a> {
             if verdict.is_final() {
                 let (store, tenant) = (self.view.store, self.view.tenant);
                 self.outcomes[at] = Some(store.settle(tenant, plan, &decided, &verdict)?);
+                if matches!(verdict, Verdict::Accepted { .. }) {
+                    store.destroy_erased(&decided).await?;
+                }
             } else {
                 spoilt.extend(decided.written().chain([plan.stream]));
                 self.again(at).await?;

@@ -269,6 +269,7 @@ fn event_row(event: &Event, stream: StreamId, version: Version, plan: &Plan) -> 
 fn op(condition: Condition) -> &'static str {
     match condition {
         Condition::Take => "take",
+        Condition::Own => "own",
         Condition::Join => "join",
         Condition::Release => "release",
         Condition::Held => "held",

@@ -5,7 +5,9 @@ use crate::decided::{Decided, Look};
 use crate::keyring;
 use crate::log::{Prepared, Verdict};
 use crate::{Envelope, Error, Store, writer};
-use kvali_domain::{Command, General, Order, Refusal, State, StreamId, SubjectId, TenantId};
+use kvali_domain::{
+    Command, Condition, Event, General, Order, Refusal, State, StreamId, SubjectId, TenantId, note, subject,
+};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
@@ -86,24 +88,29 @@ impl Plan {
 
 impl Store {
     /// Carries out one command: `Accepted` means committed. A retry with the same id gets the first outcome.
+    ///
+    /// A command that erases destroys the key of the subject's personal data for good, after the log has recorded it.
     pub async fn handle(&self, order: Order, envelope: Envelope) -> Result<Outcome, Error> {
-        self.carry_out(&Plan::new(order, envelope)).await
-    }
-
-    /// Destroys the key of a subject's personal data for good, after the log has recorded it.
-    pub async fn erase(&self, subject: SubjectId, envelope: Envelope) -> Result<Outcome, Error> {
-        let tenant = envelope.tenant;
-        let command = kvali_domain::subject::Command::Erase { subject }.into();
+        let Some(subject) = erased_by(&order) else {
+            return self.carry_out(&Plan::new(order, envelope)).await;
+        };
         let store = self.clone();
         // Both steps or, after a crash between them, the same command again: it destroys what it finds.
         let both = tokio::spawn(async move {
-            let outcome = store.handle(Order { stream: subject.stream(), command }, envelope).await?;
+            let tenant = envelope.tenant;
+            let outcome = store.carry_out(&Plan::new(order, envelope)).await?;
             if let Outcome::Accepted(_) = outcome {
                 store.inner.keyring.destroy(tenant, subject).await?;
             }
             Ok(outcome)
         });
         both.await.map_err(Error::Task)?
+    }
+
+    /// `EraseSubject`.
+    pub async fn erase(&self, subject: SubjectId, envelope: Envelope) -> Result<Outcome, Error> {
+        let command = subject::Command::Erase { subject }.into();
+        self.handle(Order { stream: subject.stream(), command }, envelope).await
     }
 
     pub(crate) async fn carry_out(&self, plan: &Plan) -> Result<Outcome, Error> {
@@ -125,10 +132,24 @@ impl Store {
                     reread = self.inner.cache.get(tenant, plan.stream).is_none();
                 }
                 Verdict::Claimed { claim, holder } => return self.claimed(decided, claim, holder).await,
-                verdict => return self.settle(tenant, plan, &decided, &verdict),
+                verdict => {
+                    let outcome = self.settle(tenant, plan, &decided, &verdict)?;
+                    self.destroy_erased(&decided).await?;
+                    return Ok(outcome);
+                }
             }
         }
         Err(Error::Contended { attempts: ATTEMPTS })
+    }
+
+    /// Destroys the keys of the subjects that an accepted decision erases.
+    pub(crate) async fn destroy_erased(&self, decided: &Decided) -> Result<(), Error> {
+        for (_, event) in &decided.events {
+            if let Event::Subject(subject::Event::Erased(erased)) = event {
+                self.inner.keyring.destroy(decided.tenant, erased.subject).await?;
+            }
+        }
+        Ok(())
     }
 
     /// The outcome of a verdict that is final.
@@ -167,12 +188,14 @@ impl Store {
         claim: usize,
         holder: Option<StreamId>,
     ) -> Result<Outcome, Error> {
+        let own = decided.claims.get(claim).is_some_and(|claim| claim.condition == Condition::Own);
         let (kind, key) = decided.claims.get(claim).map_or_else(Default::default, |claim| {
             let key = if claim.personal { "(personal)".to_owned() } else { claim.key.replace('\u{1f}', " ") };
             (claim.kind.to_owned(), key)
         });
         let refusal: Refusal = match holder {
             Some(holder) => General::Taken { kind, key, holder }.into(),
+            None if own => General::NotOwn { kind }.into(),
             None => General::NotHeld { kind, key }.into(),
         };
         let (tenant, command_id) = (decided.tenant, decided.prepared.command_id);
@@ -215,6 +238,15 @@ impl Store {
             decided.seal(&key, &keys);
         }
         Ok(())
+    }
+}
+
+/// Whose key goes when `order` is accepted.
+fn erased_by(order: &Order) -> Option<SubjectId> {
+    match &order.command {
+        Command::Subject(subject::Command::Erase { subject }) => Some(*subject),
+        Command::Note(note::Command::Redact { .. }) => Some(SubjectId(order.stream.0)),
+        _ => None,
     }
 }
 

@@ -65,11 +65,20 @@ impl Store {
         if let Some(refusal) = decided.refusal {
             return Ok(Outcome::Refused(refusal));
         }
-        for (stream, event) in &decided.events {
-            for claim in event.claims() {
-                if let Some(refusal) = self.claim(tenant, rehearsal, *stream, claim).await? {
-                    return Ok(Outcome::Refused(refusal));
-                }
+        let claims = decided
+            .events
+            .iter()
+            .flat_map(|(stream, event)| event.claims().into_iter().map(move |claim| (*stream, claim)));
+        let claims: Vec<(StreamId, Claim)> = claims.collect();
+        let let_go = |claim: &Claim| {
+            let same = |other: &Claim| (other.kind, &other.key) == (claim.kind, &claim.key);
+            claims.iter().any(|(_, other)| other.condition == Condition::Release && same(other))
+        };
+        // What the command itself lets go of is not in its way.
+        let asked = claims.iter().filter(|(_, claim)| claim.condition != Condition::Free || !let_go(claim));
+        for (stream, claim) in asked {
+            if let Some(refusal) = self.claim(tenant, rehearsal, *stream, claim.clone()).await? {
+                return Ok(Outcome::Refused(refusal));
             }
         }
         rehearsal.states.extend(decided.after(&plan.envelope.occurred_by(plan.envelope.now)));
@@ -101,6 +110,9 @@ impl Store {
             (Condition::Take, Some(holder)) if holder != stream => Some(taken(kind, shown, holder)),
             (Condition::Free, Some(holder)) => Some(taken(kind, shown, holder)),
             (Condition::Held, None) => Some(General::NotHeld { kind: kind.to_owned(), key: shown }.into()),
+            (Condition::Own, holder) if holder != Some(stream) => {
+                Some(General::NotOwn { kind: kind.to_owned() }.into())
+            }
             (Condition::Take | Condition::Join, _) => {
                 rehearsal.claims.insert(place, Some(stream));
                 None
@@ -109,7 +121,7 @@ impl Store {
                 rehearsal.claims.insert(place, None);
                 None
             }
-            (Condition::Free | Condition::Held, _) => None,
+            (Condition::Free | Condition::Held | Condition::Own, _) => None,
         })
     }
 }

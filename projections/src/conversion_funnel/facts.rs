@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use kvali_domain::deal::{self, Outcome};
-use kvali_domain::pipeline::{self, Config, Pipeline, Policy};
+use kvali_domain::pipeline::{self, Config, Pipeline};
 use kvali_domain::{
     ActorId, DealId, Decider, Event, LossReasonId, Money, PipelineId, StageId, UserId, Version, subject, user,
 };
@@ -121,16 +121,19 @@ impl Facts {
         match &opened.event {
             Event::Pipeline(event) => self.configure(PipelineId(stream), event, opened),
             Event::Deal(event) => self.deal(DealId(stream), event, opened),
-            Event::User(user::Event::Registered(event)) => {
+            Event::User(
+                user::Event::Registered(user::Registered { user, name })
+                | user::Event::Invited(user::Invited { user, name, .. }),
+            ) => {
                 // Postgres has no NUL in its texts. An erased person stays erased, whatever comes later.
-                let name = event.name.as_deref().map(|name| name.replace('\0', ""));
-                self.owners.entry(event.user).or_insert(name);
+                let name = name.as_deref().map(|name| name.replace('\0', ""));
+                self.owners.entry(*user).or_insert(name);
             }
             Event::Subject(subject::Event::Erased(event)) => {
                 // Whoever is no user has no row to clear.
                 self.owners.insert(UserId(event.subject.0), None);
             }
-            Event::User(_) | Event::LossReasons(_) => {}
+            _ => {}
         }
     }
 
@@ -174,7 +177,8 @@ impl Facts {
                     deal.loss_reason = None;
                 });
             }
-            deal::Event::ExpectedCloseChanged(_) => {}
+            // What says nothing of stages, owner, value or outcome.
+            _ => {}
         }
     }
 
@@ -294,14 +298,7 @@ fn opened_deal(event: &deal::Opened, at: &Entry) -> DealFact {
 
 /// A stored version of a pipeline, as far as facts need it: what deals may do there is not among them.
 pub fn stored_config(name: String, version: Version, stages: Vec<pipeline::Stage>) -> Config {
-    Config {
-        name,
-        version,
-        rules_version: version,
-        stages,
-        entry_stages: Vec::new(),
-        policy: Policy::default(),
-    }
+    Config { name, version, rules_version: version, stages, ..Config::default() }
 }
 
 /// A cut at a business time: business events after it are left out, never configuration, and corrections not by
@@ -325,9 +322,6 @@ impl Cut {
         let is_later = opened.recorded.occurred.at().is_some_and(|at| at > self.happened);
         match event {
             deal::Event::StageCorrected(_) => false,
-            deal::Event::Assigned(_)
-            | deal::Event::ValueChanged(_)
-            | deal::Event::ExpectedCloseChanged(_) => is_later,
             deal::Event::Opened(_)
             | deal::Event::StageChanged(_)
             | deal::Event::Won(_)
@@ -338,6 +332,7 @@ impl Cut {
                 }
                 self.deals.contains(&deal)
             }
+            _ => is_later,
         }
     }
 }
