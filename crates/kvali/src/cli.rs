@@ -76,7 +76,7 @@ enum Command {
     Import(load::Import),
     /// Count how many deals came how far: seven rules, windows, cohorts, any past instant
     Funnel(Box<funnel::Funnel>),
-    /// Carry out any one command by its word, such as MoveDeal
+    /// Carry out any one command by its word
     Do(Box<order::Do>),
     /// Show a deal, or everything that happened to it
     #[command(subcommand)]

@@ -9,7 +9,7 @@ use crate::output::{Answer, Table};
 use chrono::{DateTime, Utc};
 use clap::Args;
 use kvali_domain::{
-    ActorId, Channel, Command, CommandId, CommandType, Occurred, Order, StreamId, SubjectId, command_types,
+    ActorId, Channel, Command, CommandId, CommandType, Occurred, Order, StreamId, command_types,
 };
 use kvali_eventstore::{Envelope, Outcome};
 use serde_json::{Value, json};
@@ -32,7 +32,7 @@ A command that is refused by the rules changes nothing, is kept in the audit tra
 #[derive(Args)]
 #[command(after_help = HELP)]
 pub(crate) struct Do {
-    /// Its permanent word, such as MoveDeal
+    /// Its permanent word; `kvali do --list` has them all
     #[arg(value_name = "COMMAND", required_unless_present = "list")]
     command: Option<String>,
     /// Every command there is
@@ -85,11 +85,7 @@ impl Do {
         envelope.occurred = self.occurred_at.map(|at| Occurred::Instant { at });
         envelope.reason_code.clone_from(&self.reason_code);
         envelope.expected_version = self.expect;
-        let subject = match &command {
-            Command::Subject(kvali_domain::subject::Command::Erase { subject }) => Some(*subject),
-            _ => None,
-        };
-        let outcome = send(&session, subject, Order { stream, command }, envelope).await?;
+        let outcome = session.store.handle(Order { stream, command }, envelope).await?;
         let answer = match outcome {
             Outcome::Accepted(answer) => answer,
             Outcome::Refused(refusal) => return Err(Failure::Refused { step: name.to_owned(), refusal }),
@@ -142,7 +138,7 @@ impl Do {
                 None => json.to_owned(),
             },
         };
-        Ok(serde_json::from_str(&text).map_err(Failure::Json)?)
+        serde_json::from_str(&text).map_err(Failure::Json)
     }
 
     fn stream(&self, name: &str, command: &Command) -> Result<StreamId, Failure> {
@@ -156,19 +152,6 @@ impl Do {
             (None, None) => Err(Failure::Impossible(format!("say with --id what {name} is to be done to"))),
         }
     }
-}
-
-/// Erasing is more than its event: the key goes too.
-async fn send(
-    session: &Session,
-    erases: Option<SubjectId>,
-    order: Order,
-    envelope: Envelope,
-) -> Result<Outcome, Failure> {
-    Ok(match erases {
-        Some(subject) => session.store.erase(subject, envelope).await?,
-        None => session.store.handle(order, envelope).await?,
-    })
 }
 
 fn list() -> Answer {
@@ -196,9 +179,9 @@ fn schema(name: &str) -> Result<Answer, Failure> {
     table.row([json!("rules"), json!(rules)]);
     table.row([json!("events"), json!(events.join(" "))]);
     table.row([json!("example"), json!(example.to_string())]);
-    table.row([json!("schema"), json!(format!("{schema:#}"))]);
+    let notes = vec![format!("{schema:#}")];
     let json = json!({
         "command": name, "aggregate": aggregate, "rules": rules, "events": events, "example": example, "schema": schema,
     });
-    Ok(Answer { tables: vec![table], notes: Vec::new(), json })
+    Ok(Answer { tables: vec![table], notes, json })
 }

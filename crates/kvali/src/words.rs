@@ -71,6 +71,18 @@ pub(crate) async fn what(
             let to = names.stage(pipeline, event.pipeline_version, event.to).await?;
             format!("reopened in {to}")
         }
+        Event::Renamed(event) => format!("named {}", event.name.as_deref().unwrap_or("(erased)")),
+        Event::NextStepSet(event) => format!("next step: {}", event.text.as_deref().unwrap_or("a task")),
+        Event::PutOnHold(event) => format!("put on hold until {}", event.until),
+        Event::Revived(event) => format!("revived as {}", event.recycled),
+        Event::HandedBack(event) => format!("handed back to sales as {}", event.deal),
+        Event::ProbabilityOverridden(event) => format!("probability overridden: {} %", event.probability),
+        Event::Followed(event) => format!("followed by {}", names.user(event.user).await?),
+        Event::Unfollowed(event) => format!("no longer followed by {}", names.user(event.user).await?),
+        other => match (other.event_type().trim_start_matches("deal.").replace('_', " "), other.data()) {
+            (words, data) if data == "{}" => words,
+            (words, data) => format!("{words} {data}"),
+        },
     })
 }
 
@@ -80,6 +92,11 @@ pub(crate) fn reason(event: &Event) -> Option<&str> {
         Event::StageCorrected(event) => &event.reason,
         Event::Lost(event) => &event.comment,
         Event::Reopened(event) => &event.reason,
+        Event::Assigned(event) => &event.reason,
+        Event::PutOnHold(event) => &event.reason,
+        Event::ProbabilityOverridden(event) => &event.reason,
+        Event::ApprovalRequested(event) => &event.reason,
+        Event::ApprovalRefused(event) => &event.reason,
         _ => return None,
     };
     reason.as_deref()

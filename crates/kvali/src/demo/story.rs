@@ -186,7 +186,7 @@ impl Deal {
         }
         if self.dice.percent(4) {
             self.owner = (self.owner + 1 + self.dice.below(6) as usize) % OWNERS.len();
-            self.tell(deal::Command::Assign { owner: company::owner(self.owner) });
+            self.tell(deal::Command::assign(company::owner(self.owner)));
         }
     }
 

@@ -70,7 +70,7 @@ pub(crate) enum Detail {
 impl Detail {
     fn command(self) -> Command {
         match self {
-            Self::Owner(owner) => Command::Assign { owner },
+            Self::Owner(owner) => Command::assign(owner),
             Self::Value(value) => Command::SetValue { value },
         }
     }
