@@ -75,7 +75,9 @@ fn world_with(policy: Policy) -> Vec<Happened> {
 fn after(log: Vec<Happened>, orders: impl IntoIterator<Item = Order>) -> Vec<Happened> {
     let mut log = log;
     let mut world = World::default();
-    log.iter().for_each(|happened| world.apply(happened));
+    for happened in &log {
+        world.apply(happened);
+    }
     let sender = Sender { actor: ACTOR, now: NOW, occurred: None, reason_code: None };
     for order in orders {
         let happened = world.carry_out(&order, &sender).unwrap_or_else(|refusal| panic!("{refusal}"));
@@ -437,7 +439,9 @@ fn an_open_deal_holds_its_stage_owner_company_and_sole_contact_whatever_happens(
     let mut accepted = BTreeSet::new();
     for party in [None, Some(ACME), Some(Party::Contact(ANNA))].repeat(20) {
         let mut world = World::default();
-        world_with(policy).iter().for_each(|happened| world.apply(happened));
+        for happened in world_with(policy) {
+            world.apply(&happened);
+        }
         let mut holds = BTreeSet::new();
         let mut command = Command::Open(deal::Open { party, owner: Some(NINO), ..open() });
         for _ in 0..60 {
