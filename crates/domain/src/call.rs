@@ -5,7 +5,6 @@ use crate::deal::Deal;
 use crate::decider::{Describe, commands, events};
 use crate::target::{self, NoSuchTarget};
 use crate::text::{self, NotACode, NotAnId, TooLong};
-use crate::user::User;
 use crate::{
     CallId, Claim, ContactId, DealId, Decider, Given, LeadId, Occurred, Order, Personal, PersonalField,
     Reads, SubjectId, Target, TaskId, UserId, Version,
@@ -690,6 +689,5 @@ fn return_missed(call: &Record, by: Option<CallId>, given: &Given<'_>) -> Result
 }
 
 fn active(user: UserId, given: &Given<'_>) -> Result<(), Refusal> {
-    let known = given.facts.user(user).is_some_and(User::is_active);
-    if known { Ok(()) } else { Err(Refusal::UserNotActive { user }) }
+    if given.is_active(user) { Ok(()) } else { Err(Refusal::UserNotActive { user }) }
 }

@@ -11,7 +11,6 @@ use crate::field_changes::{self, FieldChange, FieldSetting, FieldValue, check_fi
 use crate::fields::Entity;
 use crate::free_mail::is_free_mail;
 use crate::legal_id;
-use crate::user::User;
 use crate::{
     Claim, CompanyId, Decider, FieldId, Given, Occurred, Personal, PersonalField, ProductId, Reads, UserId,
     Version,
@@ -844,6 +843,5 @@ fn meant(override_duplicate: bool, reason: &Personal, given: &Given<'_>) -> Resu
 }
 
 fn active(user: UserId, given: &Given<'_>) -> Result<(), Refusal> {
-    let known = given.facts.user(user).is_some_and(User::is_active);
-    if known { Ok(()) } else { Err(Refusal::OwnerNotActive { user }) }
+    if given.is_active(user) { Ok(()) } else { Err(Refusal::OwnerNotActive { user }) }
 }

@@ -10,7 +10,6 @@ use crate::deal::External;
 use crate::decider::{Describe, commands, events};
 use crate::field_changes::{self, FieldChange, FieldSetting, FieldValue, check_fields};
 use crate::fields::Entity;
-use crate::user::User;
 use crate::{
     Claim, CompanyId, ContactId, Decider, FieldId, Given, Occurred, Personal, PersonalField, Reads, SourceId,
     TagId, UserId, Version,
@@ -940,6 +939,5 @@ fn needs_evidence(evidence: &Personal, given: &Given<'_>) -> Result<Personal, Re
 }
 
 fn active(user: UserId, given: &Given<'_>) -> Result<(), Refusal> {
-    let known = given.facts.user(user).is_some_and(User::is_active);
-    if known { Ok(()) } else { Err(Refusal::OwnerNotActive { user }) }
+    if given.is_active(user) { Ok(()) } else { Err(Refusal::OwnerNotActive { user }) }
 }

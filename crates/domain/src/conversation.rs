@@ -1,6 +1,6 @@
 //! A conversation: messages in one thread of one channel, numbered from 1, ours and theirs.
 
-use crate::decider::{Describe, commands, events};
+use crate::decider::{Describe, commands, events, index};
 use crate::target::{self, NoSuchTarget};
 use crate::text::{self, NotACode, NotAnId, TooLong};
 use crate::user::User;
@@ -268,11 +268,6 @@ impl Thread {
     fn subject(&self, given: &Given<'_>) -> SubjectId {
         self.contact.map_or(SubjectId(given.stream.0), SubjectId::from)
     }
-}
-
-/// Where a message stands in the list; `None` for numbers below 1.
-fn index(message: i32) -> Option<usize> {
-    message.checked_sub(1).and_then(|at| usize::try_from(at).ok())
 }
 
 impl Conversation {

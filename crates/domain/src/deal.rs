@@ -20,7 +20,7 @@ pub use with::{
 
 use crate::assignee::{self, AssigneeProblem};
 use crate::contact::SOLE_DEALS_CLAIM;
-use crate::decider::{Describe, commands, events};
+use crate::decider::{Describe, changed, commands, events, index};
 use crate::field_changes::{self, FieldChange, FieldSetting, FieldValue, check_fields};
 use crate::fields::Entity;
 use crate::loss_reasons;
@@ -795,11 +795,6 @@ impl OpenDeal {
     }
 }
 
-/// Where a visit stands in the list; `None` for numbers below 1.
-fn index(visit: i32) -> Option<usize> {
-    visit.checked_sub(1).and_then(|at| usize::try_from(at).ok())
-}
-
 impl Deal {
     /// What is known of the deal, open or closed.
     pub fn record(&self) -> Option<&OpenDeal> {
@@ -1014,7 +1009,7 @@ impl OpenDeal {
             Command::Reopen { to, reason } => reopen(self, *to, reason, given),
             Command::Revive { recycled, .. } => again::revive(self, outcome, *recycled, given),
             Command::HandBack { deal, .. } => again::hand_back(self, outcome, *deal, given),
-            Command::Archive {} => Ok(unless(self.archived, Event::Archived(Archived {}))),
+            Command::Archive {} => Ok(changed(!self.archived, Event::Archived(Archived {}))),
             _ => Err(closed(self, outcome, given)),
         }
     }
@@ -1025,20 +1020,22 @@ impl OpenDeal {
             Command::SetFields { fields } => check_fields(Entity::Deal, fields, given)
                 .map(|()| {
                     let changes = field_changes::changes(&self.fields, fields);
-                    unless(changes.is_empty(), Event::FieldsChanged(FieldsChanged { changes }))
+                    changed(!changes.is_empty(), Event::FieldsChanged(FieldsChanged { changes }))
                 })
                 .map_err(|problem| Refusal::BadFields { problem }),
-            Command::Tag { tag } => Ok(unless(self.tags.contains(tag), Event::Tagged(Tagged { tag: *tag }))),
+            Command::Tag { tag } => {
+                Ok(changed(!self.tags.contains(tag), Event::Tagged(Tagged { tag: *tag })))
+            }
             Command::Untag { tag } => {
-                Ok(unless(!self.tags.contains(tag), Event::Untagged(Untagged { tag: *tag })))
+                Ok(changed(self.tags.contains(tag), Event::Untagged(Untagged { tag: *tag })))
             }
             Command::Follow { user } => {
-                Ok(unless(self.followers.contains(user), Event::Followed(Followed { user: *user })))
+                Ok(changed(!self.followers.contains(user), Event::Followed(Followed { user: *user })))
             }
             Command::Unfollow { user } => {
-                Ok(unless(!self.followers.contains(user), Event::Unfollowed(Unfollowed { user: *user })))
+                Ok(changed(self.followers.contains(user), Event::Unfollowed(Unfollowed { user: *user })))
             }
-            Command::Restore {} => Ok(unless(!self.archived, Event::Restored(Restored {}))),
+            Command::Restore {} => Ok(changed(self.archived, Event::Restored(Restored {}))),
             _ => return None,
         })
     }
@@ -1083,10 +1080,6 @@ impl OpenDeal {
         }
         self
     }
-}
-
-fn unless(already: bool, event: Event) -> Vec<Event> {
-    if already { Vec::new() } else { vec![event] }
 }
 
 fn repeat(previous: DealId, open: &Open, given: &Given<'_>) -> Result<Vec<Event>, Refusal> {

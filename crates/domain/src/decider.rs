@@ -107,12 +107,27 @@ impl Given<'_> {
         !words.is_blank() || self.reason_code.is_some_and(|code| !code.trim().is_empty())
     }
 
+    /// Whether that is a registered, active user, of those that the decision asked for.
+    pub fn is_active(&self, user: UserId) -> bool {
+        self.facts.user(user).is_some_and(User::is_active)
+    }
+
     /// The back-dated time, when it certainly lies before `last`.
     pub fn runs_backwards(&self, last: Option<DateTime<Utc>>) -> Option<(DateTime<Utc>, DateTime<Utc>)> {
         let occurred = self.occurred?;
         let last = last?;
         occurred.is_before(last).then(|| occurred.at().map(|at| (at, last)))?
     }
+}
+
+/// The event if something differs; nothing if it is already so.
+pub(crate) fn changed<E>(differs: bool, event: E) -> Vec<E> {
+    differs.then_some(event).into_iter().collect()
+}
+
+/// Where number `number`, counted from 1, stands in a list; `None` for numbers below 1.
+pub(crate) fn index(number: i32) -> Option<usize> {
+    number.checked_sub(1).and_then(|at| usize::try_from(at).ok())
 }
 
 /// The schema of an event body as it is written, which is stricter than what reading tolerates.

@@ -1,6 +1,6 @@
 //! Custom fields of leads, contacts, companies and deals: one stream per tenant, so keys are unique by its version.
 
-use crate::decider::{Describe, commands, events};
+use crate::decider::{Describe, changed, commands, events};
 use crate::label::{LabelProblem, label};
 use crate::pipeline::{folded, list};
 use crate::{Claim, Decider, FieldId, Given, Money, Occurred, StreamId, Version};
@@ -544,8 +544,4 @@ fn options_after(before: &[Choosable], named: &[FieldOption]) -> Vec<Choosable> 
     let retired = before.iter().filter(left_out).map(|known| Choosable { active: false, ..known.clone() });
     let in_force = named.iter().map(|option| Choosable { option: option.clone(), active: true });
     in_force.chain(retired).collect()
-}
-
-fn changed(differs: bool, event: Event) -> Vec<Event> {
-    differs.then_some(event).into_iter().collect()
 }

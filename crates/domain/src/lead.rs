@@ -5,7 +5,7 @@
 use crate::assignee::{self, AssigneeProblem};
 use crate::contact_point::{self, ContactPoint, Kind, Meant};
 use crate::deal::{External, Party};
-use crate::decider::{Describe, commands, events};
+use crate::decider::{Describe, changed, commands, events};
 use crate::field_changes::{self, FieldChange, FieldSetting, FieldValue, check_fields};
 use crate::fields::Entity;
 use crate::loss_reasons::{self, LossReasons};
@@ -795,7 +795,7 @@ impl Record {
             }
             Command::Accept {} => {
                 let by = self.assignee(given)?;
-                Ok(unless(self.answer == Answer::Accepted, Event::Accepted(Accepted { by })))
+                Ok(changed(self.answer != Answer::Accepted, Event::Accepted(Accepted { by })))
             }
             Command::Decline { reason } => {
                 if matches!(self.answer, Answer::DeclinedBy(by) if by.0 == given.actor.0) {
@@ -820,7 +820,7 @@ impl Record {
             Command::Score { model, score, factors } => {
                 self.in_work()?;
                 let scored = score_of(model, *score, factors)?;
-                Ok(unless(self.score.as_ref() == Some(&scored), Event::Scored(scored)))
+                Ok(changed(self.score.as_ref() != Some(&scored), Event::Scored(scored)))
             }
             Command::Qualify {} => self.qualify(),
             Command::Disqualify { reason, comment } => self.disqualify(*reason, comment, given),
@@ -830,11 +830,11 @@ impl Record {
             Command::Tag { tag } => {
                 self.not_archived()?;
                 let tag = in_dictionary(*tag, given)?;
-                Ok(unless(self.tags.contains(&tag), Event::Tagged(Tagged { tag })))
+                Ok(changed(!self.tags.contains(&tag), Event::Tagged(Tagged { tag })))
             }
             Command::Untag { tag } => {
                 self.not_archived()?;
-                Ok(unless(!self.tags.contains(tag), Event::Untagged(Untagged { tag: *tag })))
+                Ok(changed(self.tags.contains(tag), Event::Untagged(Untagged { tag: *tag })))
             }
             Command::Archive {} if self.archived => Ok(Vec::new()),
             Command::Archive {} => {
@@ -843,7 +843,7 @@ impl Record {
             }
             Command::Restore {} => {
                 let owner = self.owner.filter(|_| self.is_open());
-                Ok(unless(!self.archived, Event::Restored(Restored { owner })))
+                Ok(changed(self.archived, Event::Restored(Restored { owner })))
             }
         }
     }
@@ -1192,8 +1192,4 @@ fn in_dictionary(tag: TagId, given: &Given<'_>) -> Result<TagId, Refusal> {
 
 fn needs_reason(reason: &Personal, given: &Given<'_>) -> Result<(), Refusal> {
     if given.has_reason(reason) { Ok(()) } else { Err(Refusal::ReasonMissing) }
-}
-
-fn unless(already: bool, event: Event) -> Vec<Event> {
-    if already { Vec::new() } else { vec![event] }
 }

@@ -2,7 +2,7 @@
 //! can be made unreadable and nothing else.
 
 use crate::content_hash::ContentHash;
-use crate::decider::{Describe, commands, events};
+use crate::decider::{Describe, commands, events, index};
 use crate::pipeline::list;
 use crate::subject;
 use crate::target::{self, NoSuchTarget};
@@ -233,11 +233,6 @@ impl Record {
     fn last_file(&self) -> i32 {
         i32::try_from(self.files.len()).expect("a stream's versions are i32, so its files are fewer")
     }
-}
-
-/// Where a file stands in the list; `None` for numbers below 1.
-fn index(file: i32) -> Option<usize> {
-    file.checked_sub(1).and_then(|at| usize::try_from(at).ok())
 }
 
 impl Note {

@@ -1,6 +1,6 @@
 //! A pipeline: versioned configuration of stages, their order, and the policy deals obey in it.
 
-use crate::decider::{Describe, commands, events};
+use crate::decider::{Describe, changed, commands, events};
 use crate::fields::{self, Entity, FieldProblem, Fields};
 use crate::task_templates::{self, TaskTemplates};
 use crate::{
@@ -1007,10 +1007,6 @@ fn check_entry(stages: &[Stage], entry: &[StageId]) -> Result<(), Refusal> {
 
 fn not_blank(field: &'static str, text: &str) -> Result<(), Refusal> {
     if text.trim().is_empty() { Err(Refusal::Blank { field }) } else { Ok(()) }
-}
-
-fn changed(differs: bool, event: Event) -> Vec<Event> {
-    differs.then_some(event).into_iter().collect()
 }
 
 fn already(same: bool, otherwise: Refusal) -> Result<Vec<Event>, Refusal> {

@@ -1,7 +1,6 @@
 //! A task: somebody does something by a due time, about a few targets. Free text is sealed under the task's own key.
 
-use crate::decider::{Describe, commands, events};
-use crate::user::User;
+use crate::decider::{Describe, changed, commands, events, index};
 use crate::{
     ActivityTypeId, Claim, DealId, Decider, Due, Given, Occurred, Personal, PersonalField, Reads, Target,
     TaskId, TaskTemplateId, UserId, Version, targets,
@@ -639,11 +638,6 @@ impl OpenTask {
     }
 }
 
-/// Where an item stands in the list; `None` for numbers below 1.
-fn index(item: i32) -> Option<usize> {
-    item.checked_sub(1).and_then(|at| usize::try_from(at).ok())
-}
-
 impl Decider for Task {
     const AGGREGATE: &'static str = "task";
     type Command = Command;
@@ -1091,14 +1085,9 @@ fn later_than_now(time: DateTime<Utc>, given: &Given<'_>) -> Result<(), Refusal>
 }
 
 fn active(user: UserId, given: &Given<'_>) -> Result<(), Refusal> {
-    let known = given.facts.user(user).is_some_and(User::is_active);
-    if known { Ok(()) } else { Err(Refusal::AssigneeNotActive { user }) }
+    if given.is_active(user) { Ok(()) } else { Err(Refusal::AssigneeNotActive { user }) }
 }
 
 fn needs_reason(reason: &Personal, given: &Given<'_>) -> Result<(), Refusal> {
     if given.has_reason(reason) { Ok(()) } else { Err(Refusal::ReasonMissing) }
-}
-
-fn changed(differs: bool, event: Event) -> Vec<Event> {
-    differs.then_some(event).into_iter().collect()
 }

@@ -1,8 +1,7 @@
 //! A team: its members, its manager, and the team that it belongs to.
 
-use crate::decider::{Describe, commands, events};
+use crate::decider::{Describe, changed, commands, events};
 use crate::pipeline::folded;
-use crate::user::User;
 use crate::{Claim, Decider, Given, Occurred, Reads, TeamId, UserId, Version};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -251,10 +250,5 @@ fn formed<'a>(team: TeamId, given: &Given<'a>) -> Result<&'a Record, Refusal> {
 }
 
 fn active(user: UserId, given: &Given<'_>) -> Result<(), Refusal> {
-    let known = given.facts.user(user).is_some_and(User::is_active);
-    if known { Ok(()) } else { Err(Refusal::NotActive { user }) }
-}
-
-fn changed(differs: bool, event: Event) -> Vec<Event> {
-    differs.then_some(event).into_iter().collect()
+    if given.is_active(user) { Ok(()) } else { Err(Refusal::NotActive { user }) }
 }

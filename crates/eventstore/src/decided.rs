@@ -56,10 +56,10 @@ impl Decided {
         }
         let mut orders = VecDeque::new();
         if let Choice::Do(command) = choice {
-            orders.push_back((Order { stream: plan.stream, command }, plan.begins));
+            orders.push_back(Order { stream: plan.stream, command });
         }
-        while let Some((Order { stream, command }, begins)) = orders.pop_front() {
-            let base = sight.look(stream, || State::before(&command), begins).await?;
+        while let Some(Order { stream, command }) = orders.pop_front() {
+            let base = sight.look(stream, || State::before(&command), command.begins()).await?;
             let mut facts = Facts::default();
             for reads in base.state.reads(&command) {
                 let read = sight.look(reads.stream(), || reads.before(), false).await?;
@@ -81,11 +81,7 @@ impl Decided {
                 // Already so, and with it whatever once followed.
                 Ok(events) if events.is_empty() => {}
                 Ok(events) => {
-                    let follow = base.state.follow(&command, &given).into_iter();
-                    orders.extend(follow.map(|order| {
-                        let begins = order.command.begins();
-                        (order, begins)
-                    }));
+                    orders.extend(base.state.follow(&command, &given));
                     sight.happened(stream, &events, &envelope.occurred_by(envelope.now));
                     decided.events.extend(events.into_iter().map(|event| (stream, event)));
                 }

@@ -1,6 +1,7 @@
 //! How a deal is doing: next step, hold, forecast; and what time brings to light.
 
 use super::{Event, OpenDeal, Refusal};
+use crate::decider::changed;
 use crate::pipeline::ForecastCategory;
 use crate::{Given, Personal, SubjectId, TaskId};
 use chrono::{DateTime, NaiveDate, Utc};
@@ -161,7 +162,7 @@ pub(super) fn set_category(deal: &OpenDeal, to: ForecastCategory) -> Result<Vec<
         return Err(Refusal::ClosedCategory);
     }
     let set = Event::ForecastCategorySet(ForecastCategorySet { from: deal.pace.category, to });
-    Ok(super::unless(deal.pace.category == Some(to), set))
+    Ok(changed(deal.pace.category != Some(to), set))
 }
 
 /// The age of the visit is measured in calendar days from its entry; a stage without a limit is never late.
