@@ -45,8 +45,17 @@ create trigger refusal_no_truncate before truncate on kvali.refusal
 -- Keys that are unique, or must exist, across streams. Derived from events, so they may be rebuilt.
 create table kvali.claim (
   tenant_id uuid not null,
-  kind      text not null,
-  key       text not null,
+  kind      text collate "C" not null,
+  key       text collate "C" not null,
   holder    uuid not null,
   constraint claim_holder primary key (tenant_id, kind, key, holder)
 );
+
+-- How many streams a key counts, such as the open deals of a stage. A key that never counted any has no row.
+create table kvali.tally (
+  tenant_id uuid   not null,
+  kind      text collate "C" not null,
+  key       text collate "C" not null,
+  count     bigint not null,
+  constraint tally_key primary key (tenant_id, kind, key)
+) with (fillfactor = 50);

@@ -38,7 +38,7 @@ create type kvali.new_event as (
   personal  bytea
 );
 
--- `op` is 'take', 'own', 'held' or 'free', which may be refused, or 'join' or 'release', which may not.
+-- `op` is 'take', 'own', 'free', 'some' or 'none', which may be refused, or 'join' or 'release', which may not.
 create type kvali.claim_step as (cmd int, op text, kind text, key text, holder uuid);
 
 -- The ledger row is locked first and every check is a later statement, so checks see the latest commit. It
@@ -67,6 +67,14 @@ create procedure kvali.append(
   p_need_version int[],
   p_need_adds    int[],
   p_claims   kvali.claim_step[],
+  -- in parallel: each key that the call counts up or down, once, and the sum of its steps
+  p_tally_kind   text[],
+  p_tally_key    text[],
+  p_tally_sum    int[],
+  -- in parallel, the steps: command, place of the key above, from 1, and 1 or -1
+  p_step_cmd     int[],
+  p_step_tally   int[],
+  p_step_adds    int[],
   -- per command: 0 accepted, 1 known already, 2 id bound to another request, 3 version conflict,
   -- 4 claim in the way, 5 refusal recorded; null if all were accepted
   inout r_verdict   smallint[]  default null,
@@ -78,13 +86,17 @@ create procedure kvali.append(
   inout r_count     int[]       default null,
   -- the claim in the way (verdict 4): its place among the claims, from 1, and who holds it
   inout r_claim     int[]       default null,
-  inout r_holder    uuid[]      default null
+  inout r_holder    uuid[]      default null,
+  -- how many there are, if the claim is that there be none
+  inout r_counted   bigint[]    default null
 ) language plpgsql as $$
 declare
   v_added    int := cardinality(p_events);
   v_events   kvali.new_event[] := p_events;
   v_failed   int[];
   v_holder   uuid[];
+  v_counted  bigint[];
+  v_least    bigint;
   v_claim    int[];
   v_usual    boolean;
 begin
@@ -100,7 +112,7 @@ begin
     returning l.head - v_added, l.last_recorded_at into r_head, r_recorded;
   end if;
 
-  v_usual := not exists (select from unnest(p_claims) k where k.op in ('take', 'own', 'held', 'free'))
+  v_usual := not exists (select from unnest(p_claims) k where k.op not in ('join', 'release'))
     and not exists (
       select from unnest(p_commands) q
        where q.refusal is not null
@@ -125,6 +137,7 @@ begin
         select c.* from kvali.command c where c.tenant_id = p_tenant and c.command_id = q.id limit 1) c on true;
     r_claim := array_fill(null::int, array[cardinality(p_commands)]);
     r_holder := array_fill(null::uuid, array[cardinality(p_commands)]);
+    r_counted := array_fill(null::bigint, array[cardinality(p_commands)]);
 
     loop
       -- Versions: what stands in the log, plus what earlier commands of this call add. Whatever builds on a command
@@ -149,8 +162,9 @@ begin
       end if;
 
       exit when cardinality(p_claims) = 0;
-      select array_agg(x.cmd), array_agg(x.ord), array_agg(x.holder) into v_failed, v_claim, v_holder from (
-        select k.cmd, k.ord::int, other.holder, k.op, other.holder is not null as taken
+      select array_agg(x.cmd), array_agg(x.ord), array_agg(x.holder), array_agg(x.counted)
+        into v_failed, v_claim, v_holder, v_counted from (
+        select k.cmd, k.ord::int, other.holder, null::bigint as counted, k.op, other.holder is not null as taken
           from unnest(p_claims) with ordinality k (cmd, op, kind, key, holder, ord)
           left join lateral (
             select c.holder from kvali.claim c
@@ -163,20 +177,35 @@ begin
                                     where r.cmd = k.cmd and r.op = 'release' and r.kind = k.kind
                                       and r.key = k.key and r.holder = c.holder))
              limit 1) other on true
-         where r_verdict[k.cmd] = 0 and k.op in ('take', 'own', 'held', 'free')
+         where r_verdict[k.cmd] = 0 and k.op in ('take', 'own', 'free')
+        union all
+        select k.cmd, k.ord::int, null, n.count, k.op, n.count > 0
+          from unnest(p_claims) with ordinality k (cmd, op, kind, key, holder, ord),
+               lateral (
+                 select coalesce((select t.count from kvali.tally t
+                                   where t.tenant_id = p_tenant and t.kind = k.kind and t.key = k.key), 0)
+                      + coalesce((select sum(s.adds)
+                                    from unnest(p_step_cmd, p_step_tally, p_step_adds) s (cmd, tally, adds)
+                                   where s.cmd = k.cmd and k.op = 'none' and p_tally_kind[s.tally] = k.kind
+                                     and p_tally_key[s.tally] = k.key), 0) as count) n
+         where r_verdict[k.cmd] = 0 and k.op in ('some', 'none')
         union all
         -- A key that an earlier command of this call touches: let it be judged again, after that one.
-        select k.cmd, k.ord::int, k.holder, 'free', true
+        select k.cmd, k.ord::int, k.holder, null, 'free', true
           from unnest(p_claims) with ordinality k (cmd, op, kind, key, holder, ord)
-         where r_verdict[k.cmd] = 0 and k.op in ('take', 'own', 'held', 'free')
-           and exists (select from unnest(p_claims) e
-                        where e.cmd < k.cmd and e.kind = k.kind and e.key = k.key and r_verdict[e.cmd] = 0)) x
-       where x.taken = (x.op not in ('own', 'held'));
+         where r_verdict[k.cmd] = 0 and k.op not in ('join', 'release')
+           and (exists (select from unnest(p_claims) e
+                         where e.cmd < k.cmd and e.kind = k.kind and e.key = k.key and r_verdict[e.cmd] = 0)
+             or exists (select from unnest(p_step_cmd, p_step_tally) s (cmd, tally)
+                         where s.cmd < k.cmd and p_tally_kind[s.tally] = k.kind and p_tally_key[s.tally] = k.key
+                           and r_verdict[s.cmd] = 0))) x
+       where x.taken = (x.op not in ('own', 'some'));
       exit when v_failed is null;
       for i in 1 .. cardinality(v_failed) loop
         r_verdict[v_failed[i]] := 4;
         r_claim[v_failed[i]] := v_claim[i];
         r_holder[v_failed[i]] := v_holder[i];
+        r_counted[v_failed[i]] := v_counted[i];
       end loop;
     end loop;
 
@@ -216,6 +245,24 @@ begin
     insert into kvali.claim
     select p_tenant, last.kind, last.key, last.holder from last where last.op <> 'release'
     on conflict do nothing;
+  end if;
+
+  if cardinality(p_tally_sum) > 0 then
+    with counted as (
+      insert into kvali.tally as t
+      select p_tenant, p_tally_kind[n.place], p_tally_key[n.place], n.sum
+        from (select s.place, s.sum from unnest(p_tally_sum) with ordinality s (sum, place) where v_usual
+              union all
+              select s.tally, sum(s.adds) from unnest(p_step_cmd, p_step_tally, p_step_adds) s (cmd, tally, adds)
+               where not v_usual and r_verdict[s.cmd] = 0
+               group by s.tally) n
+       where n.sum <> 0
+      on conflict on constraint tally_key do update set count = t.count + excluded.count
+      returning count)
+    select min(c.count) into v_least from counted c;
+    if v_least < 0 then
+      raise exception 'a tally of tenant % would fall below zero', p_tenant using errcode = 'check_violation';
+    end if;
   end if;
 
   if not v_usual then

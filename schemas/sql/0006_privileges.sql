@@ -5,6 +5,7 @@ grant usage on schema kvali to kvali_app, kvali_projector;
 grant select, insert on kvali.event, kvali.command, kvali.refusal to kvali_app;
 grant select, insert, update (head, last_recorded_at) on kvali.ledger to kvali_app;
 grant select, insert, delete on kvali.claim to kvali_app;
+grant select, insert, update (count) on kvali.tally to kvali_app;
 grant select, insert on kvali.tenant_key to kvali_app;
 grant select, insert, update (wrapped, erased_at) on kvali.subject_key to kvali_app;
 grant execute on procedure kvali.append to kvali_app;

@@ -19,18 +19,25 @@ pub enum Condition {
     Join,
     /// The event's stream lets go of the key.
     Release,
-    /// Somebody must hold the key.
-    Held,
     /// Nobody may hold the key.
     Free,
     /// The event's stream must hold the key before the command; that the command lets go of it is no hindrance.
     Own,
+    /// The event's stream is one more of those that the key counts. Who they are is not kept, so that the cost does not
+    /// grow with their number; a stream counts itself once and is uncounted once.
+    Count,
+    /// The event's stream is no longer one of those that the key counts.
+    Uncount,
+    /// The key must count some.
+    Some,
+    /// The key must count none, once the command has been carried out.
+    None,
 }
 
 impl Condition {
     /// Whether it can be refused.
     pub fn is_demand(self) -> bool {
-        matches!(self, Self::Take | Self::Held | Self::Free | Self::Own)
+        matches!(self, Self::Take | Self::Free | Self::Own | Self::Some | Self::None)
     }
 }
 
@@ -47,16 +54,28 @@ impl Claim {
         Self::new(Condition::Release, kind, key)
     }
 
-    pub fn held(kind: &'static str, key: impl Into<String>) -> Self {
-        Self::new(Condition::Held, kind, key)
-    }
-
     pub fn free(kind: &'static str, key: impl Into<String>) -> Self {
         Self::new(Condition::Free, kind, key)
     }
 
     pub fn own(kind: &'static str, key: impl Into<String>) -> Self {
         Self::new(Condition::Own, kind, key)
+    }
+
+    pub fn count(kind: &'static str, key: impl Into<String>) -> Self {
+        Self::new(Condition::Count, kind, key)
+    }
+
+    pub fn uncount(kind: &'static str, key: impl Into<String>) -> Self {
+        Self::new(Condition::Uncount, kind, key)
+    }
+
+    pub fn some(kind: &'static str, key: impl Into<String>) -> Self {
+        Self::new(Condition::Some, kind, key)
+    }
+
+    pub fn none(kind: &'static str, key: impl Into<String>) -> Self {
+        Self::new(Condition::None, kind, key)
     }
 
     /// The same, of a key that tells something about a person.

@@ -339,7 +339,7 @@ impl Describe for Event {
             Self::ContractTermsEnded(ContractTermsEnded { country, releases: Some(product), .. }) => {
                 vec![Claim::release(EXCLUSIVE_CLAIM, exclusivity(*country, *product))]
             }
-            Self::Archived(Archived { company }) => vec![Claim::free(DEALS_CLAIM, company.to_string())],
+            Self::Archived(Archived { company }) => vec![Claim::none(DEALS_CLAIM, company.to_string())],
             _ => Vec::new(),
         }
     }

@@ -416,7 +416,7 @@ impl Describe for Event {
                 Claim::release(HAS_CLAIM, has_key(*contact, kind, key)).personal(),
                 Claim::release(NUMBER_CLAIM, number_key(*contact, *point, kind, key)).personal(),
             ],
-            Self::Archived(Archived { contact }) => vec![Claim::free(SOLE_DEALS_CLAIM, contact.to_string())],
+            Self::Archived(Archived { contact }) => vec![Claim::none(SOLE_DEALS_CLAIM, contact.to_string())],
             _ => Vec::new(),
         }
     }

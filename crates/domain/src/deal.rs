@@ -19,7 +19,6 @@ pub use with::{
 };
 
 use crate::assignee::{self, AssigneeProblem};
-use crate::contact::SOLE_DEALS_CLAIM;
 use crate::decider::{Describe, changed, commands, events, index};
 use crate::field_changes::{self, FieldChange, FieldSetting, FieldValue, check_fields};
 use crate::fields::Entity;
@@ -497,9 +496,6 @@ impl Describe for Event {
     fn claims(&self) -> Vec<Claim> {
         let owned =
             |claim: fn(&'static str, String) -> Claim, owner: UserId| claim(WORK_CLAIM, owner.to_string());
-        let sole = |claim: fn(&'static str, String) -> Claim, contact: ContactId| {
-            claim(SOLE_DEALS_CLAIM, contact.to_string())
-        };
         match self {
             Self::Opened(event) => {
                 let external = event.external.as_ref().map(|External { source, id }| {
@@ -508,32 +504,25 @@ impl Describe for Event {
                 external.into_iter().chain(event.holds().taken()).collect()
             }
             Self::StageChanged(event) => {
-                let task = event.with_task.map(|deal| Claim::held(OPEN_TASK_CLAIM, deal.to_string()));
+                let task = event.with_task.map(|deal| Claim::some(OPEN_TASK_CLAIM, deal.to_string()));
                 task.into_iter().chain(with::moved(Some(event.from), event.to)).collect()
             }
             Self::StageCorrected(event) if event.current => with::moved(Some(event.from), event.to),
             Self::Assigned(event) => {
-                let from = event.from.map(|from| owned(Claim::release, from));
-                from.into_iter().chain([owned(Claim::join, event.to)]).collect()
+                let from = event.from.map(|from| owned(Claim::uncount, from));
+                from.into_iter().chain([owned(Claim::count, event.to)]).collect()
             }
             Self::Won(Won { holds: Some(holds), .. }) | Self::Lost(Lost { holds: Some(holds), .. }) => {
                 holds.let_go()
             }
             Self::Reopened(Reopened { holds: Some(holds), .. }) => holds.taken(),
-            Self::ContactAdded(event) => match event.joins {
-                Some(other) => vec![sole(Claim::release, other)],
-                None if event.alone => vec![sole(Claim::join, event.contact)],
-                None => Vec::new(),
-            },
-            Self::ContactRemoved(event) => {
-                let leaves = event.leaves.map(|contact| sole(Claim::join, contact));
-                [sole(Claim::release, event.contact)].into_iter().chain(leaves).collect()
-            }
+            Self::ContactAdded(event) => with::sole_changed(event.sole_before, event.sole_after),
+            Self::ContactRemoved(event) => with::sole_changed(event.sole_before, event.sole_after),
             Self::CompanySet(event) => {
-                let from = event.from.map(|from| Claim::release(COMPANY_CLAIM, from.to_string()));
-                from.into_iter().chain([Claim::join(COMPANY_CLAIM, event.to.to_string())]).collect()
+                let from = event.from.map(|from| Claim::uncount(COMPANY_CLAIM, from.to_string()));
+                from.into_iter().chain([Claim::count(COMPANY_CLAIM, event.to.to_string())]).collect()
             }
-            Self::LeftWithoutTask(event) => vec![Claim::free(OPEN_TASK_CLAIM, event.deal.to_string())],
+            Self::LeftWithoutTask(event) => vec![Claim::none(OPEN_TASK_CLAIM, event.deal.to_string())],
             _ => Vec::new(),
         }
     }

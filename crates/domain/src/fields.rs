@@ -214,7 +214,7 @@ pub struct Retired {
 impl Describe for Event {
     fn claims(&self) -> Vec<Claim> {
         match self {
-            Self::Retired(event) => vec![Claim::free(REQUIRED_CLAIM, event.field.to_string())],
+            Self::Retired(event) => vec![Claim::none(REQUIRED_CLAIM, event.field.to_string())],
             _ => Vec::new(),
         }
     }

@@ -115,7 +115,7 @@ impl Describe for Event {
     fn claims(&self) -> Vec<Claim> {
         match self {
             Self::WorkHandedOver(WorkHandedOver { from, scope: Scope::All, .. }) => {
-                vec![Claim::free(WORK_CLAIM, from.to_string())]
+                vec![Claim::none(WORK_CLAIM, from.to_string())]
             }
             _ => Vec::new(),
         }

@@ -539,11 +539,11 @@ impl Describe for Event {
 }
 
 fn begins_work(owner: UserId) -> Claim {
-    Claim::join(crate::user::WORK_CLAIM, owner.to_string())
+    Claim::count(crate::user::WORK_CLAIM, owner.to_string())
 }
 
 fn ends_work(owner: UserId) -> Claim {
-    Claim::release(crate::user::WORK_CLAIM, owner.to_string())
+    Claim::uncount(crate::user::WORK_CLAIM, owner.to_string())
 }
 
 #[derive(thiserror::Error, Clone, PartialEq, Eq, Debug, Serialize)]

@@ -337,28 +337,28 @@ impl Describe for Event {
                 Claim::take(NAME_CLAIM, folded(&event.to)),
             ],
             Self::StageRequirementsSet(event) => {
-                let join = |field: &FieldId| Claim::join(fields::REQUIRED_CLAIM, field.to_string());
-                let joined = event.newly_required.iter().map(join);
-                joined.chain(released(&event.no_longer_required)).collect()
+                let counted = |field: &FieldId| Claim::count(fields::REQUIRED_CLAIM, field.to_string());
+                let counted = event.newly_required.iter().map(counted);
+                counted.chain(uncounted(&event.no_longer_required)).collect()
             }
             Self::StageRetired(event) => {
-                let free = Claim::free(STAGE_DEALS_CLAIM, event.stage.to_string());
-                std::iter::once(free).chain(released(&event.no_longer_required)).collect()
+                let none = Claim::none(STAGE_DEALS_CLAIM, event.stage.to_string());
+                std::iter::once(none).chain(uncounted(&event.no_longer_required)).collect()
             }
             Self::Archived(event) => {
-                let free = event.stages.iter().map(|stage| Claim::free(STAGE_DEALS_CLAIM, stage.to_string()));
-                free.chain(released(&event.no_longer_required)).collect()
+                let none = event.stages.iter().map(|stage| Claim::none(STAGE_DEALS_CLAIM, stage.to_string()));
+                none.chain(uncounted(&event.no_longer_required)).collect()
             }
             _ => Vec::new(),
         }
     }
 }
 
-fn released(fields: &[FieldId]) -> impl Iterator<Item = Claim> {
-    fields.iter().map(|field| Claim::release(fields::REQUIRED_CLAIM, field.to_string()))
+fn uncounted(fields: &[FieldId]) -> impl Iterator<Item = Claim> {
+    fields.iter().map(|field| Claim::uncount(fields::REQUIRED_CLAIM, field.to_string()))
 }
 
-/// The claim that every open deal joins on its stage.
+/// The claim that counts the open deals of a stage.
 pub const STAGE_DEALS_CLAIM: &str = "stage.deals";
 
 /// The longest hint, in characters.

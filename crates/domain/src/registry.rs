@@ -227,8 +227,10 @@ pub enum General {
     StaleVersion { expected: Version, actual: Version },
     #[error("{kind} {key:?} is taken by {holder}; use that one or choose another")]
     Taken { kind: String, key: String, holder: StreamId },
-    #[error("{kind} {key:?} is held by nobody; create it first")]
-    NotHeld { kind: String, key: String },
+    #[error("{kind} {key:?} counts none; create it first")]
+    NoneLeft { kind: String, key: String },
+    #[error("{kind} {key:?} still counts {count}; deal with them first")]
+    SomeLeft { kind: String, key: String, count: i64 },
     #[error("{kind}: this is not the value that was set; name that one")]
     NotOwn { kind: String },
     #[error("a text holds the character U+0000, which cannot be stored; leave it out")]

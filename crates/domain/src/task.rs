@@ -432,19 +432,19 @@ pub struct CauseDetermined {
 impl Describe for Event {
     fn claims(&self) -> Vec<Claim> {
         match self {
-            Self::Created(event) => held(Claim::join, event.assignee, &targets::deals(&event.targets)),
-            Self::Reopened(event) => held(Claim::join, event.assignee, &event.deals),
-            Self::Completed(event) => held(Claim::release, event.assignee, &event.deals),
-            Self::Cancelled(event) => held(Claim::release, event.assignee, &event.deals),
+            Self::Created(event) => counted(Claim::count, event.assignee, &targets::deals(&event.targets)),
+            Self::Reopened(event) => counted(Claim::count, event.assignee, &event.deals),
+            Self::Completed(event) => counted(Claim::uncount, event.assignee, &event.deals),
+            Self::Cancelled(event) => counted(Claim::uncount, event.assignee, &event.deals),
             Self::Reassigned(event) => vec![
-                Claim::release(WORK_CLAIM, event.from.to_string()),
-                Claim::join(WORK_CLAIM, event.to.to_string()),
+                Claim::uncount(WORK_CLAIM, event.from.to_string()),
+                Claim::count(WORK_CLAIM, event.to.to_string()),
             ],
             Self::Linked(Linked { target: Target::Deal(deal) }) => {
-                vec![Claim::join(OPEN_TASK_CLAIM, deal.to_string())]
+                vec![Claim::count(OPEN_TASK_CLAIM, deal.to_string())]
             }
             Self::Unlinked(Unlinked { target: Target::Deal(deal) }) => {
-                vec![Claim::release(OPEN_TASK_CLAIM, deal.to_string())]
+                vec![Claim::uncount(OPEN_TASK_CLAIM, deal.to_string())]
             }
             _ => Vec::new(),
         }
@@ -467,7 +467,7 @@ impl Describe for Event {
 }
 
 /// What an open task holds, joined or released.
-fn held(claim: fn(&'static str, String) -> Claim, assignee: UserId, deals: &[DealId]) -> Vec<Claim> {
+fn counted(claim: fn(&'static str, String) -> Claim, assignee: UserId, deals: &[DealId]) -> Vec<Claim> {
     let deals = deals.iter().map(|deal| claim(OPEN_TASK_CLAIM, deal.to_string()));
     [claim(WORK_CLAIM, assignee.to_string())].into_iter().chain(deals).collect()
 }

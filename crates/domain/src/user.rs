@@ -146,7 +146,7 @@ impl Describe for Event {
                 mail.map(|mail| Claim::take(MAIL_CLAIM, mail.to_lowercase()).personal()).into_iter().collect()
             }
             Self::Deactivated(Deactivated { user: Some(user) }) => {
-                vec![Claim::free(WORK_CLAIM, user.to_string())]
+                vec![Claim::none(WORK_CLAIM, user.to_string())]
             }
             _ => Vec::new(),
         }

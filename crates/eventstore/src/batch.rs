@@ -36,7 +36,7 @@ struct Batch<'a> {
     ids: HashSet<CommandId>,
     /// Decided, and not yet sent.
     pending: Vec<(usize, Decided)>,
-    /// The claims of pending commands.
+    /// The keys that pending commands claim or count.
     claimed: Claimed,
     sent: Option<Sent>,
 }
@@ -95,6 +95,7 @@ impl<'a> Batch<'a> {
             }
             self.view.overlay.extend(decided.after(&plan.envelope.occurred_by(plan.envelope.now)));
             self.claimed.extend(decided.claims.iter().map(|claim| (claim.kind, claim.key.clone())));
+            self.claimed.extend(decided.prepared.steps.iter().map(|step| (step.kind, step.key.clone())));
             self.pending.push((at, decided));
         }
         self.send().await

@@ -2,7 +2,7 @@
 
 use crate::cache::Folded;
 use crate::handle::{Choice, Plan};
-use crate::log::{ClaimRow, EventRow, Need, Prepared, RefusalRow};
+use crate::log::{ClaimRow, EventRow, Need, Prepared, RefusalRow, TallyStep};
 use crate::{Error, keyring};
 use kvali_domain::{
     Claim, Command, Condition, Event, Facts, General, Given, Occurred, Order, Refusal, State, StreamId,
@@ -28,6 +28,7 @@ pub(crate) struct Decided {
     pub prepared: Prepared,
     /// Each in its stream, without their personal values once sealed, so no cached state holds any.
     pub events: Vec<(StreamId, Event)>,
+    /// Without those that merely count.
     pub claims: Vec<Claim>,
     pub refusal: Option<Refusal>,
     /// The states of the written streams before it.
@@ -92,14 +93,28 @@ impl Decided {
     }
 
     fn accept(&mut self, seen: &[Seen], plan: &Plan) {
-        let (mut claims, mut rows) = (Vec::new(), Vec::new());
+        let (mut claims, mut steps, mut rows) = (Vec::new(), Vec::new(), Vec::new());
         let mut reached: HashMap<StreamId, Version> =
             seen.iter().map(|seen| (seen.stream, seen.before.version)).collect();
         for (stream, event) in &self.events {
             for claim in event.claims() {
+                let op = match claim.condition {
+                    Condition::Count | Condition::Uncount => {
+                        let adds = if claim.condition == Condition::Count { 1 } else { -1 };
+                        steps.push(TallyStep { kind: claim.kind, key: claim.key, adds });
+                        continue;
+                    }
+                    Condition::Take => "take",
+                    Condition::Own => "own",
+                    Condition::Join => "join",
+                    Condition::Release => "release",
+                    Condition::Free => "free",
+                    Condition::Some => "some",
+                    Condition::None => "none",
+                };
                 claims.push(ClaimRow {
                     demand: claim.condition.is_demand(),
-                    op: op(claim.condition),
+                    op,
                     kind: claim.kind,
                     key: claim.key.clone(),
                     holder: *stream,
@@ -111,6 +126,7 @@ impl Decided {
             rows.push(event_row(event, *stream, *version, plan));
         }
         self.prepared.claims = claims;
+        self.prepared.steps = steps;
         self.prepared.events = rows;
         self.prepared.needs = seen.iter().map(Seen::need).collect();
         let written = seen.iter().filter(|seen| seen.now.version > seen.before.version);
@@ -218,6 +234,7 @@ impl Prepared {
         });
         self.needs.clear();
         self.claims.clear();
+        self.steps.clear();
         self.events.clear();
     }
 }
@@ -241,6 +258,7 @@ fn prepare(plan: &Plan, command: &Command, request_hash: [u8; 32]) -> Prepared {
         refusal: None,
         needs: Vec::new(),
         claims: Vec::new(),
+        steps: Vec::new(),
         events: Vec::new(),
     }
 }
@@ -259,17 +277,6 @@ fn event_row(event: &Event, stream: StreamId, version: Version, plan: &Plan) -> 
         // Written when the personal values are out of the event.
         data: String::new(),
         personal: None,
-    }
-}
-
-fn op(condition: Condition) -> &'static str {
-    match condition {
-        Condition::Take => "take",
-        Condition::Own => "own",
-        Condition::Join => "join",
-        Condition::Release => "release",
-        Condition::Held => "held",
-        Condition::Free => "free",
     }
 }
 

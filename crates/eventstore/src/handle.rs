@@ -6,7 +6,7 @@ use crate::keyring;
 use crate::log::{Prepared, Verdict};
 use crate::{Envelope, Error, Store, writer};
 use kvali_domain::{
-    Command, Condition, Event, General, Order, Refusal, State, StreamId, SubjectId, TenantId, note, subject,
+    Command, Event, General, Order, Refusal, State, StreamId, SubjectId, TenantId, note, subject,
 };
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -131,7 +131,9 @@ impl Store {
                     }
                     reread = self.inner.cache.get(tenant, plan.stream).is_none();
                 }
-                Verdict::Claimed { claim, holder } => return self.claimed(decided, claim, holder).await,
+                Verdict::Claimed { claim, holder, counted } => {
+                    return self.claimed(decided, claim, holder, counted).await;
+                }
                 verdict => {
                     let outcome = self.settle(tenant, plan, &decided, &verdict)?;
                     self.destroy_erased(&decided).await?;
@@ -187,16 +189,17 @@ impl Store {
         mut decided: Decided,
         claim: usize,
         holder: Option<StreamId>,
+        counted: Option<i64>,
     ) -> Result<Outcome, Error> {
-        let own = decided.claims.get(claim).is_some_and(|claim| claim.condition == Condition::Own);
         let (kind, key) = decided.claims.get(claim).map_or_else(Default::default, |claim| {
             let key = if claim.personal { "(personal)".to_owned() } else { claim.key.replace('\u{1f}', " ") };
             (claim.kind.to_owned(), key)
         });
-        let refusal: Refusal = match holder {
-            Some(holder) => General::Taken { kind, key, holder }.into(),
-            None if own => General::NotOwn { kind }.into(),
-            None => General::NotHeld { kind, key }.into(),
+        let refusal: Refusal = match (holder, counted) {
+            (Some(holder), _) => General::Taken { kind, key, holder }.into(),
+            (None, None) => General::NotOwn { kind }.into(),
+            (None, Some(0)) => General::NoneLeft { kind, key }.into(),
+            (None, Some(count)) => General::SomeLeft { kind, key, count }.into(),
         };
         let (tenant, command_id) = (decided.tenant, decided.prepared.command_id);
         decided.prepared.refuse(&refusal);

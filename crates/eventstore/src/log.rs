@@ -30,6 +30,7 @@ pub(crate) struct Prepared {
     pub refusal: Option<RefusalRow>,
     pub needs: Vec<Need>,
     pub claims: Vec<ClaimRow>,
+    pub steps: Vec<TallyStep>,
     pub events: Vec<EventRow>,
 }
 
@@ -56,6 +57,14 @@ pub(crate) struct ClaimRow {
     pub kind: &'static str,
     pub key: String,
     pub holder: StreamId,
+}
+
+/// One more, or one fewer, of those that a key counts.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct TallyStep {
+    pub kind: &'static str,
+    pub key: String,
+    pub adds: i32,
 }
 
 #[derive(Clone, Debug)]
@@ -89,10 +98,11 @@ pub(crate) enum Verdict {
     /// The id was bound before, to another request.
     IdReused,
     Conflict,
-    /// The claim in the way, by its place among the command's claims, and who holds it.
+    /// The claim in the way, by its place among the command's claims; who holds it, or how many it counts.
     Claimed {
         claim: usize,
         holder: Option<StreamId>,
+        counted: Option<i64>,
     },
     RefusalRecorded,
 }
@@ -104,7 +114,7 @@ impl Verdict {
     }
 }
 
-const CALL: &str = "call kvali.append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
+const CALL: &str = "call kvali.append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)";
 
 /// Appends `commands` in one call. They are accepted or refused each on its own; an `Err` leaves the fate of
 /// all of them unknown.
@@ -115,10 +125,12 @@ pub(crate) async fn append(
 ) -> Result<Vec<Verdict>, sqlx::Error> {
     let (mut events, mut claims) = (Vec::with_capacity(commands.len()), Vec::new());
     let mut needs = Needs::of(commands.len());
+    let mut tallies = Tallies::default();
     for (cmd, command) in (1..).zip(commands.iter().copied()) {
         events.extend(command.events.iter().map(|event| NewEvent { cmd, command, event }));
         claims.extend(command.claims.iter().map(|claim| ClaimStep { cmd, claim }));
         command.needs.iter().for_each(|need| needs.push(cmd, *need));
+        command.steps.iter().for_each(|step| tallies.push(cmd, step));
     }
     let row = sqlx::query(CALL)
         .bind(tenant.0)
@@ -131,6 +143,12 @@ pub(crate) async fn append(
         .bind(needs.versions)
         .bind(needs.adds)
         .bind(claims)
+        .bind(tallies.kinds)
+        .bind(tallies.keys)
+        .bind(tallies.sums)
+        .bind(tallies.cmds)
+        .bind(tallies.places)
+        .bind(tallies.adds)
         .fetch_one(connection)
         .await?;
     verdicts(&row, commands)
@@ -181,6 +199,33 @@ impl Needs {
     }
 }
 
+/// The counting of one call: each key once, with the sum of its steps, and the steps.
+#[derive(Default)]
+struct Tallies<'a> {
+    kinds: Vec<&'static str>,
+    keys: Vec<&'a str>,
+    sums: Vec<i32>,
+    cmds: Vec<i32>,
+    places: Vec<i32>,
+    adds: Vec<i32>,
+    known: HashMap<(&'static str, &'a str), usize>,
+}
+
+impl<'a> Tallies<'a> {
+    fn push(&mut self, cmd: i32, step: &'a TallyStep) {
+        let place = *self.known.entry((step.kind, &step.key)).or_insert_with(|| {
+            self.kinds.push(step.kind);
+            self.keys.push(&step.key);
+            self.sums.push(0);
+            self.sums.len() - 1
+        });
+        self.sums[place] += step.adds;
+        self.cmds.push(cmd);
+        self.places.push(i32::try_from(place + 1).expect("a call counts few keys"));
+        self.adds.push(step.adds);
+    }
+}
+
 fn verdicts(row: &PgRow, commands: &[&Prepared]) -> Result<Vec<Verdict>, sqlx::Error> {
     let head: i64 = row.try_get("r_head")?;
     let recorded_at = row.try_get("r_recorded")?;
@@ -192,6 +237,7 @@ fn verdicts(row: &PgRow, commands: &[&Prepared]) -> Result<Vec<Verdict>, sqlx::E
             counts: row.try_get("r_count")?,
             claims: row.try_get("r_claim")?,
             holders: row.try_get("r_holder")?,
+            counted: row.try_get("r_counted")?,
         }),
     };
     let mut next_position = head + 1;
@@ -217,6 +263,7 @@ struct Judged {
     counts: Vec<Option<i32>>,
     claims: Vec<Option<i32>>,
     holders: Vec<Option<Uuid>>,
+    counted: Vec<Option<i64>>,
 }
 
 impl Judged {
@@ -231,6 +278,7 @@ impl Judged {
                 claim: self.claims[at]
                     .map_or(0, |nth| usize::try_from(nth - 1).unwrap_or(0) - own_claims_start),
                 holder: self.holders[at].map(StreamId),
+                counted: self.counted[at],
             },
             5 => Verdict::RefusalRecorded,
             _ => Verdict::Conflict,

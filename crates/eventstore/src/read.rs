@@ -215,6 +215,20 @@ impl Store {
         Ok(holder.map(StreamId))
     }
 
+    /// How many a key counts, such as the open deals of a stage.
+    pub async fn counted(&self, tenant: TenantId, kind: &str, key: &str) -> Result<i64, Error> {
+        let count = sqlx::query_scalar(
+            "select count from kvali.tally where tenant_id = $1 and kind = $2 and key = $3",
+        )
+        .bind(tenant.0)
+        .bind(kind)
+        .bind(key)
+        .fetch_optional(&self.inner.pool)
+        .await
+        .map_err(Error::Read)?;
+        Ok(count.unwrap_or(0))
+    }
+
     /// An id that equal texts of one tenant share and that nobody without the tenant's key can guess from them:
     /// for people and accounts that an outside system knows by name.
     pub async fn keyed_id(&self, tenant: TenantId, kind: &str, text: &str) -> Result<uuid::Uuid, Error> {

@@ -15,6 +15,7 @@ pub struct Rehearsal {
     states: HashMap<StreamId, Folded>,
     accepted: HashSet<CommandId>,
     claims: HashMap<(&'static str, String), Option<StreamId>>,
+    tallies: HashMap<(&'static str, String), i64>,
 }
 
 impl Rehearsal {
@@ -65,19 +66,22 @@ impl Store {
         if let Some(refusal) = decided.refusal {
             return Ok(Outcome::Refused(refusal));
         }
-        let claims = decided
+        let claims: Vec<(StreamId, Claim)> = decided
             .events
             .iter()
-            .flat_map(|(stream, event)| event.claims().into_iter().map(move |claim| (*stream, claim)));
-        let claims: Vec<(StreamId, Claim)> = claims.collect();
+            .flat_map(|(stream, event)| event.claims().into_iter().map(move |claim| (*stream, claim)))
+            .collect();
         let let_go = |claim: &Claim| {
             let same = |other: &Claim| (other.kind, &other.key) == (claim.kind, &claim.key);
             claims.iter().any(|(_, other)| other.condition == Condition::Release && same(other))
         };
-        // What the command itself lets go of is not in its way.
+        // What the command itself lets go of is not in its way, and what it counts is counted before it is asked.
         let asked = claims.iter().filter(|(_, claim)| claim.condition != Condition::Free || !let_go(claim));
-        for (stream, claim) in asked {
-            if let Some(refusal) = self.claim(tenant, rehearsal, *stream, claim.clone()).await? {
+        let (last, first): (Vec<_>, Vec<_>) =
+            asked.partition(|(_, claim)| claim.condition == Condition::None);
+        for (stream, claim) in first.into_iter().chain(last) {
+            let refusal = self.claim(tenant, rehearsal, *stream, claim.clone()).await?;
+            if let Some(refusal) = refusal {
                 return Ok(Outcome::Refused(refusal));
             }
         }
@@ -98,6 +102,12 @@ impl Store {
         if claim.personal {
             return Ok(None);
         }
+        if matches!(
+            claim.condition,
+            Condition::Count | Condition::Uncount | Condition::Some | Condition::None
+        ) {
+            return self.tally(tenant, rehearsal, claim).await;
+        }
         let Claim { kind, key, condition, .. } = claim;
         let place = (kind, key);
         if !rehearsal.claims.contains_key(&place) {
@@ -109,7 +119,6 @@ impl Store {
         Ok(match (condition, holder) {
             (Condition::Take, Some(holder)) if holder != stream => Some(taken(kind, shown, holder)),
             (Condition::Free, Some(holder)) => Some(taken(kind, shown, holder)),
-            (Condition::Held, None) => Some(General::NotHeld { kind: kind.to_owned(), key: shown }.into()),
             (Condition::Own, holder) if holder != Some(stream) => {
                 Some(General::NotOwn { kind: kind.to_owned() }.into())
             }
@@ -121,8 +130,34 @@ impl Store {
                 rehearsal.claims.insert(place, None);
                 None
             }
-            (Condition::Free | Condition::Held | Condition::Own, _) => None,
+            _ => None,
         })
+    }
+
+    async fn tally(
+        &self,
+        tenant: TenantId,
+        rehearsal: &mut Rehearsal,
+        claim: Claim,
+    ) -> Result<Option<Refusal>, Error> {
+        let Claim { kind, key, condition, .. } = claim;
+        let place = (kind, key);
+        if !rehearsal.tallies.contains_key(&place) {
+            let count = self.counted(tenant, kind, &place.1).await?;
+            rehearsal.tallies.insert(place.clone(), count);
+        }
+        let count = rehearsal.tallies.entry(place.clone()).or_default();
+        let (kind, key) = (kind.to_owned(), place.1);
+        match condition {
+            Condition::Count => *count += 1,
+            Condition::Uncount => *count -= 1,
+            Condition::Some if *count == 0 => return Ok(Some(General::NoneLeft { kind, key }.into())),
+            Condition::None if *count > 0 => {
+                return Ok(Some(General::SomeLeft { kind, key, count: *count }.into()));
+            }
+            _ => {}
+        }
+        Ok(None)
     }
 }
 

@@ -252,6 +252,7 @@ impl Load {
                 self.versions.insert(need.stream, need.version + need.adds);
             }
             self.claims.extend(command.claims.iter().map(|claim| (claim.kind, claim.key.clone())));
+            self.claims.extend(command.steps.iter().map(|step| (step.kind, step.key.clone())));
             self.events += command.events.len().max(1);
             self.bytes += command.events.iter().map(|event| event.data.len() + 300).sum::<usize>();
         }

@@ -24,20 +24,23 @@ pub enum ContactRole {
 pub struct ContactAdded {
     pub contact: ContactId,
     pub role: ContactRole,
-    /// The one that was the only contact until now.
+    /// The only contact of the deal before.
     #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub joins: Option<ContactId>,
-    /// Whether it is the only contact.
-    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
-    pub alone: bool,
+    pub sole_before: Option<ContactId>,
+    /// The only contact of the deal from now on.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub sole_after: Option<ContactId>,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct ContactRemoved {
     pub contact: ContactId,
-    /// The one that is the only contact from now on.
+    /// The only contact of the deal before.
     #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub leaves: Option<ContactId>,
+    pub sole_before: Option<ContactId>,
+    /// The only contact of the deal from now on.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub sole_after: Option<ContactId>,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
@@ -76,11 +79,11 @@ type Step = fn(&'static str, String) -> Claim;
 
 impl Holds {
     pub(super) fn taken(&self) -> Vec<Claim> {
-        self.claims(Claim::join)
+        self.claims(Claim::count)
     }
 
     pub(super) fn let_go(&self) -> Vec<Claim> {
-        self.claims(Claim::release)
+        self.claims(Claim::uncount)
     }
 
     fn claims(&self, step: Step) -> Vec<Claim> {
@@ -169,9 +172,10 @@ pub(super) fn add_contact(
     }
     let known = given.facts.get::<Contact>(contact.stream());
     known.filter(|known| known.is_active()).ok_or(Refusal::NoSuchContact { contact })?;
-    let joins = deal.with.sole().filter(|sole| *sole != contact);
-    let alone = deal.with.contacts.is_empty();
-    Ok(vec![Event::ContactAdded(ContactAdded { contact, role, joins, alone })])
+    let sole_before = deal.with.sole();
+    let mut after = deal.with.clone();
+    after.contacts.insert(contact, role);
+    Ok(vec![Event::ContactAdded(ContactAdded { contact, role, sole_before, sole_after: after.sole() })])
 }
 
 pub(super) fn remove_contact(
@@ -186,9 +190,10 @@ pub(super) fn remove_contact(
     if config.policy.party_required && deal.with.contacts.len() == 1 && deal.with.company.is_none() {
         return Err(Refusal::LastContact);
     }
-    let others: Vec<_> = deal.with.contacts.keys().copied().filter(|other| *other != contact).collect();
-    let leaves = if let [only] = others[..] { Some(only) } else { None };
-    Ok(vec![Event::ContactRemoved(ContactRemoved { contact, leaves })])
+    let sole_before = deal.with.sole();
+    let mut after = deal.with.clone();
+    after.contacts.remove(&contact);
+    Ok(vec![Event::ContactRemoved(ContactRemoved { contact, sole_before, sole_after: after.sole() })])
 }
 
 pub(super) fn set_primary(deal: &OpenDeal, contact: ContactId) -> Result<Vec<Event>, Refusal> {
@@ -210,8 +215,18 @@ pub(super) fn set_company(deal: &OpenDeal, to: CompanyId, given: &Given<'_>) -> 
     Ok(vec![Event::CompanySet(CompanySet { from: deal.with.company, to })])
 }
 
+/// Of the contact that a deal is with alone.
+pub(super) fn sole_changed(before: Option<ContactId>, after: Option<ContactId>) -> Vec<Claim> {
+    let sole = |step: Step, contact: ContactId| step(crate::contact::SOLE_DEALS_CLAIM, contact.to_string());
+    if before == after {
+        return Vec::new();
+    }
+    let before = before.map(|contact| sole(Claim::uncount, contact));
+    before.into_iter().chain(after.map(|contact| sole(Claim::count, contact))).collect()
+}
+
 /// A deal's pipeline is told with its stage, since a stage belongs to one pipeline.
 pub(super) fn moved(from: Option<StageId>, to: StageId) -> Vec<Claim> {
-    let release = from.map(|from| Claim::release(STAGE_CLAIM, from.to_string()));
-    release.into_iter().chain([Claim::join(STAGE_CLAIM, to.to_string())]).collect()
+    let left = from.map(|from| Claim::uncount(STAGE_CLAIM, from.to_string()));
+    left.into_iter().chain([Claim::count(STAGE_CLAIM, to.to_string())]).collect()
 }

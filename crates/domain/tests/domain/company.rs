@@ -569,7 +569,7 @@ fn an_archived_company_waits_to_be_restored() {
 
 #[test]
 fn a_company_with_an_open_deal_is_not_archived() {
-    assert_eq!(archived().claims(), [Claim::free("company.deals", ACME_LTD.to_string())]);
+    assert_eq!(archived().claims(), [Claim::none("company.deals", ACME_LTD.to_string())]);
 }
 
 #[test]

@@ -120,7 +120,7 @@ pub(crate) fn holds_the_fields_it_requires(config: &Config, log: &[Happened]) ->
     let claims = log.iter().flat_map(|happened| happened.event.claims());
     for claim in claims.filter(|claim| claim.kind == fields::REQUIRED_CLAIM) {
         let changes = match claim.condition {
-            Condition::Join => held.insert(claim.key.clone()),
+            Condition::Count => held.insert(claim.key.clone()),
             _ => held.remove(&claim.key),
         };
         prop_assert!(changes, "{:?} changes nothing", claim);

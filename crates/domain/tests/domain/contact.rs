@@ -598,7 +598,7 @@ fn an_archived_contact_waits_to_be_restored() {
 
 #[test]
 fn the_only_contact_of_an_open_deal_is_not_archived() {
-    assert_eq!(archived(ANNA).claims(), [Claim::free("contact.sole_deals", ANNA.to_string())]);
+    assert_eq!(archived(ANNA).claims(), [Claim::none("contact.sole_deals", ANNA.to_string())]);
 }
 
 #[test]

@@ -57,7 +57,7 @@ mod opening {
         use kvali_domain::decider::Describe;
         let external = Some(External { source: "amo".to_owned(), id: "17".to_owned() });
         let event = Event::Opened(deal::Opened { external, ..opening() });
-        let stands = Claim::join("stage.deals", NEW.to_string());
+        let stands = Claim::count("stage.deals", NEW.to_string());
         assert_eq!(event.claims(), [Claim::take("deal.external_id", "amo\u{1f}17"), stands.clone()]);
         assert_eq!(Event::Opened(opening()).claims(), [stands]);
     }

@@ -254,7 +254,7 @@ fn a_move_demands_an_open_task_where_the_policy_wants_one() {
         [on(DEAL.stream(), Command::Open(open())), on(DEAL.stream(), move_to(TALK))],
     );
     let Some(AnyEvent::Deal(moved)) = log.last().map(|last| last.event.clone()) else { panic!("no deal") };
-    assert!(moved.claims().contains(&Claim::held("deal.open_task", DEAL.to_string())));
+    assert!(moved.claims().contains(&Claim::some("deal.open_task", DEAL.to_string())));
 }
 
 #[test]
@@ -450,8 +450,10 @@ fn an_open_deal_holds_its_stage_owner_company_and_sole_contact_whatever_happens(
                 accepted.insert(event.event_type());
                 for Claim { kind, key, condition, .. } in event.claims() {
                     match condition {
-                        Condition::Join => assert!(holds.insert((kind, key)), "joined twice by {event:?}"),
-                        Condition::Release => drop(holds.remove(&(kind, key))),
+                        Condition::Count => assert!(holds.insert((kind, key)), "counted twice by {event:?}"),
+                        Condition::Uncount => {
+                            assert!(holds.remove(&(kind, key)), "not counted before {event:?}")
+                        }
                         _ => {}
                     }
                 }
@@ -469,20 +471,22 @@ fn an_open_deal_holds_its_stage_owner_company_and_sole_contact_whatever_happens(
 
 #[test]
 fn contacts_come_and_go_and_the_first_one_is_primary() {
-    let added = |contact, joins, alone| {
-        Event::ContactAdded(deal::ContactAdded { contact, role: ContactRole::User, joins, alone })
+    let added = |contact, sole_before, sole_after| {
+        Event::ContactAdded(deal::ContactAdded { contact, role: ContactRole::User, sole_before, sole_after })
     };
-    let removed = |contact, leaves| Event::ContactRemoved(deal::ContactRemoved { contact, leaves });
-    given(told([])).when(add(ANNA)).then([added(ANNA, None, true)]);
+    let removed = |contact, sole_before, sole_after| {
+        Event::ContactRemoved(deal::ContactRemoved { contact, sole_before, sole_after })
+    };
+    given(told([])).when(add(ANNA)).then([added(ANNA, None, Some(ANNA))]);
     given(told([add(ANNA)])).when(add(ANNA)).then_it_is_already_so();
-    given(told([add(ANNA)])).when(add(BORIS)).then([added(BORIS, Some(ANNA), false)]);
+    given(told([add(ANNA)])).when(add(BORIS)).then([added(BORIS, Some(ANNA), None)]);
     let both = || told([add(ANNA), add(BORIS)]);
     given(both()).when(Command::SetPrimaryContact { contact: ANNA }).then_it_is_already_so();
     given(both())
         .when(Command::SetPrimaryContact { contact: BORIS })
         .then([Event::PrimaryContactSet(deal::PrimaryContactSet { from: Some(ANNA), to: BORIS })]);
     let remove = |contact| Command::RemoveContact { contact };
-    given(both()).when(remove(ANNA)).then([removed(ANNA, Some(BORIS))]);
+    given(both()).when(remove(ANNA)).then([removed(ANNA, None, Some(BORIS))]);
     let opened = Command::Open(deal::Open { party: Some(Party::Contact(ANNA)), ..open() });
     let wants_party = world_with(Policy { party_required: true, ..STRICT });
     let alone = after(wants_party, [on(DEAL.stream(), opened)]);
@@ -491,7 +495,7 @@ fn contacts_come_and_go_and_the_first_one_is_primary() {
         .refused(deal_refusal!(Refusal::LastContact))
         .naming(["add another or a company"]);
     let with_company = after(alone, [on(DEAL.stream(), Command::SetCompany { company: ACME_LTD })]);
-    given(with_company).when(remove(ANNA)).then([removed(ANNA, None)]);
+    given(with_company).when(remove(ANNA)).then([removed(ANNA, Some(ANNA), None)]);
 }
 
 #[test]
@@ -552,7 +556,7 @@ fn tags_and_followers_are_marked_once_and_unmarked_once() {
 fn a_deal_without_task_is_reported_only_if_nobody_holds_one() {
     use kvali_domain::decider::Describe;
     let left = Event::LeftWithoutTask(deal::LeftWithoutTask { deal: DEAL });
-    assert_eq!(left.claims(), [Claim::free("deal.open_task", DEAL.to_string())]);
+    assert_eq!(left.claims(), [Claim::none("deal.open_task", DEAL.to_string())]);
     given(told([])).when(Command::ReportWithoutTask {}).then([left]);
 }
 

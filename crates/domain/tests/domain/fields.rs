@@ -242,7 +242,7 @@ fn a_field_is_retired_once_and_only_while_no_stage_requires_it() {
     given([field_defined(size()), field_retired(SIZE)])
         .when(Command::Retire { field: SIZE })
         .then_it_is_already_so();
-    assert_eq!(event.claims(), [Claim::free(REQUIRED_CLAIM, SIZE.to_string())]);
+    assert_eq!(event.claims(), [Claim::none(REQUIRED_CLAIM, SIZE.to_string())]);
     assert_eq!(Event::Defined(size()).claims(), []);
 }
 

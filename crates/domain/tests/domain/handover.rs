@@ -170,7 +170,7 @@ fn a_lead_or_task_that_is_done_or_anothers_is_not_handed_over() {
 
 #[test]
 fn handing_over_everything_leaves_nothing_open() {
-    assert_eq!(handed_over(Scope::All).claims(), [Claim::free("user.work", NINO.to_string())]);
+    assert_eq!(handed_over(Scope::All).claims(), [Claim::none("user.work", NINO.to_string())]);
     assert_eq!(handed_over(Scope::Selected).claims(), []);
 }
 

@@ -110,11 +110,11 @@ fn assign(owner: kvali_domain::UserId, force: bool, reason: Personal) -> Command
 }
 
 fn joins(user: kvali_domain::UserId) -> Claim {
-    Claim::join(kvali_domain::user::WORK_CLAIM, user.to_string())
+    Claim::count(kvali_domain::user::WORK_CLAIM, user.to_string())
 }
 
 fn releases(user: kvali_domain::UserId) -> Claim {
-    Claim::release(kvali_domain::user::WORK_CLAIM, user.to_string())
+    Claim::uncount(kvali_domain::user::WORK_CLAIM, user.to_string())
 }
 
 #[test]
@@ -466,7 +466,8 @@ fn a_lead_is_attached_to_an_open_deal_of_the_same_party() {
     at(vec![with_acme()], vec![]).when(ask(ACME)).then([attached(ACME)]);
     at(vec![with_acme()], vec![attached(ACME)]).when(ask(ACME)).then_it_is_already_so();
     at(vec![with_acme()], vec![]).when(ask(anna)).refused(refusal!(Refusal::OtherParty { .. }));
-    let joined = deal::ContactAdded { contact: ANNA, role: contact, joins: None, alone: false };
+    let joined =
+        deal::ContactAdded { contact: ANNA, role: contact, sole_before: Some(ANNA), sole_after: Some(ANNA) };
     let joined = deal_event(deal::Event::ContactAdded(joined));
     at(vec![with_acme(), joined], vec![]).when(ask(anna)).then([attached(anna)]);
     let lost = deal_event(lost(NEW, 2));

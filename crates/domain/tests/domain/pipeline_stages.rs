@@ -197,9 +197,9 @@ fn a_pipeline_holds_a_required_field_until_its_last_stage_lets_go() {
     given(one_left).when(require(OFFER, &[], &[])).then([required(OFFER, &[], &[], &[SIZE])]);
 
     let key = SIZE.to_string();
-    assert_eq!(first.claims(), [Claim::join(REQUIRED_CLAIM, key.clone())]);
+    assert_eq!(first.claims(), [Claim::count(REQUIRED_CLAIM, key.clone())]);
     assert_eq!(second.claims(), []);
-    assert_eq!(required(OFFER, &[], &[], &[SIZE]).claims(), [Claim::release(REQUIRED_CLAIM, key)]);
+    assert_eq!(required(OFFER, &[], &[], &[SIZE]).claims(), [Claim::uncount(REQUIRED_CLAIM, key)]);
 }
 
 #[test]
@@ -289,7 +289,7 @@ fn a_stage_is_retired_once_and_history_still_names_it() {
 
 #[test]
 fn a_stage_is_retired_only_when_no_open_deal_stays_in_it() {
-    assert_eq!(retired(TALK).claims(), [Claim::free(STAGE_DEALS_CLAIM, TALK.to_string())]);
+    assert_eq!(retired(TALK).claims(), [Claim::none(STAGE_DEALS_CLAIM, TALK.to_string())]);
 }
 
 #[test]
@@ -375,8 +375,8 @@ fn a_retired_stage_lets_go_of_the_fields_that_it_alone_required() {
     ];
     let event = StageRetired { stage: TALK, to: None, no_longer_required: vec![SIZE] };
     given(log).when(retire(TALK)).then([Event::StageRetired(event.clone())]);
-    let release = Claim::release(REQUIRED_CLAIM, SIZE.to_string());
-    assert!(Event::StageRetired(event).claims().contains(&release));
+    let uncounted = Claim::uncount(REQUIRED_CLAIM, SIZE.to_string());
+    assert!(Event::StageRetired(event).claims().contains(&uncounted));
 }
 
 #[test]
@@ -422,7 +422,7 @@ fn a_pipeline_is_archived_once_and_only_when_no_open_deal_is_in_it() {
     given([sales()]).when(Command::Archive {}).then([archived()]);
     given([sales(), sales_event(archived())]).when(Command::Archive {}).then_it_is_already_so();
     let free: Vec<_> =
-        every_stage().iter().map(|stage| Claim::free(STAGE_DEALS_CLAIM, stage.to_string())).collect();
+        every_stage().iter().map(|stage| Claim::none(STAGE_DEALS_CLAIM, stage.to_string())).collect();
     assert_eq!(archived().claims(), free);
     let log = [
         sales(),
@@ -432,7 +432,7 @@ fn a_pipeline_is_archived_once_and_only_when_no_open_deal_is_in_it() {
     let event =
         Event::Archived(Archived { pipeline: SALES, stages: every_stage(), no_longer_required: vec![SIZE] });
     given(log).when(Command::Archive {}).then([event.clone()]);
-    assert!(event.claims().contains(&Claim::release(REQUIRED_CLAIM, SIZE.to_string())));
+    assert!(event.claims().contains(&Claim::uncount(REQUIRED_CLAIM, SIZE.to_string())));
 }
 
 #[test]

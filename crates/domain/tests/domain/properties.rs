@@ -15,9 +15,9 @@ use kvali_domain::fields::{Entity, FieldType};
 use kvali_domain::loss_reasons::{self, LossReasons};
 use kvali_domain::pipeline::{self, Class, Config, Policy, Stage};
 use kvali_domain::{
-    ActorId, Command, ContactId, DealId, Due, Event, FieldId, LossReasonId, Money, Occurred, Order, Personal,
-    PipelineId, Refusal, StageId, State, StreamId, SubjectId, UserId, call, company, contact, conversation,
-    fields, lead, meeting, note, subject, tags, task, user,
+    ActorId, Command, Condition, ContactId, DealId, Due, Event, FieldId, LossReasonId, Money, Occurred,
+    Order, Personal, PipelineId, Refusal, StageId, State, StreamId, SubjectId, UserId, call, company,
+    contact, conversation, fields, lead, meeting, note, subject, tags, task, user,
 };
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -402,6 +402,7 @@ fn beginnings(policies: [Policy; 2]) -> Vec<Order> {
 struct Log {
     world: World,
     happened: HashMap<StreamId, Vec<Happened>>,
+    counted: BTreeSet<(StreamId, &'static str, String)>,
 }
 
 impl Log {
@@ -461,8 +462,23 @@ impl Log {
         }
     }
 
+    /// Whatever counts a stream counts it once, and uncounts only what it counted.
+    fn counts(&mut self, stream: StreamId, event: &Event) -> Result<(), TestCaseError> {
+        for claim in event.claims() {
+            let counted = (stream, claim.kind, claim.key.clone());
+            let changes = match claim.condition {
+                Condition::Count => self.counted.insert(counted),
+                Condition::Uncount => self.counted.remove(&counted),
+                _ => true,
+            };
+            prop_assert!(changes, "{:?} by {:?}", claim, event);
+        }
+        Ok(())
+    }
+
     /// Appends what comes back from the stored bytes, so that every state is one that a replay gives.
     fn append(&mut self, stream: StreamId, event: &Event, occurred: Occurred) -> Result<(), TestCaseError> {
+        self.counts(stream, event)?;
         let stored = read_back(event)?;
         prop_assert_eq!(&stored, event, "bytes give the event back");
         let happened = Happened { stream, event: stored, occurred };

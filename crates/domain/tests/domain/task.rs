@@ -721,22 +721,22 @@ fn an_open_task_holds_its_assignee_and_its_deals_until_it_ends() {
     let deals = vec![DEAL, other];
     let (work, about) =
         (|user: UserId| (WORK_CLAIM, user.to_string()), |deal: DealId| (OPEN_TASK_CLAIM, deal.to_string()));
-    let join = |(kind, key)| Claim::join(kind, key);
-    let release = |(kind, key)| Claim::release(kind, key);
+    let count = |(kind, key)| Claim::count(kind, key);
+    let uncount = |(kind, key)| Claim::uncount(kind, key);
     let created = Created { targets: vec![ABOUT, LEAD, Target::Deal(other)], ..called() };
     let all = || [work(NINO), about(DEAL), about(other)].into_iter();
-    let joined: Vec<Claim> = all().map(join).collect();
-    let released: Vec<Claim> = all().map(release).collect();
-    assert_eq!(Event::Created(created).claims(), joined);
+    let counted: Vec<Claim> = all().map(count).collect();
+    let uncounted: Vec<Claim> = all().map(uncount).collect();
+    assert_eq!(Event::Created(created).claims(), counted);
     let again = Reopened { task: TASK, assignee: NINO, deals: deals.clone(), reason: nothing() };
-    assert_eq!(Event::Reopened(again).claims(), joined);
-    assert_eq!(Event::Completed(Completed { deals: deals.clone(), ..completed() }).claims(), released);
+    assert_eq!(Event::Reopened(again).claims(), counted);
+    assert_eq!(Event::Completed(Completed { deals: deals.clone(), ..completed() }).claims(), uncounted);
     let off = Cancelled { task: TASK, assignee: NINO, deals, reason: nothing() };
-    assert_eq!(Event::Cancelled(off).claims(), released);
+    assert_eq!(Event::Cancelled(off).claims(), uncounted);
     let moved = Event::Reassigned(Reassigned { task: TASK, from: NINO, to: GIORGI, reason: nothing() });
-    assert_eq!(moved.claims(), [release(work(NINO)), join(work(GIORGI))]);
-    assert_eq!(linked(ABOUT).claims(), [join(about(DEAL))]);
-    assert_eq!(Event::Unlinked(Unlinked { target: ABOUT }).claims(), [release(about(DEAL))]);
+    assert_eq!(moved.claims(), [uncount(work(NINO)), count(work(GIORGI))]);
+    assert_eq!(linked(ABOUT).claims(), [count(about(DEAL))]);
+    assert_eq!(Event::Unlinked(Unlinked { target: ABOUT }).claims(), [uncount(about(DEAL))]);
     assert_eq!(linked(LEAD).claims(), []);
     assert_eq!(Event::Started(Started {}).claims(), []);
 }

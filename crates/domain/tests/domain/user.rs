@@ -160,7 +160,7 @@ mod invitations {
 
 #[test]
 fn whoever_leaves_owns_no_open_work() {
-    assert_eq!(gone_event().claims(), [Claim::free("user.work", NINO.to_string())]);
+    assert_eq!(gone_event().claims(), [Claim::none("user.work", NINO.to_string())]);
 }
 
 mod absences {
