@@ -179,11 +179,17 @@ begin
              limit 1) other on true
          where r_verdict[k.cmd] = 0 and k.op in ('take', 'own', 'free')
         union all
+        -- Of the keys of one kind that a command wants some of, one that counts some is enough.
         select k.cmd, k.ord::int, null, n.count, k.op, n.count > 0
           from unnest(p_claims) with ordinality k (cmd, op, kind, key, holder, ord),
                lateral (
-                 select coalesce((select t.count from kvali.tally t
-                                   where t.tenant_id = p_tenant and t.kind = k.kind and t.key = k.key), 0)
+                 select coalesce((select sum(t.count)
+                                    from unnest(p_claims) o (cmd, op, kind, key, holder),
+                                         lateral (select t.count from kvali.tally t
+                                                   where t.tenant_id = p_tenant and t.kind = o.kind and t.key = o.key
+                                                   limit 1) t
+                                   where o.cmd = k.cmd and o.kind = k.kind and o.op = k.op
+                                     and (o.key = k.key or k.op = 'some')), 0)
                       + coalesce((select sum(s.adds)
                                     from unnest(p_step_cmd, p_step_tally, p_step_adds) s (cmd, tally, adds)
                                    where s.cmd = k.cmd and k.op = 'none' and p_tally_kind[s.tally] = k.kind

@@ -28,7 +28,7 @@ pub enum Condition {
     Count,
     /// The event's stream is no longer one of those that the key counts.
     Uncount,
-    /// The key must count some.
+    /// The key must count some, or another key of the kind that the command names so.
     Some,
     /// The key must count none, once the command has been carried out.
     None,

@@ -3,6 +3,10 @@
 //! Name and legal ids are sealed, because those of a sole trader are a person's; domains are not. What terms mean for a
 //! price is left out.
 
+mod merging;
+
+pub use merging::Domains;
+
 use crate::contact_point::{Meant, is_domain};
 use crate::country::Country;
 use crate::deal::External;
@@ -11,9 +15,10 @@ use crate::field_changes::{self, FieldChange, FieldSetting, FieldValue, check_fi
 use crate::fields::Entity;
 use crate::free_mail::is_free_mail;
 use crate::legal_id;
+use crate::merge::{self, Merging};
 use crate::{
-    Claim, CompanyId, Decider, FieldId, Given, Occurred, Personal, PersonalField, ProductId, Reads, UserId,
-    Version,
+    Claim, CompanyId, Decider, FieldId, Given, Occurred, Order, Personal, PersonalField, ProductId, Reads,
+    StreamId, UserId, Version,
 };
 use chrono::{Days, NaiveDate};
 use schemars::JsonSchema;
@@ -74,6 +79,17 @@ commands! {
     "ArchiveCompany" = Archive {} => [Archived],
     /// The company exists.
     "RestoreCompany" = Restore {} => [Restored],
+    /// The company is not archived and not among the others; the others are companies that stand for themselves, with the
+    /// same parent; the preview is of their present versions; whose value stays is chosen for every field in conflict. What
+    /// is sent to the others from now on reaches this company, except about their own legal ids and contract terms.
+    "MergeCompanies" = Merge(merge::Merge<CompanyId>) => [Merged, MergedInto],
+    /// The merge was made and is not undone; later ones are undone first, or with it. What was said of the company since
+    /// stays with it; the others stand below its present parent.
+    "UnmergeCompanies" = Unmerge(merge::Unmerge) => [Unmerged, Separated, ParentSet],
+    /// The survivor has merged this company. Follows from `MergeCompanies`.
+    "YieldCompany" = Yield { survivor: CompanyId } => [MergedInto],
+    /// The survivor has undone the merge. Follows from `UnmergeCompanies`.
+    "SeparateCompany" = Separate { survivor: CompanyId } => [Separated, ParentSet],
 }
 
 #[derive(Clone, PartialEq, Eq, Default, Debug, Serialize, Deserialize, JsonSchema)]
@@ -140,6 +156,10 @@ events! {
     ContractTermsEnded = "company.contract_terms_ended",
     Archived = "company.archived",
     Restored = "company.restored",
+    Merged = "company.merged",
+    Unmerged = "company.unmerged",
+    MergedInto = "company.merged_into",
+    Separated = "company.separated",
 }
 
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
@@ -256,10 +276,18 @@ pub struct ContractTermsEnded {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Archived {
     pub company: CompanyId,
+    /// The companies that were merged into it.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub merged: Vec<CompanyId>,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Restored {}
+
+pub type Merged = merge::Merged<CompanyId, Domains>;
+pub type Unmerged = merge::Unmerged<CompanyId, Domains>;
+pub type MergedInto = merge::MergedInto<CompanyId, Domains>;
+pub type Separated = merge::Separated<CompanyId, Domains>;
 
 /// The claim that keeps one external id to one company.
 pub const EXTERNAL_CLAIM: &str = "company.external_id";
@@ -339,7 +367,15 @@ impl Describe for Event {
             Self::ContractTermsEnded(ContractTermsEnded { country, releases: Some(product), .. }) => {
                 vec![Claim::release(EXCLUSIVE_CLAIM, exclusivity(*country, *product))]
             }
-            Self::Archived(Archived { company }) => vec![Claim::none(DEALS_CLAIM, company.to_string())],
+            Self::Archived(Archived { company, merged }) => {
+                let all = std::iter::once(company).chain(merged);
+                all.map(|company| Claim::none(DEALS_CLAIM, company.to_string())).collect()
+            }
+            Self::Merged(Merged { before, after, .. }) | Self::Unmerged(Unmerged { before, after, .. }) => {
+                merging::claims(before.as_ref(), after.as_ref())
+            }
+            Self::MergedInto(event) => merging::claims(event.holds.as_ref(), None),
+            Self::Separated(event) => merging::claims(None, event.holds.as_ref()),
             _ => Vec::new(),
         }
     }
@@ -428,6 +464,13 @@ pub enum Refusal {
     NoSuchTerms { terms: i32, accepted: Vec<i32> },
     #[error("terms {terms} ended on {until} already; grant new ones")]
     TermsEnded { terms: i32, until: NaiveDate },
+    #[error(
+        "company {company} stands below another parent; give all of them the same one first, or none, with SetParentCompany"
+    )]
+    OtherParent { company: CompanyId },
+    #[error(transparent)]
+    #[serde(untagged)]
+    Merge(#[from] merge::Problem),
 }
 
 fn ids(known: LegalIdsKnown) -> String {
@@ -448,13 +491,15 @@ fn numbers(terms: &[i32]) -> String {
 pub enum Company {
     #[default]
     Absent,
-    Known(Record),
+    Known(Box<Record>),
 }
 
 /// What a company has become so far; nothing in it is personal.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct Record {
     pub archived: bool,
+    /// Whose sealed name it goes by.
+    pub name_of: Option<CompanyId>,
     pub domains: BTreeSet<String>,
     pub legal_ids: Option<LegalIdsKnown>,
     pub parent: Option<CompanyId>,
@@ -463,6 +508,7 @@ pub struct Record {
     pub territory: Option<String>,
     pub terms: BTreeMap<i32, Terms>,
     pub external: Option<External>,
+    pub merging: Merging<Self>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -518,8 +564,28 @@ impl Decider for Company {
                 links.into_iter().map(|company| Reads::Company(company.stream())).collect()
             }
             Command::SetFields { .. } => vec![field_changes::reads()],
+            Command::Merge(merge) => {
+                merge.losers.iter().map(|loser| Reads::Company(loser.stream())).collect()
+            }
+            Command::Yield { survivor } | Command::Separate { survivor } => {
+                vec![Reads::Company(survivor.stream())]
+            }
             _ => Vec::new(),
         }
+    }
+
+    fn merged_into(&self) -> Option<StreamId> {
+        self.record().and_then(|record| record.merging.into).map(StreamId)
+    }
+
+    fn is_own(command: &Command) -> bool {
+        matches!(
+            command,
+            Command::SetLegalIds { .. }
+                | Command::EndTerms { .. }
+                | Command::Yield { .. }
+                | Command::Separate { .. }
+        )
     }
 
     fn decide(&self, command: &Command, given: &Given<'_>) -> Result<Vec<Event>, Refusal> {
@@ -527,6 +593,11 @@ impl Decider for Company {
             (Self::Absent, Command::Create(asked)) => create(asked, given),
             (Self::Absent, _) => Err(Refusal::NoSuchCompany),
             (Self::Known(_), Command::Create(_)) => Err(Refusal::AlreadyCreated),
+            (Self::Known(known), Command::Yield { survivor }) => known.yields(*survivor, given),
+            (Self::Known(known), Command::Separate { survivor }) => known.separates(*survivor, given),
+            (Self::Known(known), Command::Unmerge(asked)) => {
+                Ok(merge::unmerge(&**known, *asked)?.map(Event::Unmerged).into_iter().collect())
+            }
             (Self::Known(known), Command::Archive {}) if known.archived => Ok(Vec::new()),
             (Self::Known(known), Command::Restore {}) if known.archived => {
                 Ok(vec![Event::Restored(Restored {})])
@@ -537,14 +608,29 @@ impl Decider for Company {
         }
     }
 
-    fn evolve(&mut self, event: &Event, _: Version, _: &Occurred) {
+    fn follow(&self, command: &Command, given: &Given<'_>) -> Vec<Order> {
+        let survivor = CompanyId(given.stream.0);
+        match (self, command) {
+            (_, Command::Merge(merge)) => merge::orders(&merge.losers, || Command::Yield { survivor }),
+            (Self::Known(known), Command::Unmerge(asked)) => {
+                merge::orders(&known.merging.undone_by(*asked), || Command::Separate { survivor })
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    fn evolve(&mut self, event: &Event, version: Version, _: &Occurred) {
         match (&mut *self, event) {
             (_, Event::Created(event)) => {
                 let (owner, external) = (event.owner, event.external.clone());
-                *self = Self::Known(Record { owner, external, ..Record::default() });
+                let name_of = Some(event.company);
+                *self = Self::Known(Box::new(Record { name_of, owner, external, ..Record::default() }));
             }
             (Self::Absent, _) => {}
             (Self::Known(known), event) => known.evolve(event),
+        }
+        if let Self::Known(known) = self {
+            known.merging.version = version;
         }
     }
 }
@@ -585,7 +671,13 @@ impl Record {
             }
             Command::GrantTerms(asked) => Some(self.grant(asked, given)?),
             Command::EndTerms { terms, until } => self.end_terms(*terms, *until, given)?,
-            Command::Archive {} => Some(Event::Archived(Archived { company })),
+            Command::Merge(asked) => self.merge(company, asked, given)?,
+            Command::Archive {} => {
+                let merged = self.merging.losers().map(CompanyId).collect();
+                Some(Event::Archived(Archived { company, merged }))
+            }
+            // `decide` has answered these.
+            Command::Unmerge(_) | Command::Yield { .. } | Command::Separate { .. } => None,
         };
         Ok(event.into_iter().collect())
     }
@@ -721,7 +813,21 @@ impl Record {
 
     fn evolve(&mut self, event: &Event) {
         match event {
-            Event::Created(_) | Event::Renamed(_) => {}
+            Event::Merged(event) => merge::on_merged(self, event),
+            Event::Unmerged(event) => merge::on_unmerged(self, event),
+            Event::MergedInto(event) => self.merging.into = Some(event.survivor.0),
+            Event::Separated(_) => self.merging.into = None,
+            event => {
+                self.apply(event);
+                self.merging.withouts().for_each(|without| without.apply(event));
+            }
+        }
+    }
+
+    fn apply(&mut self, event: &Event) {
+        match event {
+            Event::Created(_) => {}
+            Event::Renamed(event) => self.name_of = Some(event.company),
             Event::DomainsSet(event) => {
                 self.domains.retain(|domain| !event.removed.contains(domain));
                 self.domains.extend(event.added.iter().cloned());
@@ -743,6 +849,7 @@ impl Record {
             }
             Event::Archived(_) => self.archived = true,
             Event::Restored(_) => self.archived = false,
+            Event::Merged(_) | Event::Unmerged(_) | Event::MergedInto(_) | Event::Separated(_) => {}
         }
     }
 }
@@ -808,7 +915,7 @@ fn is_chain(
     ancestors: &[CompanyId],
     given: &Given<'_>,
 ) -> Result<(), Refusal> {
-    if parent == company {
+    if given.facts.survivor(parent.stream()) == company.stream() {
         return Err(Refusal::Cycle { parent });
     }
     if ancestors.len() > LONGEST_CHAIN {
@@ -821,7 +928,7 @@ fn is_chain(
     let named_next = ancestors.iter().skip(1).copied().map(Some).chain([None]);
     for (link, named) in ancestors.iter().zip(named_next) {
         let next = known(*link).and_then(|record| record.parent);
-        if next == Some(company) {
+        if next.is_some_and(|next| given.facts.survivor(next.stream()) == company.stream()) {
             return Err(Refusal::Cycle { parent });
         }
         if next != named {

@@ -3,6 +3,8 @@
 //! Names, contact points and addresses are sealed, so the state knows of a point only its number, its kind and whether it
 //! is good. That a value belongs to a point is known by claims, which hold hashes of it.
 
+mod merging;
+
 use crate::company::Company;
 use crate::contact_point::{self, ContactPoint, Kind, Meant};
 use crate::country::Country;
@@ -10,9 +12,10 @@ use crate::deal::External;
 use crate::decider::{Describe, commands, events};
 use crate::field_changes::{self, FieldChange, FieldSetting, FieldValue, check_fields};
 use crate::fields::Entity;
+use crate::merge::{self, Merging};
 use crate::{
-    Claim, CompanyId, ContactId, Decider, FieldId, Given, Occurred, Personal, PersonalField, Reads, SourceId,
-    TagId, UserId, Version,
+    Claim, CompanyId, ContactId, Decider, FieldId, Given, Occurred, Order, Personal, PersonalField, Reads,
+    SourceId, StreamId, TagId, UserId, Version,
 };
 use chrono::NaiveDate;
 use schemars::JsonSchema;
@@ -102,6 +105,17 @@ commands! {
     "ArchiveContact" = Archive {} => [Archived],
     /// The contact exists.
     "RestoreContact" = Restore {} => [Restored],
+    /// The contact is not archived and not among the others; the others are contacts that stand for themselves; the preview is
+    /// of their present versions; whose value stays is chosen for every field in conflict. What is sent to the others from
+    /// now on reaches this contact, except about their own contact points.
+    "MergeContacts" = Merge(merge::Merge<ContactId>) => [Merged, MergedInto],
+    /// The merge was made and is not undone; later ones are undone first, or with it. What was said of the contact since
+    /// stays with it.
+    "UnmergeContacts" = Unmerge(merge::Unmerge) => [Unmerged, Separated],
+    /// The survivor has merged this contact. Follows from `MergeContacts`.
+    "YieldContact" = Yield { survivor: ContactId } => [MergedInto],
+    /// The survivor has undone the merge. Follows from `UnmergeContacts`.
+    "SeparateContact" = Separate { survivor: ContactId } => [Separated],
 }
 
 #[derive(Clone, PartialEq, Eq, Default, Debug, Serialize, Deserialize, JsonSchema)]
@@ -213,6 +227,10 @@ events! {
     Untagged = "contact.untagged",
     Archived = "contact.archived",
     Restored = "contact.restored",
+    Merged = "contact.merged",
+    Unmerged = "contact.unmerged",
+    MergedInto = "contact.merged_into",
+    Separated = "contact.separated",
 }
 
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
@@ -371,10 +389,18 @@ pub struct Untagged {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Archived {
     pub contact: ContactId,
+    /// The contacts that were merged into it.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub merged: Vec<ContactId>,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Restored {}
+
+pub type Merged = merge::Merged<ContactId, ()>;
+pub type Unmerged = merge::Unmerged<ContactId, ()>;
+pub type MergedInto = merge::MergedInto<ContactId, ()>;
+pub type Separated = merge::Separated<ContactId, ()>;
 
 /// The claim that keeps one external id to one contact.
 pub const EXTERNAL_CLAIM: &str = "contact.external_id";
@@ -416,7 +442,10 @@ impl Describe for Event {
                 Claim::release(HAS_CLAIM, has_key(*contact, kind, key)).personal(),
                 Claim::release(NUMBER_CLAIM, number_key(*contact, *point, kind, key)).personal(),
             ],
-            Self::Archived(Archived { contact }) => vec![Claim::none(SOLE_DEALS_CLAIM, contact.to_string())],
+            Self::Archived(Archived { contact, merged }) => {
+                let all = std::iter::once(contact).chain(merged);
+                all.map(|contact| Claim::none(SOLE_DEALS_CLAIM, contact.to_string())).collect()
+            }
             _ => Vec::new(),
         }
     }
@@ -496,6 +525,9 @@ pub enum Refusal {
     OtherNotActive { other: ContactId },
     #[error("user {user} is not a registered, active user; name one who is")]
     OwnerNotActive { user: UserId },
+    #[error(transparent)]
+    #[serde(untagged)]
+    Merge(#[from] merge::Problem),
 }
 
 fn numbers(points: &[i32]) -> String {
@@ -520,12 +552,13 @@ pub enum Contact {
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct Record {
     pub archived: bool,
-    pub named: bool,
+    /// Whose sealed name it goes by.
+    pub name_of: Option<ContactId>,
     pub points: BTreeMap<i32, Point>,
     /// The number that was given last, also when its point is gone.
     pub last_point: i32,
     pub primary: BTreeMap<Kind, i32>,
-    pub country: Option<Country>,
+    pub address: Option<Address>,
     pub fields: BTreeMap<FieldId, FieldValue>,
     pub affiliations: Vec<Affiliation>,
     pub relations: BTreeSet<(ContactId, Relation)>,
@@ -534,6 +567,14 @@ pub struct Record {
     pub tags: BTreeSet<TagId>,
     pub source: Option<SourceId>,
     pub external: Option<External>,
+    pub merging: Merging<Self>,
+}
+
+/// Where the sealed lines of an address are.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Address {
+    pub of: ContactId,
+    pub country: Country,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -549,7 +590,7 @@ pub enum Standing {
     Invalid,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub struct Affiliation {
     pub company: CompanyId,
     pub role: Role,
@@ -588,8 +629,30 @@ impl Decider for Contact {
             Command::StartAffiliation { company, .. } => vec![Reads::Company(company.stream())],
             Command::Relate { other, .. } => vec![Reads::Contact(other.stream())],
             Command::SetFields { .. } => vec![field_changes::reads()],
+            Command::Merge(merge) => {
+                merge.losers.iter().map(|loser| Reads::Contact(loser.stream())).collect()
+            }
+            Command::Yield { survivor } | Command::Separate { survivor } => {
+                vec![Reads::Contact(survivor.stream())]
+            }
             _ => Vec::new(),
         }
+    }
+
+    fn merged_into(&self) -> Option<StreamId> {
+        self.record().and_then(|record| record.merging.into).map(StreamId)
+    }
+
+    fn is_own(command: &Command) -> bool {
+        matches!(
+            command,
+            Command::SetPrimary { .. }
+                | Command::Verify { .. }
+                | Command::Invalidate { .. }
+                | Command::RemovePoint { .. }
+                | Command::Yield { .. }
+                | Command::Separate { .. }
+        )
     }
 
     fn decide(&self, command: &Command, given: &Given<'_>) -> Result<Vec<Event>, Refusal> {
@@ -597,6 +660,11 @@ impl Decider for Contact {
             (Self::Absent, Command::Create(asked)) => create(asked, given),
             (Self::Absent, _) => Err(Refusal::NoSuchContact),
             (Self::Known(_), Command::Create(_)) => Err(Refusal::AlreadyCreated),
+            (Self::Known(known), Command::Yield { survivor }) => known.yields(*survivor, given),
+            (Self::Known(known), Command::Separate { survivor }) => known.separates(*survivor, given),
+            (Self::Known(known), Command::Unmerge(asked)) => {
+                Ok(merge::unmerge(&**known, *asked)?.map(Event::Unmerged).into_iter().collect())
+            }
             (Self::Known(known), Command::Archive {}) if known.archived => Ok(Vec::new()),
             (Self::Known(known), Command::Restore {}) if known.archived => {
                 Ok(vec![Event::Restored(Restored {})])
@@ -607,11 +675,23 @@ impl Decider for Contact {
         }
     }
 
-    fn evolve(&mut self, event: &Event, _: Version, _: &Occurred) {
+    fn follow(&self, command: &Command, given: &Given<'_>) -> Vec<Order> {
+        let survivor = ContactId(given.stream.0);
+        match (self, command) {
+            (_, Command::Merge(merge)) => merge::orders(&merge.losers, || Command::Yield { survivor }),
+            (Self::Known(known), Command::Unmerge(asked)) => {
+                let losers = known.merging.undone_by(*asked);
+                merge::orders(&losers, || Command::Separate { survivor })
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    fn evolve(&mut self, event: &Event, version: Version, _: &Occurred) {
         match (&mut *self, event) {
             (_, Event::Created(event)) => {
                 *self = Self::Known(Box::new(Record {
-                    named: event.named,
+                    name_of: event.named.then_some(event.contact),
                     owner: event.owner,
                     source: event.source,
                     external: event.external.clone(),
@@ -620,6 +700,9 @@ impl Decider for Contact {
             }
             (Self::Absent, _) => {}
             (Self::Known(known), event) => known.evolve(event),
+        }
+        if let Self::Known(known) = self {
+            known.merging.version = version;
         }
     }
 }
@@ -721,7 +804,13 @@ impl Record {
                 Event::LifecycleStageChanged(LifecycleStageChanged { contact, from, to, reason })
             }
             Command::Tag { tag } | Command::Untag { tag } => return Ok(self.tag(command, *tag)),
-            Command::Archive {} => Event::Archived(Archived { contact }),
+            Command::Merge(asked) => return self.merge(contact, asked, given),
+            Command::Archive {} => {
+                let merged = self.merging.losers().map(ContactId).collect();
+                Event::Archived(Archived { contact, merged })
+            }
+            // `decide` has answered these.
+            Command::Unmerge(_) | Command::Yield { .. } | Command::Separate { .. } => return Ok(Vec::new()),
         };
         Ok(vec![event])
     }
@@ -757,7 +846,7 @@ impl Record {
             return Ok(Vec::new());
         }
         let kind = self.point(point)?.kind.clone();
-        if !self.named && self.points.len() == 1 {
+        if self.name_of.is_none() && self.points.len() == 1 {
             return Err(Refusal::OnlyIdentifier { point });
         }
         let key = contact_point::key(&kind, value, region);
@@ -820,8 +909,21 @@ impl Record {
 
     fn evolve(&mut self, event: &Event) {
         match event {
+            Event::Merged(event) => merge::on_merged(self, event),
+            Event::Unmerged(event) => merge::on_unmerged(self, event),
+            Event::MergedInto(event) => self.merging.into = Some(event.survivor.0),
+            Event::Separated(_) => self.merging.into = None,
+            event => {
+                self.apply(event);
+                self.merging.withouts().for_each(|without| without.apply(event));
+            }
+        }
+    }
+
+    fn apply(&mut self, event: &Event) {
+        match event {
             Event::Created(_) => {}
-            Event::Renamed(_) => self.named = true,
+            Event::Renamed(event) => self.name_of = Some(event.contact),
             Event::PointAdded(event) => {
                 let point = Point { kind: event.kind.clone(), standing: Standing::Unknown };
                 self.points.insert(event.point, point);
@@ -839,7 +941,9 @@ impl Record {
                 self.points.remove(&event.point);
                 self.primary.retain(|_, primary| *primary != event.point);
             }
-            Event::AddressChanged(event) => self.country = Some(event.country),
+            Event::AddressChanged(event) => {
+                self.address = Some(Address { of: event.contact, country: event.country });
+            }
             Event::FieldsChanged(event) => field_changes::apply(&mut self.fields, &event.changes),
             Event::AffiliationStarted(event) => self.affiliations.push(Affiliation {
                 company: event.company,
@@ -871,6 +975,7 @@ impl Record {
             }
             Event::Archived(_) => self.archived = true,
             Event::Restored(_) => self.archived = false,
+            Event::Merged(_) | Event::Unmerged(_) | Event::MergedInto(_) | Event::Separated(_) => {}
         }
     }
 

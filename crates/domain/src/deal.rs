@@ -3,12 +3,14 @@
 mod again;
 mod approval;
 mod lines;
+mod merging;
 mod pace;
 mod with;
 
 pub use again::{HandedBack, LinkedToPrevious, Origin, Revived};
 pub use approval::{Approval, ApprovalGranted, ApprovalRefused, ApprovalRequested, Approvals, Matter};
 pub use lines::{Line, LineAdded, LineChanged, LineRemoved, Lines};
+pub use merging::{Merged, MergedInto, Separated, Unmerged};
 pub use pace::{
     ForecastCategorySet, LeftWithoutTask, NextStepSet, Pace, ProbabilityOverridden,
     ProbabilityOverrideCleared, PutOnHold, Resumed, StageLimitExceeded, WentIdle,
@@ -23,12 +25,13 @@ use crate::decider::{Describe, changed, commands, events, index};
 use crate::field_changes::{self, FieldChange, FieldSetting, FieldValue, check_fields};
 use crate::fields::Entity;
 use crate::loss_reasons;
+use crate::merge::{self, Merging};
 use crate::pipeline::{Class, Config, Pipeline, Stage, list};
 use crate::pipeline::{ForecastCategory, Requirement};
 use crate::user::WORK_CLAIM;
 use crate::{
     Claim, CompanyId, ContactId, DealId, Decider, FieldId, Given, LossReasonId, Money, Occurred, Order,
-    Personal, PersonalField, PipelineId, Reads, StageId, SubjectId, TagId, TaskId, UserId, Version,
+    Personal, PersonalField, PipelineId, Reads, StageId, StreamId, SubjectId, TagId, TaskId, UserId, Version,
 };
 use chrono::{DateTime, NaiveDate, Utc};
 use schemars::JsonSchema;
@@ -184,6 +187,18 @@ commands! {
     "ArchiveDeal" = Archive {} => [Archived],
     /// The deal exists.
     "RestoreDeal" = Restore {} => [Restored],
+    /// The deal is not archived and not among the others; the others are open deals that stand for themselves, in the same
+    /// pipeline; the preview is of their present versions; whose value stays is chosen for every field in conflict. The deal
+    /// stays in its stage. What is sent to the others from now on reaches this deal, and funnels count them as one.
+    "MergeDeals" = Merge(merge::Merge<DealId>) => [Merged, MergedInto],
+    /// The merge was made and is not undone; later ones are undone first, or with it; the others' owners are active. What
+    /// was said of the deal since stays with it. A deal whose stage was retired meanwhile comes back into this deal's
+    /// stage, or an entry stage if this one is closed.
+    "UnmergeDeals" = Unmerge(merge::Unmerge) => [Unmerged, Separated, StageChanged],
+    /// The survivor has merged this deal. Follows from `MergeDeals`.
+    "YieldDeal" = Yield { survivor: DealId } => [MergedInto],
+    /// The survivor has undone the merge; the owner is active. Follows from `UnmergeDeals`.
+    "SeparateDeal" = Separate { survivor: DealId } => [Separated, StageChanged],
     /// The deal is open, not on hold, and its visit as old as its stage's limit; once per visit.
     "ReportStageLimit" = ReportStageLimit {} => [StageLimitExceeded],
     /// The deal is open, not on hold, and nothing has happened to it for the idle days of its stage; once until something
@@ -302,6 +317,10 @@ events! {
     StageLimitExceeded = "deal.stage_limit_exceeded",
     WentIdle = "deal.went_idle",
     LeftWithoutTask = "deal.left_without_task",
+    Merged = "deal.merged",
+    Unmerged = "deal.unmerged",
+    MergedInto = "deal.merged_into",
+    Separated = "deal.separated",
 }
 
 /// Visit 1.
@@ -334,9 +353,9 @@ pub struct StageChanged {
     pub pipeline_version: Version,
     /// The number of the visit that begins.
     pub visit: i32,
-    /// The deal, where its pipeline wants an open task for it to move on.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub with_task: Option<DealId>,
+    /// The deal and those merged into it, where the pipeline wants an open task about one of them for it to move on.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub with_task_of: Vec<DealId>,
     /// The stage was retired and its deals moved on.
     #[serde(skip_serializing_if = "std::ops::Not::not", default)]
     pub retired: bool,
@@ -504,8 +523,11 @@ impl Describe for Event {
                 external.into_iter().chain(event.holds().taken()).collect()
             }
             Self::StageChanged(event) => {
-                let task = event.with_task.map(|deal| Claim::some(OPEN_TASK_CLAIM, deal.to_string()));
-                task.into_iter().chain(with::moved(Some(event.from), event.to)).collect()
+                let one_of = event.with_task_of.iter();
+                one_of
+                    .map(|deal| Claim::some(OPEN_TASK_CLAIM, deal.to_string()))
+                    .chain(with::moved(Some(event.from), event.to))
+                    .collect()
             }
             Self::StageCorrected(event) if event.current => with::moved(Some(event.from), event.to),
             Self::Assigned(event) => {
@@ -522,7 +544,16 @@ impl Describe for Event {
                 let from = event.from.map(|from| Claim::uncount(COMPANY_CLAIM, from.to_string()));
                 from.into_iter().chain([Claim::count(COMPANY_CLAIM, event.to.to_string())]).collect()
             }
-            Self::LeftWithoutTask(event) => vec![Claim::none(OPEN_TASK_CLAIM, event.deal.to_string())],
+            Self::LeftWithoutTask(event) => {
+                let all = std::iter::once(&event.deal).chain(&event.merged);
+                all.map(|deal| Claim::none(OPEN_TASK_CLAIM, deal.to_string())).collect()
+            }
+            Self::Merged(Merged { before, after, .. }) | Self::Unmerged(Unmerged { before, after, .. }) => {
+                let before = before.iter().flat_map(Holds::let_go);
+                before.chain(after.iter().flat_map(Holds::taken)).collect()
+            }
+            Self::MergedInto(event) => event.holds.iter().flat_map(Holds::let_go).collect(),
+            Self::Separated(event) => event.holds.iter().flat_map(Holds::taken).collect(),
             _ => Vec::new(),
         }
     }
@@ -685,9 +716,20 @@ pub enum Refusal {
         "{occurred} lies before {last}, when the deal entered its stage; stage entries never run backwards"
     )]
     RunsBackwards { occurred: DateTime<Utc>, last: DateTime<Utc> },
+    #[error("deal {deal} is closed; only the survivor of a merge may be, so merge into it")]
+    NotMergedAway { deal: DealId },
+    #[error("deal {deal} is in another pipeline; merge deals of one pipeline")]
+    OtherPipeline { deal: DealId },
+    #[error(
+        "the owner {user} of this deal is not active and would have work again; activate the user first, and hand the work over after"
+    )]
+    OwnerLeft { user: UserId },
     #[error(transparent)]
     #[serde(untagged)]
     Owner(#[from] AssigneeProblem),
+    #[error(transparent)]
+    #[serde(untagged)]
+    Merge(#[from] merge::Problem),
 }
 
 /// Stages that `MoveDeal` accepts from here, and the commands that always end a deal.
@@ -753,6 +795,9 @@ pub struct OpenDeal {
     pub archived: bool,
     /// When something last happened to it.
     pub touched_at: Option<DateTime<Utc>>,
+    /// Whose sealed name it goes by.
+    pub name_of: Option<DealId>,
+    pub merging: Merging<Self>,
 }
 
 impl Command {
@@ -763,7 +808,15 @@ impl Command {
 
     /// Whether an archived deal is more than archived in the answer to it.
     fn is_for_archived(&self) -> bool {
-        matches!(self, Self::Archive {} | Self::Restore {} | Self::Open(_) | Self::OpenRepeat { .. })
+        matches!(
+            self,
+            Self::Archive {}
+                | Self::Restore {}
+                | Self::Open(_)
+                | Self::OpenRepeat { .. }
+                | Self::Yield { .. }
+                | Self::Separate { .. }
+        )
     }
 }
 
@@ -814,8 +867,17 @@ impl Decider for Deal {
     fn reads(&self, command: &Command) -> Vec<Reads> {
         let deal = |id: DealId| Reads::Deal(id.stream());
         let pipeline = self.record().map(|deal| Reads::Pipeline(deal.pipeline.stream())).into_iter();
-        if matches!(command, Command::SetFields { .. }) {
-            return vec![field_changes::reads()];
+        match command {
+            Command::SetFields { .. } => return vec![field_changes::reads()],
+            Command::Merge(merge) => return merge.losers.iter().map(|loser| deal(*loser)).collect(),
+            Command::Unmerge(_) => return Vec::new(),
+            Command::Yield { survivor } => return vec![deal(*survivor)],
+            Command::Separate { survivor } => {
+                let owner =
+                    self.record().and_then(|deal| deal.owner).map(|owner| Reads::User(owner.stream()));
+                return pipeline.chain(owner).chain([deal(*survivor)]).collect();
+            }
+            _ => {}
         }
         // Whatever a closed deal is told, the refusal says whether its pipeline allows reopening.
         if let Self::Closed(record, _) = self {
@@ -853,6 +915,14 @@ impl Decider for Deal {
         }
     }
 
+    fn merged_into(&self) -> Option<StreamId> {
+        self.record().and_then(|record| record.merging.into).map(StreamId)
+    }
+
+    fn is_own(command: &Command) -> bool {
+        matches!(command, Command::Yield { .. } | Command::Separate { .. })
+    }
+
     fn decide(&self, command: &Command, given: &Given<'_>) -> Result<Vec<Event>, Refusal> {
         if self.record().is_some_and(|deal| deal.archived) && !command.is_for_archived() {
             return Err(Refusal::Archived);
@@ -868,18 +938,30 @@ impl Decider for Deal {
             (Self::Absent, Command::OpenRepeat { previous, with }) => repeat(*previous, with, given),
             (Self::Absent, _) => Err(Refusal::NoSuchDeal),
             (_, Command::Open(_) | Command::OpenRepeat { .. }) => Err(Refusal::AlreadyOpened),
+            (Self::Open(_) | Self::Closed(..), Command::Merge(asked)) => self.merge(asked, given),
+            (Self::Open(_) | Self::Closed(..), Command::Unmerge(asked)) => self.unmerge(*asked),
+            (Self::Open(_) | Self::Closed(..), Command::Yield { survivor }) => self.yields(*survivor, given),
+            (Self::Open(_) | Self::Closed(..), Command::Separate { survivor }) => {
+                self.separates(*survivor, given)
+            }
             (Self::Closed(deal, outcome), command) => deal.closed(*outcome, command, given),
             (Self::Open(deal), command) => deal.open(command, given),
         }
     }
 
     fn follow(&self, command: &Command, given: &Given<'_>) -> Vec<Order> {
+        let survivor = DealId(given.stream.0);
         match (self, command) {
             (Self::Closed(deal, _), Command::Revive { recycled, owner }) => {
                 again::revival(deal, *recycled, *owner, given)
             }
             (Self::Closed(deal, _), Command::HandBack { deal: to, owner }) => {
                 again::way_back(deal, *to, *owner, given)
+            }
+            (_, Command::Merge(merge)) => merge::orders(&merge.losers, || Command::Yield { survivor }),
+            (_, Command::Unmerge(asked)) => {
+                let undone = self.record().map(|deal| deal.merging.undone_by(*asked)).unwrap_or_default();
+                merge::orders(&undone, || Command::Separate { survivor })
             }
             _ => Vec::new(),
         }
@@ -911,24 +993,27 @@ impl Decider for Deal {
                 handed_back: None,
                 archived: false,
                 touched_at: occurred.at(),
+                name_of: None,
+                merging: Merging::default(),
             });
         }
         *self = match (std::mem::take(self), event) {
             (Self::Absent, _) => Self::Absent,
-            (Self::Open(deal) | Self::Closed(deal, _), Event::Reopened(body)) => {
-                Self::Open(deal.evolved(event, occurred).entering(body.to, occurred))
+            (Self::Open(deal) | Self::Closed(deal, _), Event::Reopened(_)) => {
+                Self::Open(deal.evolved(event, occurred))
             }
-            (Self::Open(deal) | Self::Closed(deal, _), Event::Won(body)) => {
-                Self::Closed(deal.evolved(event, occurred).entering(body.stage, occurred), Outcome::Won)
+            (Self::Open(deal) | Self::Closed(deal, _), Event::Won(_)) => {
+                Self::Closed(deal.evolved(event, occurred), Outcome::Won)
             }
-            (Self::Open(deal) | Self::Closed(deal, _), Event::Lost(body)) => {
-                Self::Closed(deal.evolved(event, occurred).entering(body.stage, occurred), Outcome::Lost)
+            (Self::Open(deal) | Self::Closed(deal, _), Event::Lost(_)) => {
+                Self::Closed(deal.evolved(event, occurred), Outcome::Lost)
             }
             (Self::Open(deal), event) => Self::Open(deal.evolved(event, occurred)),
             (Self::Closed(deal, outcome), event) => Self::Closed(deal.evolved(event, occurred), outcome),
         };
         if let Self::Open(deal) | Self::Closed(deal, _) = self {
             deal.version = version;
+            deal.merging.version = version;
         }
     }
 }
@@ -973,7 +1058,8 @@ impl OpenDeal {
             Command::ReportStageLimit {} => pace::report_stage_limit(self, given),
             Command::ReportIdle {} => pace::report_idle(self, given),
             Command::ReportWithoutTask {} => {
-                Ok(vec![Event::LeftWithoutTask(LeftWithoutTask { deal: DealId(given.stream.0) })])
+                let merged = self.merging.losers().map(DealId).collect();
+                Ok(vec![Event::LeftWithoutTask(LeftWithoutTask { deal: DealId(given.stream.0), merged })])
             }
             Command::Reopen { .. } => Err(Refusal::NotClosed),
             Command::Archive {} => Err(Refusal::StillOpen),
@@ -983,13 +1069,17 @@ impl OpenDeal {
                 _ => Err(Refusal::NotARecycledDeal),
             },
             Command::Open(_) | Command::OpenRepeat { .. } => Err(Refusal::AlreadyOpened),
-            // `marked` has answered these. Named one by one, so that no new command is taken for already done.
+            // `decide` and `marked` have answered these. Named one by one, so that no new command is taken for already done.
             Command::SetFields { .. }
             | Command::Tag { .. }
             | Command::Untag { .. }
             | Command::Follow { .. }
             | Command::Unfollow { .. }
-            | Command::Restore {} => Ok(Vec::new()),
+            | Command::Restore {}
+            | Command::Merge(_)
+            | Command::Unmerge(_)
+            | Command::Yield { .. }
+            | Command::Separate { .. } => Ok(Vec::new()),
         }
     }
 
@@ -1029,12 +1119,21 @@ impl OpenDeal {
         })
     }
 
-    fn entering(mut self, stage: StageId, occurred: &Occurred) -> Self {
-        self.enter(stage, occurred);
+    fn evolved(mut self, event: &Event, occurred: &Occurred) -> Self {
+        match event {
+            Event::Merged(event) => merge::on_merged(&mut self, event),
+            Event::Unmerged(event) => merge::on_unmerged(&mut self, event),
+            Event::MergedInto(event) => self.merging.into = Some(event.survivor.0),
+            Event::Separated(_) => self.merging.into = None,
+            event => {
+                self.apply(event, occurred);
+                self.merging.withouts().for_each(|without| without.apply(event, occurred));
+            }
+        }
         self
     }
 
-    fn evolved(mut self, event: &Event, occurred: &Occurred) -> Self {
+    fn apply(&mut self, event: &Event, occurred: &Occurred) {
         if !matches!(event, Event::StageLimitExceeded(_) | Event::WentIdle(_) | Event::LeftWithoutTask(_)) {
             self.touched_at = self.touched_at.max(occurred.at());
         }
@@ -1044,6 +1143,10 @@ impl OpenDeal {
         self.approvals.evolve(event);
         match event {
             Event::StageChanged(event) => self.enter(event.to, occurred),
+            Event::Won(event) => self.enter(event.stage, occurred),
+            Event::Lost(event) => self.enter(event.stage, occurred),
+            Event::Reopened(event) => self.enter(event.to, occurred),
+            Event::Renamed(event) => self.name_of = Some(DealId(event.subject.0)),
             Event::StageCorrected(event) => {
                 if let Some(visit) = index(event.visit).and_then(|at| self.visits.get_mut(at)) {
                     *visit = event.to;
@@ -1067,7 +1170,6 @@ impl OpenDeal {
             Event::Restored(_) => self.archived = false,
             _ => {}
         }
-        self
     }
 }
 
@@ -1091,7 +1193,7 @@ fn leave_retired(deal: &OpenDeal, to: StageId, given: &Given<'_>) -> Result<Vec<
         to: target.id,
         pipeline_version: config.version,
         visit: deal.next_visit(),
-        with_task: None,
+        with_task_of: Vec::new(),
         retired: true,
     })])
 }
@@ -1231,7 +1333,7 @@ fn move_on(
         to,
         pipeline_version: config.version,
         visit: deal.next_visit(),
-        with_task: config.policy.next_task_required.then_some(DealId(given.stream.0)),
+        with_task_of: if config.policy.next_task_required { deal.all(given) } else { Vec::new() },
         retired: false,
     })])
 }

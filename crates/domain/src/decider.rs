@@ -32,6 +32,16 @@ pub trait Decider: Default + Clone + PartialEq + std::fmt::Debug {
         Vec::new()
     }
 
+    /// The record that this one was merged into. What is sent to this one reaches that one.
+    fn merged_into(&self) -> Option<StreamId> {
+        None
+    }
+
+    /// Whether a record that was merged away answers `command` itself.
+    fn is_own(_: &Self::Command) -> bool {
+        false
+    }
+
     /// The events that carry out `command`, or why not. An empty answer means "already so".
     fn decide(&self, command: &Self::Command, given: &Given<'_>) -> Result<Vec<Self::Event>, Self::Refusal>;
 
@@ -68,9 +78,27 @@ impl Facts {
         self.0.push((stream, state));
     }
 
-    /// The state of that stream, if it is one of this kind.
+    /// The state of that stream, if it is one of this kind; of a record that was merged away, the survivor's.
     pub fn get<A: Aggregate>(&self, stream: StreamId) -> Option<&A> {
-        self.0.iter().find(|(known, _)| *known == stream).and_then(|(_, state)| A::of(state))
+        self.own(self.survivor(stream))
+    }
+
+    /// The state of that stream itself, merged away or not.
+    pub fn own<A: Aggregate>(&self, stream: StreamId) -> Option<&A> {
+        self.state(stream).and_then(A::of)
+    }
+
+    /// The record that this one has become part of; itself, if it was not merged.
+    pub fn survivor(&self, mut stream: StreamId) -> StreamId {
+        // Whoever is merged goes into a record that is not, so the way has an end.
+        while let Some(into) = self.state(stream).and_then(State::merged_into) {
+            stream = into;
+        }
+        stream
+    }
+
+    fn state(&self, stream: StreamId) -> Option<&State> {
+        self.0.iter().find(|(known, _)| *known == stream).map(|(_, state)| &**state)
     }
 
     pub fn pipeline(&self, id: PipelineId) -> Option<&Pipeline> {

@@ -300,7 +300,7 @@ impl Work {
                 Some(Deal::Closed(..) | Deal::Absent) | None => return Err(Refusal::NotOpen { work: self }),
             },
             Self::Lead(id) => match given.facts.get::<Lead>(id.stream()).and_then(Lead::record) {
-                Some(lead) if lead.is_open() && !lead.archived => (lead.owner, lead.version),
+                Some(lead) if lead.is_open() && !lead.archived => (lead.owner, lead.merging.version),
                 _ => return Err(Refusal::NotOpen { work: self }),
             },
             Self::Task(id) => match given.facts.get::<Task>(id.stream()) {

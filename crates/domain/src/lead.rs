@@ -2,6 +2,8 @@
 //!
 //! Names and contact points are sealed, so a conversion that creates a contact brings its data again.
 
+mod merging;
+
 use crate::assignee::{self, AssigneeProblem};
 use crate::contact_point::{self, ContactPoint, Kind, Meant};
 use crate::deal::{External, Party};
@@ -9,12 +11,14 @@ use crate::decider::{Describe, changed, commands, events};
 use crate::field_changes::{self, FieldChange, FieldSetting, FieldValue, check_fields};
 use crate::fields::Entity;
 use crate::loss_reasons::{self, LossReasons};
+use crate::merge::{self, Merging};
 use crate::pipeline::list;
 use crate::sources::{self, Sources};
 use crate::tags::{self, Tags};
 use crate::{
     Claim, CompanyId, ContactId, DealId, Decider, FieldId, Given, LeadId, LossReasonId, Occurred, Order,
-    Personal, PersonalField, Reads, SourceId, SubjectId, TagId, UserId, Version, company, contact, deal,
+    Personal, PersonalField, Reads, SourceId, StreamId, SubjectId, TagId, UserId, Version, company, contact,
+    deal,
 };
 use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
@@ -92,6 +96,17 @@ commands! {
     "ArchiveLead" = Archive {} => [Archived],
     /// The lead exists.
     "RestoreLead" = Restore {} => [Restored],
+    /// The lead is in work, converted or attached and not among the others; the others are leads that stand for themselves and
+    /// are neither converted nor attached; the preview is of their present versions; whose value stays is chosen for every
+    /// field in conflict. What is sent to the others from now on reaches this lead.
+    "MergeLeads" = Merge(merge::Merge<LeadId>) => [Merged, MergedInto],
+    /// The merge was made and is not undone; later ones are undone first, or with it. What was said of the lead since stays
+    /// with it.
+    "UnmergeLeads" = Unmerge(merge::Unmerge) => [Unmerged, Separated],
+    /// The survivor has merged this lead. Follows from `MergeLeads`.
+    "YieldLead" = Yield { survivor: LeadId } => [MergedInto],
+    /// The survivor has undone the merge; the owner of what is open again is active. Follows from `UnmergeLeads`.
+    "SeparateLead" = Separate { survivor: LeadId } => [Separated],
 }
 
 #[derive(Clone, PartialEq, Eq, Default, Debug, Serialize, Deserialize, JsonSchema)]
@@ -262,6 +277,10 @@ events! {
     Untagged = "lead.untagged",
     Archived = "lead.archived",
     Restored = "lead.restored",
+    Merged = "lead.merged",
+    Unmerged = "lead.unmerged",
+    MergedInto = "lead.merged_into",
+    Separated = "lead.separated",
 }
 
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
@@ -468,6 +487,12 @@ pub const PROVIDER_CLAIM: &str = "lead.provider_event";
 /// The claim on a contact point among leads; a contact may be reached at the same place.
 pub const POINT_CLAIM: &str = "lead.contact_point";
 
+/// The owner whose work it is.
+pub type Merged = merge::Merged<LeadId, UserId>;
+pub type Unmerged = merge::Unmerged<LeadId, UserId>;
+pub type MergedInto = merge::MergedInto<LeadId, UserId>;
+pub type Separated = merge::Separated<LeadId, UserId>;
+
 impl Describe for Event {
     fn claims(&self) -> Vec<Claim> {
         let work =
@@ -488,6 +513,11 @@ impl Describe for Event {
             Self::Assigned(event) => {
                 event.from.map(ends_work).into_iter().chain([begins_work(event.to)]).collect()
             }
+            Self::Merged(Merged { before, after, .. }) | Self::Unmerged(Unmerged { before, after, .. }) => {
+                before.map(ends_work).into_iter().chain(after.map(begins_work)).collect()
+            }
+            Self::MergedInto(event) => event.holds.map(ends_work).into_iter().collect(),
+            Self::Separated(event) => event.holds.map(begins_work).into_iter().collect(),
             Self::Unassigned(Unassigned { from: owner }) | Self::Declined(Declined { by: owner, .. }) => {
                 vec![ends_work(*owner)]
             }
@@ -609,9 +639,18 @@ pub enum Refusal {
     OtherParty { deal: DealId },
     #[error("only a disqualified lead is recycled; this one is {status}; {way_out}")]
     NotDisqualified { status: &'static str, way_out: &'static str },
+    #[error(
+        "the owner {user} of this lead is not active and would have work again; activate the user first, and hand the work over after"
+    )]
+    OwnerLeft { user: UserId },
+    #[error("lead {lead} is {status}; only the survivor of a merge may be, so merge into it")]
+    NotMergedAway { lead: LeadId, status: &'static str },
     #[error(transparent)]
     #[serde(untagged)]
     Owner(#[from] AssigneeProblem),
+    #[error(transparent)]
+    #[serde(untagged)]
+    Merge(#[from] merge::Problem),
 }
 
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
@@ -631,13 +670,15 @@ pub struct Record {
     pub responded: bool,
     pub attempts: i32,
     pub points: i32,
-    pub of_company: bool,
+    /// Whose sealed name it goes by.
+    pub name_of: Option<LeadId>,
+    /// Whose sealed name of a company it goes by.
+    pub company_of: Option<LeadId>,
     pub score: Option<Scored>,
     pub tags: BTreeSet<TagId>,
     pub fields: BTreeMap<FieldId, FieldValue>,
     pub external: Option<External>,
-    /// That of its last event.
-    pub version: Version,
+    pub merging: Merging<Self>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -730,8 +771,23 @@ impl Decider for Lead {
                 };
                 contact.into_iter().chain(company).collect()
             }
+            Command::Merge(merge) => merge.losers.iter().map(|loser| Reads::Lead(loser.stream())).collect(),
+            Command::Yield { survivor } => vec![Reads::Lead(survivor.stream())],
+            Command::Separate { survivor } => {
+                let owner =
+                    self.record().and_then(|lead| lead.owner).map(|owner| Reads::User(owner.stream()));
+                owner.into_iter().chain([Reads::Lead(survivor.stream())]).collect()
+            }
             _ => Vec::new(),
         }
+    }
+
+    fn merged_into(&self) -> Option<StreamId> {
+        self.record().and_then(|record| record.merging.into).map(StreamId)
+    }
+
+    fn is_own(command: &Command) -> bool {
+        matches!(command, Command::Yield { .. } | Command::Separate { .. })
     }
 
     fn decide(&self, command: &Command, given: &Given<'_>) -> Result<Vec<Event>, Refusal> {
@@ -743,9 +799,15 @@ impl Decider for Lead {
         }
     }
 
-    fn follow(&self, command: &Command, _: &Given<'_>) -> Vec<Order> {
+    fn follow(&self, command: &Command, given: &Given<'_>) -> Vec<Order> {
+        let survivor = LeadId(given.stream.0);
         match command {
             Command::Convert(convert) => convert.orders(),
+            Command::Merge(merge) => merge::orders(&merge.losers, || Command::Yield { survivor }),
+            Command::Unmerge(asked) => {
+                let undone = self.record().map(|lead| lead.merging.undone_by(*asked)).unwrap_or_default();
+                merge::orders(&undone, || Command::Separate { survivor })
+            }
             _ => Vec::new(),
         }
     }
@@ -762,19 +824,20 @@ impl Decider for Lead {
                     responded: false,
                     attempts: 0,
                     points: 0,
-                    of_company: event.of_company,
+                    name_of: event.named.then_some(event.lead),
+                    company_of: event.of_company.then_some(event.lead),
                     score: None,
                     tags: BTreeSet::new(),
                     fields: BTreeMap::new(),
                     external: event.external.clone(),
-                    version,
+                    merging: Merging::default(),
                 }));
             }
-            (Self::Known(lead), event) => {
-                lead.version = version;
-                lead.evolve(event);
-            }
+            (Self::Known(lead), event) => lead.evolve(event),
             (Self::Absent, _) => {}
+        }
+        if let Self::Known(lead) = self {
+            lead.merging.version = version;
         }
     }
 }
@@ -836,6 +899,12 @@ impl Record {
                 self.not_archived()?;
                 Ok(changed(self.tags.contains(tag), Event::Untagged(Untagged { tag: *tag })))
             }
+            Command::Merge(asked) => self.merge(lead, asked, given),
+            Command::Unmerge(asked) => {
+                Ok(merge::unmerge(self, *asked)?.map(Event::Unmerged).into_iter().collect())
+            }
+            Command::Yield { survivor } => self.yields(lead, *survivor, given),
+            Command::Separate { survivor } => self.separates(lead, *survivor, given),
             Command::Archive {} if self.archived => Ok(Vec::new()),
             Command::Archive {} => {
                 self.not_converted()?;
@@ -850,9 +919,26 @@ impl Record {
 
     fn evolve(&mut self, event: &Event) {
         match event {
+            Event::Merged(event) => merge::on_merged(self, event),
+            Event::Unmerged(event) => merge::on_unmerged(self, event),
+            Event::MergedInto(event) => self.merging.into = Some(event.survivor.0),
+            Event::Separated(_) => self.merging.into = None,
+            event => {
+                self.apply(event);
+                self.merging.withouts().for_each(|without| without.apply(event));
+            }
+        }
+    }
+
+    fn apply(&mut self, event: &Event) {
+        match event {
             Event::Captured(_) => {}
             Event::PointAdded(event) => self.points = event.point,
-            Event::Renamed(event) => self.of_company |= event.of_company,
+            Event::Renamed(event) => {
+                let renamed = |is: bool, before| if is { Some(event.lead) } else { before };
+                self.name_of = renamed(event.named, self.name_of);
+                self.company_of = renamed(event.of_company, self.company_of);
+            }
             Event::FieldsChanged(event) => field_changes::apply(&mut self.fields, &event.changes),
             Event::Assigned(event) => (self.owner, self.answer) = (Some(event.to), Answer::Awaited),
             Event::Unassigned(_) => (self.owner, self.answer) = (None, Answer::Awaited),
@@ -873,6 +959,7 @@ impl Record {
             Event::Untagged(event) => drop(self.tags.remove(&event.tag)),
             Event::Archived(_) => self.archived = true,
             Event::Restored(_) => self.archived = false,
+            Event::Merged(_) | Event::Unmerged(_) | Event::MergedInto(_) | Event::Separated(_) => {}
         }
     }
 
@@ -883,7 +970,7 @@ impl Record {
 
     /// The owner whose open work it is.
     fn at_work(&self) -> Option<UserId> {
-        self.owner.filter(|_| self.is_open() && !self.archived)
+        self.owner.filter(|_| self.is_open() && !self.archived && self.merging.into.is_none())
     }
 
     fn in_work(&self) -> Result<(), Refusal> {
@@ -901,10 +988,11 @@ impl Record {
     }
 
     fn not_converted(&self) -> Result<(), Refusal> {
-        match self.status {
-            Status::Converted { .. } | Status::Attached { .. } => Err(self.refused()),
-            _ => self.not_archived(),
-        }
+        if self.is_converted() { Err(self.refused()) } else { self.not_archived() }
+    }
+
+    fn is_converted(&self) -> bool {
+        matches!(self.status, Status::Converted { .. } | Status::Attached { .. })
     }
 
     fn assignee(&self, given: &Given<'_>) -> Result<UserId, Refusal> {
@@ -997,7 +1085,7 @@ impl Record {
         if self.owner.is_none() {
             return Err(Refusal::NoOwner);
         }
-        if self.points == 0 && !self.of_company {
+        if self.points == 0 && self.company_of.is_none() && self.merging.merges.is_empty() {
             return Err(Refusal::NotReachable);
         }
         Ok(vec![Event::Qualified(Qualified {})])

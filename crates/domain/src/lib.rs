@@ -31,6 +31,7 @@ pub mod lead;
 pub mod legal_id;
 pub mod loss_reasons;
 pub mod meeting;
+pub mod merge;
 pub mod money;
 pub mod note;
 pub mod occurred;

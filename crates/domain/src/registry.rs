@@ -45,6 +45,11 @@ macro_rules! aggregates {
         })+
 
         impl Command {
+            /// Whether a record that was merged away answers it itself.
+            pub fn is_own(&self) -> bool {
+                match self { $(Self::$variant(command) => $module::$state::is_own(command),)+ }
+            }
+
             /// Whether it starts a stream, so that the state before it is known without reading.
             pub fn begins(&self) -> bool {
                 match self { $(Self::$variant(command) => $module::$state::begins(command),)+ }
@@ -151,6 +156,11 @@ macro_rules! aggregates {
                     $((Self::$variant(state), Command::$variant(command)) => state.reads(command),)+
                     _ => Vec::new(),
                 }
+            }
+
+            /// The record that this one was merged into.
+            pub fn merged_into(&self) -> Option<StreamId> {
+                match self { $(Self::$variant(state) => state.merged_into(),)+ }
             }
 
             /// The orders to other streams that go with `command`, all or none.

@@ -39,8 +39,13 @@ impl Decided {
     /// Decides the command of `plan`, and then, one by one, the orders to other streams that follow from it.
     pub(crate) async fn on(plan: &Plan, request_hash: [u8; 32], look: &mut impl Look) -> Result<Self, Error> {
         let mut sight = Sight { look, seen: Vec::new() };
-        let base = sight.look(plan.stream, || plan.before.clone(), plan.begins).await?;
-        let choice = (plan.choose)(&base.state);
+        let mut base = sight.look(plan.stream, || plan.before.clone(), plan.begins).await?;
+        let mut stream = plan.stream;
+        let mut choice = (plan.choose)(&base.state);
+        if !matches!(&choice, Choice::Do(command) if command.is_own()) && base.state.merged_into().is_some() {
+            (stream, base) = sight.survivor(stream, base).await?;
+            choice = (plan.choose)(&base.state);
+        }
         let envelope = &plan.envelope;
         let mut decided = Self {
             tenant: envelope.tenant,
@@ -57,14 +62,22 @@ impl Decided {
         }
         let mut orders = VecDeque::new();
         if let Choice::Do(command) = choice {
-            orders.push_back(Order { stream: plan.stream, command });
+            orders.push_back(Order { stream, command });
         }
         while let Some(Order { stream, command }) = orders.pop_front() {
             let base = sight.look(stream, || State::before(&command), command.begins()).await?;
+            let (stream, base) =
+                if command.is_own() { (stream, base) } else { sight.survivor(stream, base).await? };
             let mut facts = Facts::default();
             for reads in base.state.reads(&command) {
-                let read = sight.look(reads.stream(), || reads.before(), false).await?;
-                facts.learn(reads.stream(), read.state);
+                let mut at = reads.stream();
+                let mut read = sight.look(at, || reads.before(), false).await?;
+                facts.learn(at, read.state.clone());
+                while let Some(into) = read.state.merged_into() {
+                    at = into;
+                    read = sight.look(at, || reads.before(), false).await?;
+                    facts.learn(at, read.state.clone());
+                }
             }
             let given = Given {
                 stream,
@@ -216,6 +229,20 @@ impl<L: Look> Sight<'_, L> {
         let found = self.look.look(stream, before, begins).await?;
         self.seen.push(Seen { stream, before: found.clone(), now: found.clone() });
         Ok(found)
+    }
+
+    /// The record that this one has become part of; itself, if it was not merged.
+    async fn survivor(
+        &mut self,
+        mut stream: StreamId,
+        mut folded: Folded,
+    ) -> Result<(StreamId, Folded), Error> {
+        // Whoever is merged goes into a record that is not, so the way has an end.
+        while let Some(into) = folded.state.merged_into() {
+            stream = into;
+            folded = self.look(into, || State::clone(&folded.state), false).await?;
+        }
+        Ok((stream, folded))
     }
 
     fn happened(&mut self, stream: StreamId, events: &[Event], occurred: &Occurred) {

@@ -79,6 +79,14 @@ impl Store {
         let asked = claims.iter().filter(|(_, claim)| claim.condition != Condition::Free || !let_go(claim));
         let (last, first): (Vec<_>, Vec<_>) =
             asked.partition(|(_, claim)| claim.condition == Condition::None);
+        let wanted: Vec<&Claim> = claims
+            .iter()
+            .map(|(_, claim)| claim)
+            .filter(|claim| claim.condition == Condition::Some)
+            .collect();
+        if let Some(refusal) = self.some_of(tenant, rehearsal, &wanted).await? {
+            return Ok(Outcome::Refused(refusal));
+        }
         for (stream, claim) in first.into_iter().chain(last) {
             let refusal = self.claim(tenant, rehearsal, *stream, claim.clone()).await?;
             if let Some(refusal) = refusal {
@@ -134,6 +142,37 @@ impl Store {
         })
     }
 
+    /// One of the keys is enough.
+    async fn some_of(
+        &self,
+        tenant: TenantId,
+        rehearsal: &mut Rehearsal,
+        wanted: &[&Claim],
+    ) -> Result<Option<Refusal>, Error> {
+        let Some(first) = wanted.first() else { return Ok(None) };
+        for claim in wanted {
+            if self.count(tenant, rehearsal, &(claim.kind, claim.key.clone())).await? > 0 {
+                return Ok(None);
+            }
+        }
+        let (kind, key) = (first.kind.to_owned(), first.key.clone());
+        Ok(Some(General::NoneLeft { kind, key }.into()))
+    }
+
+    async fn count(
+        &self,
+        tenant: TenantId,
+        rehearsal: &mut Rehearsal,
+        place: &(&'static str, String),
+    ) -> Result<i64, Error> {
+        if let Some(count) = rehearsal.tallies.get(place) {
+            return Ok(*count);
+        }
+        let count = self.counted(tenant, place.0, &place.1).await?;
+        rehearsal.tallies.insert(place.clone(), count);
+        Ok(count)
+    }
+
     async fn tally(
         &self,
         tenant: TenantId,
@@ -142,16 +181,12 @@ impl Store {
     ) -> Result<Option<Refusal>, Error> {
         let Claim { kind, key, condition, .. } = claim;
         let place = (kind, key);
-        if !rehearsal.tallies.contains_key(&place) {
-            let count = self.counted(tenant, kind, &place.1).await?;
-            rehearsal.tallies.insert(place.clone(), count);
-        }
+        self.count(tenant, rehearsal, &place).await?;
         let count = rehearsal.tallies.entry(place.clone()).or_default();
         let (kind, key) = (kind.to_owned(), place.1);
         match condition {
             Condition::Count => *count += 1,
             Condition::Uncount => *count -= 1,
-            Condition::Some if *count == 0 => return Ok(Some(General::NoneLeft { kind, key }.into())),
             Condition::None if *count > 0 => {
                 return Ok(Some(General::SomeLeft { kind, key, count: *count }.into()));
             }

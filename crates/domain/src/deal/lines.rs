@@ -78,6 +78,12 @@ impl Lines {
         self.lines.is_empty()
     }
 
+    /// Other lines in place of these; numbers that were used are not used again.
+    pub(super) fn replace(&mut self, lines: BTreeMap<i32, Line>) {
+        self.last = self.last.max(lines.last_key_value().map_or(0, |(number, _)| *number));
+        self.lines = lines;
+    }
+
     fn currency(&self) -> Option<Currency> {
         self.lines.values().next().map(|line| line.unit_price.currency)
     }

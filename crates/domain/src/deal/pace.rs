@@ -69,6 +69,9 @@ pub struct WentIdle {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct LeftWithoutTask {
     pub deal: crate::DealId,
+    /// The deals that were merged into it.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub merged: Vec<crate::DealId>,
 }
 
 /// What is said of the near future.

@@ -56,7 +56,7 @@ fn domains_set(added: &[&str], removed: &[&str]) -> Event {
 }
 
 fn archived() -> Event {
-    Event::Archived(Archived { company: ACME_LTD })
+    Event::Archived(Archived { company: ACME_LTD, merged: vec![] })
 }
 
 #[test]
@@ -387,7 +387,7 @@ fn a_chain_has_an_end() {
 
 #[test]
 fn a_parent_is_an_active_company() {
-    let gone = Event::Archived(Archived { company: GLOBEX });
+    let gone = Event::Archived(Archived { company: GLOBEX, merged: vec![] });
     for log in [vec![], vec![at_start(GLOBEX.stream(), created(GLOBEX)), at_start(GLOBEX.stream(), gone)]] {
         given([acme_event(created(ACME_LTD))].into_iter().chain(log))
             .when(set_parent(&[GLOBEX]))

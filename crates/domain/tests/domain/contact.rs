@@ -91,7 +91,7 @@ fn around() -> [Happened; 3] {
 }
 
 fn archived(contact: ContactId) -> Event {
-    Event::Archived(Archived { contact })
+    Event::Archived(Archived { contact, merged: vec![] })
 }
 
 fn create() -> Create {
@@ -483,7 +483,7 @@ fn somebody_is_affiliated_with_an_active_company() {
         .when(command())
         .refused(refusal!(Refusal::CompanyNotActive { .. }))
         .naming(["name an active one"]);
-    let gone = company::Event::Archived(company::Archived { company: ACME_LTD });
+    let gone = company::Event::Archived(company::Archived { company: ACME_LTD, merged: vec![] });
     let log = [anna_event(Event::Created(named()))].into_iter().chain(around());
     given(log.chain([at_start(ACME_LTD.stream(), gone)]))
         .when(command())

@@ -55,7 +55,7 @@ fn incorporated(company: kvali_domain::CompanyId) -> Happened {
     at_start(company.stream(), company::Event::Created(created))
 }
 
-fn world_with(policy: Policy) -> Vec<Happened> {
+pub(crate) fn world_with(policy: Policy) -> Vec<Happened> {
     let linked = pipeline::RecyclePipelineLinked { from: None, to: SERVICE };
     vec![
         sales_with(policy),
@@ -72,7 +72,7 @@ fn world_with(policy: Policy) -> Vec<Happened> {
 }
 
 /// The log after these were carried out.
-fn after(log: Vec<Happened>, orders: impl IntoIterator<Item = Order>) -> Vec<Happened> {
+pub(crate) fn after(log: Vec<Happened>, orders: impl IntoIterator<Item = Order>) -> Vec<Happened> {
     let mut log = log;
     let mut world = World::default();
     for happened in &log {
@@ -520,7 +520,7 @@ fn a_deal_leaves_a_retired_stage_whatever_the_policy_says_of_moves() {
         to: OFFER,
         pipeline_version: 3,
         visit: 2,
-        with_task: None,
+        with_task_of: vec![],
         retired: true,
     })]);
 }
@@ -555,7 +555,7 @@ fn tags_and_followers_are_marked_once_and_unmarked_once() {
 #[test]
 fn a_deal_without_task_is_reported_only_if_nobody_holds_one() {
     use kvali_domain::decider::Describe;
-    let left = Event::LeftWithoutTask(deal::LeftWithoutTask { deal: DEAL });
+    let left = Event::LeftWithoutTask(deal::LeftWithoutTask { deal: DEAL, merged: vec![] });
     assert_eq!(left.claims(), [Claim::none("deal.open_task", DEAL.to_string())]);
     given(told([])).when(Command::ReportWithoutTask {}).then([left]);
 }

@@ -39,6 +39,14 @@ impl World {
         self.0.get(&stream).map(|(state, _)| &**state)
     }
 
+    /// The record that this one has become part of.
+    pub(crate) fn survivor(&self, mut stream: StreamId) -> StreamId {
+        while let Some(into) = self.state(stream).and_then(State::merged_into) {
+            stream = into;
+        }
+        stream
+    }
+
     pub(crate) fn decide(
         &self,
         order: &Order,
@@ -62,11 +70,14 @@ impl World {
         let mut happened = Vec::new();
         let mut orders = VecDeque::from([order.clone()]);
         while let Some(Order { stream, command }) = orders.pop_front() {
+            let stream = if command.is_own() { stream } else { world.survivor(stream) };
             let state = world.state(stream).cloned().unwrap_or_else(|| State::before(&command));
             let mut facts = Facts::default();
             for reads in state.reads(&command) {
-                if let Some((read, _)) = world.0.get(&reads.stream()) {
-                    facts.learn(reads.stream(), Arc::clone(read));
+                let mut next = Some(reads.stream());
+                while let Some((at, (read, _))) = next.and_then(|at| Some((at, world.0.get(&at)?))) {
+                    facts.learn(at, Arc::clone(read));
+                    next = read.merged_into();
                 }
             }
             let given = Circumstances { stream, actor, now, occurred, reason_code, facts: &facts };

@@ -16,7 +16,10 @@ use proptest::sample::select;
 use std::collections::BTreeMap;
 use uuid::Uuid;
 
-const LEADS: [LeadId; 3] = [LEAD, LeadId(Uuid::from_u128(0x1eae)), LeadId(Uuid::from_u128(0x1eaf))];
+/// Captured at the beginning.
+pub(crate) const SECOND: LeadId = LeadId(Uuid::from_u128(0x1eae));
+
+const LEADS: [LeadId; 3] = [LEAD, SECOND, LeadId(Uuid::from_u128(0x1eaf))];
 
 /// A field of leads that holds text.
 pub(crate) const INTEREST: FieldId = FieldId(Uuid::from_u128(0xf1));

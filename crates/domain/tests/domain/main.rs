@@ -22,6 +22,7 @@ mod lead;
 mod leading;
 mod loss_reasons;
 mod meeting;
+mod merging;
 mod note;
 mod party;
 mod pipeline;

@@ -328,7 +328,7 @@ fn the_deals_of_a_retired_stage_go_to_another_stage_of_its_class() {
         to: OFFER,
         pipeline_version: 2,
         visit: 3,
-        with_task: None,
+        with_task_of: vec![],
         retired: true,
     };
     let events =

@@ -244,7 +244,7 @@ pub(crate) fn moved_under(pipeline_version: Version, from: StageId, to: StageId,
         to,
         pipeline_version,
         visit,
-        with_task: None,
+        with_task_of: vec![],
         retired: false,
     })
 }
