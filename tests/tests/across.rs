@@ -4,7 +4,7 @@ use kvali_domain::contact_point::{ContactPoint, Kind};
 use kvali_domain::pipeline::{self, Policy};
 use kvali_domain::{
     Command, ContactId, DealId, Due, Event, LeadId, NoteId, Personal, StreamId, SubjectId, Target, TaskId,
-    TenantId, UserId, contact, deal, lead, note, task, user,
+    TenantId, UserId, contact, deal, lead, merge, note, task, user,
 };
 use kvali_eventstore::{Answer, Outcome, Store};
 use kvali_tests::samples::{CONTRACT, LEAD, OFFER, Sales, move_to};
@@ -100,6 +100,50 @@ async fn a_contact_point_is_let_go_of_by_its_own_value_only() {
     done(&store, anna.stream(), remove(" mailto:tamar.unmistakable@example.ge ")).await;
     done(&store, boris.stream(), contact::Command::Create(by_mail())).await;
     database.drop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_merges_of_one_contact_one_takes_place() {
+    let database = Database::create().await;
+    let stores = [database.connect().await, database.connect().await];
+    let named =
+        || contact::Command::Create(contact::Create { full: Personal::new("Anna"), ..Default::default() });
+    for round in 0..8 {
+        let [one, other, twin] = [(); 3].map(|()| ContactId(new_id()));
+        for contact in [one, other, twin] {
+            done(&stores[0], contact.stream(), named()).await;
+        }
+        let merge = |survivor: ContactId| {
+            let seen = [survivor, twin].map(|id| merge::Seen { id, version: 1 });
+            let choices = vec![merge::Choice { field: "name".to_owned(), from: survivor }];
+            contact::Command::Merge(merge::Merge { losers: vec![twin], seen: seen.to_vec(), choices })
+        };
+        // Into two others, and in half of the rounds into each other.
+        let second = if round % 2 == 0 { (other, merge(other)) } else { (twin, crossed(one, twin)) };
+        let (a, b) = tokio::join!(
+            send(&stores[0], one.stream(), merge(one)),
+            send(&stores[1], second.0.stream(), second.1)
+        );
+        let lost: Vec<_> = [&a, &b].into_iter().filter(|outcome| !is_accepted(outcome)).collect();
+        let [Outcome::Refused(refusal)] = lost[..] else { panic!("one of two is refused: {a:?} {b:?}") };
+        // The last is the answer to whoever looks while the first merge is just being appended.
+        let codes = ["merged_away", "survivor_is_loser", "stale_preview"];
+        assert!(codes.contains(&refusal.code().as_str()), "{refusal}");
+        let states = [one, other, twin].map(|contact| stores[0].state(tenant(1), contact.stream()));
+        let mut gone = 0;
+        for state in states {
+            let (_, state) = state.await.unwrap().expect("it was created");
+            gone += i32::from(state.merged_into().is_some());
+        }
+        assert_eq!(gone, 1);
+    }
+    database.drop().await;
+}
+
+fn crossed(one: ContactId, twin: ContactId) -> contact::Command {
+    let seen = [one, twin].map(|id| merge::Seen { id, version: 1 }).to_vec();
+    let choices = vec![merge::Choice { field: "name".to_owned(), from: twin }];
+    contact::Command::Merge(merge::Merge { losers: vec![one], seen, choices })
 }
 
 #[tokio::test(flavor = "multi_thread")]

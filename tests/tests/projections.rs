@@ -1,7 +1,7 @@
 //! Read models: exactly once, the same when rebuilt, and as they were known then.
 
 use kvali_domain::pipeline::Policy;
-use kvali_domain::{Occurred, deal};
+use kvali_domain::{DealId, Occurred, deal, merge};
 use kvali_eventstore::project::Projection;
 use kvali_projections::conversion_funnel::{
     AsOf, ConversionFunnel, Corrections, Definition, Facts, Rule, Step, ground,
@@ -163,11 +163,45 @@ async fn rebuilds_at_once_leave_one_model_that_answers() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn merged_deals_are_counted_once_and_twice_again_when_told_apart() {
+    let database = Database::create().await;
+    let store = database.connect().await;
+    let sales = Sales::set_up(&store, tenant(1), Policy::PERMISSIVE).await;
+    let (survivor, loser) = (sales.open_deal(&store).await, sales.open_deal(&store).await);
+    let send = async |deal: DealId, command: deal::Command| {
+        accepted(store.handle(order(deal.stream(), command), envelope(sales.tenant)).await);
+        store.head(sales.tenant).await.unwrap()
+    };
+    let currency = kvali_domain::money::Currency::parse("GEL").unwrap();
+    let value = kvali_domain::Money { amount: 250.into(), currency };
+    send(loser, deal::Command::SetValue { value }).await;
+    let apart = send(survivor, move_to(OFFER)).await;
+    let seen = [(survivor, 2), (loser, 2)].map(|(id, version)| merge::Seen { id, version });
+    let merge = merge::Merge { losers: vec![loser], seen: seen.to_vec(), choices: vec![] };
+    let merged = send(survivor, deal::Command::Merge(merge)).await;
+    // Sent to the one that is gone, it reaches the one that is there.
+    send(loser, move_to(CONTRACT)).await;
+    let again = send(survivor, deal::Command::Unmerge(merge::Unmerge { merge: 1, chain: false })).await;
+    let snapshot = async |as_of: AsOf| {
+        let facts = ground(&store, sales.tenant, "Sales", as_of, Corrections::Effective, now(), &quiet)
+            .await
+            .unwrap();
+        let snapshot = &answers(&facts)[0]["stages"];
+        [0, 1, 2].map(|step| snapshot[step]["count"].as_i64().unwrap())
+    };
+    assert_eq!(snapshot(AsOf::Position(apart)).await, [1, 1, 0]);
+    assert_eq!(snapshot(AsOf::Position(merged)).await, [0, 1, 0]);
+    assert_eq!(snapshot(AsOf::Position(again)).await, [1, 0, 1]);
+    assert_eq!(snapshot(AsOf::Now).await, [1, 0, 1], "and the live model says the same");
+    database.drop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_had_happened_by_an_instant_keeps_a_deals_own_order() {
     let database = Database::create().await;
     let store = database.connect().await;
     let sales = Sales::set_up(&store, tenant(1), Policy::PERMISSIVE).await;
-    let deal = kvali_domain::DealId(kvali_tests::new_id());
+    let deal = DealId(kvali_tests::new_id());
     let at = |text: &str| Occurred::Instant { at: text.parse().unwrap() };
     let steps: [(deal::Command, Occurred); 3] = [
         (deal::Command::Open(deal::Open::new(sales.pipeline)), at("2024-01-01T09:00:00Z")),

@@ -10,7 +10,7 @@ mod with;
 pub use again::{HandedBack, LinkedToPrevious, Origin, Revived};
 pub use approval::{Approval, ApprovalGranted, ApprovalRefused, ApprovalRequested, Approvals, Matter};
 pub use lines::{Line, LineAdded, LineChanged, LineRemoved, Lines};
-pub use merging::{Merged, MergedInto, Separated, Unmerged};
+pub use merging::{Changed, Merged, MergedInto, Separated, Unmerged};
 pub use pace::{
     ForecastCategorySet, LeftWithoutTask, NextStepSet, Pace, ProbabilityOverridden,
     ProbabilityOverrideCleared, PutOnHold, Resumed, StageLimitExceeded, WentIdle,

@@ -4,7 +4,8 @@ use chrono::{DateTime, Utc};
 use kvali_domain::deal::{self, Outcome};
 use kvali_domain::pipeline::{self, Config, Pipeline};
 use kvali_domain::{
-    ActorId, DealId, Decider, Event, LossReasonId, Money, PipelineId, StageId, UserId, Version, subject, user,
+    ActorId, DealId, Decider, Event, LossReasonId, Money, PipelineId, StageId, UserId, Version, merge,
+    subject, user,
 };
 use kvali_eventstore::Opened;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -65,6 +66,8 @@ pub struct DealFact {
     pub value: Option<Money>,
     /// How many visits it has had; the number of the last one.
     pub visits: i32,
+    /// The deal that it was merged into.
+    pub merged_into: Option<DealId>,
 }
 
 #[derive(Clone, PartialEq, Debug)]
@@ -177,6 +180,10 @@ impl Facts {
                     deal.loss_reason = None;
                 });
             }
+            deal::Event::Merged(event) => self.change(id, &event.changes),
+            deal::Event::Unmerged(event) => self.change(id, &event.changes),
+            deal::Event::MergedInto(event) => self.edit(id, |deal| deal.merged_into = Some(event.survivor)),
+            deal::Event::Separated(_) => self.edit(id, |deal| deal.merged_into = None),
             // What says nothing of stages, owner, value or outcome.
             _ => {}
         }
@@ -186,6 +193,14 @@ impl Facts {
         if let Some(deal) = self.deals.get_mut(&id) {
             change(deal.edit());
         }
+    }
+
+    fn change(&mut self, id: DealId, changes: &[merge::Change]) {
+        let changed = deal::Changed::by(changes);
+        self.edit(id, |deal| {
+            deal.owner = changed.owner.unwrap_or(deal.owner);
+            deal.value = changed.value.unwrap_or(deal.value);
+        });
     }
 
     fn close(
@@ -293,6 +308,7 @@ fn opened_deal(event: &deal::Opened, at: &Entry) -> DealFact {
         loss_reason: None,
         value: event.value,
         visits: 0,
+        merged_into: None,
     }
 }
 

@@ -55,8 +55,8 @@ struct Tables<'a> {
 /// Deal by deal, so that the key serves it: of a table without statistics the planner would expect one row, and read
 /// all of them.
 const DEALS: &str = "select d.* from unnest($2::uuid[]) x (id) cross join lateral (select deal_id, pipeline_id, owner, \
-    source, external_id, opened_position, created_at, outcome, closed_at, loss_reason, amount, currency, visits \
-    from {schema}.deal where tenant_id = $1 and deal_id = x.id limit 1) d";
+    source, external_id, opened_position, created_at, outcome, closed_at, loss_reason, amount, currency, visits, \
+    merged_into from {schema}.deal where tenant_id = $1 and deal_id = x.id limit 1) d";
 
 const LAST_VISITS: &str = "select v.* from unnest($2::uuid[]) x (id) cross join lateral (select visits \
     from {schema}.deal where tenant_id = $1 and deal_id = x.id limit 1) d cross join lateral (select * \
@@ -126,10 +126,11 @@ impl Tables<'_> {
         }
         self.query(
             "insert into {schema}.deal (tenant_id, deal_id, pipeline_id, owner, source, external_id, \
-               opened_position, created_at, outcome, closed_at, loss_reason, amount, currency, visits) \
+               opened_position, created_at, outcome, closed_at, loss_reason, amount, currency, visits, \
+               merged_into) \
              select $1, x.* from unnest($2::uuid[], $3::uuid[], $4::uuid[], $5::text[], $6::text[], $7::bigint[], \
                $8::timestamptz[], $9::text[], $10::timestamptz[], $11::uuid[], $12::numeric[], $13::text[], \
-               $14::int[]) x",
+               $14::int[], $15::uuid[]) x",
         )
         .bind(column(rows, |(id, _)| id.0))
         .bind(column(rows, |(_, deal)| deal.pipeline.0))
@@ -144,6 +145,7 @@ impl Tables<'_> {
         .bind(column(rows, |(_, deal)| amount(deal.value)))
         .bind(column(rows, |(_, deal)| currency(deal.value)))
         .bind(column(rows, |(_, deal)| deal.visits))
+        .bind(column(rows, |(_, deal)| deal.merged_into.map(|into| into.0)))
         .execute(&mut *self.connection)
         .await?;
         Ok(())
@@ -155,10 +157,11 @@ impl Tables<'_> {
         }
         self.query(
             "update {schema}.deal d set owner = x.owner, outcome = x.outcome, closed_at = x.closed_at, \
-               loss_reason = x.loss_reason, amount = x.amount, currency = x.currency, visits = x.visits \
+               loss_reason = x.loss_reason, amount = x.amount, currency = x.currency, visits = x.visits, \
+               merged_into = x.merged_into \
              from unnest($2::uuid[], $3::uuid[], $4::text[], $5::timestamptz[], $6::uuid[], $7::numeric[], \
-               $8::text[], $9::int[]) \
-               x (deal_id, owner, outcome, closed_at, loss_reason, amount, currency, visits) \
+               $8::text[], $9::int[], $10::uuid[]) \
+               x (deal_id, owner, outcome, closed_at, loss_reason, amount, currency, visits, merged_into) \
              where d.tenant_id = $1 and d.deal_id = x.deal_id",
         )
         .bind(column(rows, |(id, _)| id.0))
@@ -169,6 +172,7 @@ impl Tables<'_> {
         .bind(column(rows, |(_, deal)| amount(deal.value)))
         .bind(column(rows, |(_, deal)| currency(deal.value)))
         .bind(column(rows, |(_, deal)| deal.visits))
+        .bind(column(rows, |(_, deal)| deal.merged_into.map(|into| into.0)))
         .execute(&mut *self.connection)
         .await?;
         Ok(())
@@ -313,6 +317,7 @@ fn deal(row: &PgRow) -> Result<DealFact, sqlx::Error> {
         loss_reason: row.try_get::<Option<_>, _>("loss_reason")?.map(LossReasonId),
         value: money(row)?,
         visits: row.try_get("visits")?,
+        merged_into: row.try_get::<Option<_>, _>("merged_into")?.map(DealId),
     })
 }
 

@@ -162,7 +162,7 @@ fn past(
         }
     }
     for (id, deal) in facts.deals {
-        if deal.row.pipeline == ground.ground.pipeline {
+        if deal.row.pipeline == ground.ground.pipeline && deal.row.merged_into.is_none() {
             let own = visits.range((id, 0)..=(id, i32::MAX)).map(|(_, visit)| {
                 let stage = counted(visit.stage, visit.mistaken_stage, corrections);
                 Visit {
@@ -215,7 +215,8 @@ const OWNERS: &str = "select user_id, name from {schema}.owner where tenant_id =
 const CASES: &str = "select d.deal_id, d.owner, d.outcome, d.created_at, d.closed_at, d.amount, d.currency, \
     v.stage_id, v.mistaken_stage, v.entered_at, v.pipeline_version \
     from {schema}.deal d join {schema}.visit v on v.tenant_id = d.tenant_id and v.deal_id = d.deal_id \
-    where d.tenant_id = $1 and d.pipeline_id = $2 order by d.deal_id, v.visit";
+    where d.tenant_id = $1 and d.pipeline_id = $2 and d.merged_into is null \
+    order by d.deal_id, v.visit";
 
 /// All of one state of the read model, and the position that it stands at. Runs to its end even if the caller stops
 /// waiting: a transaction is never left half-way.

@@ -41,6 +41,8 @@ create table {schema}.deal (
   amount          numeric,
   currency        text,
   visits          int    not null,
+  -- The deal that it was merged into; funnels count that one.
+  merged_into     uuid,
   constraint deal_id primary key (tenant_id, deal_id)
 );
 create index deal_of_pipeline on {schema}.deal (tenant_id, pipeline_id, deal_id);

@@ -6,7 +6,7 @@ use super::lines::Line;
 use super::{ContactRole, Deal, Event, Holds, OpenDeal, Refusal, StageChanged};
 use crate::merge::{self, Fields, Held, Mergeable, Merging};
 use crate::pipeline::Config;
-use crate::{ContactId, DealId, Given, Money, StageId};
+use crate::{ContactId, DealId, Given, Money, StageId, UserId};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -23,6 +23,23 @@ pub(super) struct Worth {
     pub value: Option<Money>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
     pub lines: BTreeMap<i32, Line>,
+}
+
+/// What a merge, or undoing one, says of owner and value; nothing where they stay.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct Changed {
+    pub owner: Option<Option<UserId>>,
+    pub value: Option<Option<Money>>,
+}
+
+impl Changed {
+    pub fn by(changes: &[merge::Change]) -> Self {
+        let to = |field: &str| {
+            changes.iter().find(|change| change.field == field).map(|change| change.to.as_ref())
+        };
+        let worth = |told| merge::value::<Worth>(told).unwrap_or_default().value;
+        Self { owner: to("owner").map(merge::value), value: to("worth").map(worth) }
+    }
 }
 
 impl Mergeable for OpenDeal {
