@@ -189,6 +189,8 @@ pub const SHAPES: &[Shape] = &[
     first("deal.unmerged"),
     first("deal.merged_into"),
     first("deal.separated"),
+    first("duplicate.rejected"),
+    first("duplicate.confirmed"),
     first("lead.captured"),
     first("lead.point_added"),
     first("lead.renamed"),

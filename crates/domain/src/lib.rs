@@ -18,6 +18,7 @@ pub mod country;
 pub mod deal;
 pub mod decider;
 pub mod due;
+pub mod duplicate;
 mod example;
 pub mod exchange_rates;
 pub mod field_changes;

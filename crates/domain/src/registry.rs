@@ -5,8 +5,9 @@ use crate::example;
 use crate::history;
 use crate::{Claim, Decider, Given, Occurred, PersonalField, StreamId, Version};
 use crate::{
-    activity_types, calendar, call, company, contact, conversation, deal, exchange_rates, fields, handover,
-    lead, loss_reasons, meeting, note, pipeline, sources, subject, tags, task, task_templates, team, user,
+    activity_types, calendar, call, company, contact, conversation, deal, duplicate, exchange_rates, fields,
+    handover, lead, loss_reasons, meeting, note, pipeline, sources, subject, tags, task, task_templates,
+    team, user,
 };
 use serde::Serialize;
 use serde_json::Value;
@@ -206,6 +207,7 @@ aggregates! {
     Company: company::Company,
     Lead: lead::Lead,
     Deal: deal::Deal,
+    Duplicate: duplicate::Pair,
     Task: task::Task,
     Call: call::Call,
     Conversation: conversation::Conversation,

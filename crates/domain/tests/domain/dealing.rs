@@ -54,7 +54,7 @@ fn a_line() -> impl Strategy<Value = Line> {
         select(texts).prop_map(|text| text.parse::<rust_decimal::Decimal>().expect("a decimal"))
     };
     let (quantity, discount) =
-        (vec!["1", "2.5", "0", "79228162514264337593543950335"], vec!["0", "12.5", "101"]);
+        (vec!["1", "2.5", "3", "0", "79228162514264337593543950335"], vec!["0", "12.5", "20", "101"]);
     (decimal(quantity), a_value(), decimal(discount)).prop_map(|(quantity, unit_price, discount_percent)| {
         Line { product: party::CHAIR, quantity, unit_price, discount_percent }
     })
@@ -72,8 +72,8 @@ fn a_further_command() -> BoxedStrategy<Command> {
         1 => contact().prop_map(|contact| Command::RemoveContact { contact }),
         4 => contact().prop_map(|contact| Command::SetPrimaryContact { contact }),
         1 => select(vec![ACME_LTD, party::GLOBEX]).prop_map(|company| Command::SetCompany { company }),
-        1 => a_line().prop_map(|line| Command::AddLine { line }),
-        1 => (number(), a_line()).prop_map(|(number, line)| Command::ChangeLine { number, line }),
+        3 => a_line().prop_map(|line| Command::AddLine { line }),
+        3 => (number(), a_line()).prop_map(|(number, line)| Command::ChangeLine { number, line }),
         1 => number().prop_map(|number| Command::RemoveLine { number }),
         1 => prop::collection::vec(field, 0..2).prop_map(|fields| Command::SetFields { fields }),
     ];

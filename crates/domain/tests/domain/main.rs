@@ -13,6 +13,7 @@ mod conversation;
 mod deal;
 mod deal_more;
 mod dealing;
+mod duplicate;
 mod exchange_rates;
 mod fields;
 mod given;

@@ -4,13 +4,14 @@ use crate::deal_more::{after, world_with};
 use crate::dealing::BEGUN;
 use crate::given::{Happened, Sender, World, given, on};
 use crate::party::{BORIS, GLOBEX, INITECH, VIP};
+use crate::properties::a_personal;
 use crate::sales::*;
 use kvali_domain::claim::Condition;
 use kvali_domain::contact_point::{ContactPoint, Kind};
 use kvali_domain::merge::{self, Change, Choice, Preview, Problem, Seen};
 use kvali_domain::{
     Command, CompanyId, ContactId, DealId, Event, LeadId, Money, Order, Personal, Refusal, State, StreamId,
-    company, contact, deal, lead, pipeline, user,
+    Target, company, contact, deal, duplicate, lead, pipeline, user,
 };
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -89,7 +90,12 @@ pub(crate) fn looked_up(order: &Order, world: &World) -> Order {
     Order { stream: order.stream, command }
 }
 
-fn merged<I: Copy>(losers: &[I]) -> merge::Merge<I> {
+/// The same, of somebody who looks at this log.
+pub(crate) fn looked_up_in(order: &Order, log: &[Happened]) -> Order {
+    looked_up(order, &world(log))
+}
+
+pub(crate) fn merged<I: Copy>(losers: &[I]) -> merge::Merge<I> {
     merge::Merge { losers: losers.to_vec(), seen: vec![], choices: vec![] }
 }
 
@@ -127,7 +133,20 @@ pub(crate) fn an_order() -> BoxedStrategy<Order> {
         1 => select(deals()).prop_map(|survivor| deal::Command::Yield { survivor }),
         1 => select(deals()).prop_map(|survivor| deal::Command::Separate { survivor }),
     ];
+    let target = || {
+        let contact = select(contacts()).prop_map(Target::Contact);
+        prop_oneof![3 => contact, 1 => select(leads()).prop_map(Target::Lead)]
+    };
+    let pair = (target(), target(), a_personal(), any::<bool>()).prop_map(|(one, other, reason, reject)| {
+        let command = if reject {
+            duplicate::Command::Reject { one, other, reason }
+        } else {
+            duplicate::Command::Confirm { one, other }
+        };
+        on(duplicate::pair(one, other), command)
+    });
     prop_oneof![
+        pair,
         (select(contacts()), contact).prop_map(|(id, command)| on(id.stream(), command)),
         (select(companies()), company).prop_map(|(id, command)| on(id.stream(), command)),
         (select(leads()), lead).prop_map(|(id, command)| on(id.stream(), command)),

@@ -8,9 +8,9 @@ use kvali_domain::pipeline::{self, Class, Policy, Stage};
 use kvali_domain::{
     ActorId, CalendarId, CallId, CompanyId, ContactId, ConversationId, DealId, Event, HandoverId, LeadId,
     LossReasonId, MeetingId, Money, NoteId, Occurred, Order, Personal, PipelineId, StageId, StreamId,
-    SubjectId, TaskId, TeamId, UserId, Version, activity_types, calendar, call, company, contact,
-    conversation, deal, exchange_rates, fields, handover, lead, loss_reasons, meeting, note, sources,
-    subject, tags, task, task_templates, team, user,
+    SubjectId, Target, TaskId, TeamId, UserId, Version, activity_types, calendar, call, company, contact,
+    conversation, deal, duplicate, exchange_rates, fields, handover, lead, loss_reasons, meeting, note,
+    sources, subject, tags, task, task_templates, team, user,
 };
 use uuid::Uuid;
 
@@ -368,6 +368,7 @@ aggregates! {
     company: Company, ACME_LTD.stream();
     deal: Deal, DEAL.stream();
     lead: Lead, LEAD.stream();
+    duplicate: Duplicate, duplicate::pair(Target::Contact(ANNA), Target::Lead(LEAD));
     pipeline: Pipeline, SALES.stream();
     loss_reasons: LossReasons, loss_reasons::STREAM;
     user: User, NINO.stream();
