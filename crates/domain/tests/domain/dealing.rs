@@ -94,17 +94,17 @@ fn a_further_command() -> BoxedStrategy<Command> {
         (number(), a_personal()).prop_map(|(approval, reason)| Command::RefuseApproval { approval, reason }),
     ];
     let marks = prop_oneof![
-        a_personal().prop_map(|name| Command::Rename { name }),
-        a_stage_id().prop_map(|to| Command::LeaveRetired { to }),
-        Just(Command::Tag { tag: party::VIP }),
-        Just(Command::Untag { tag: party::VIP }),
-        a_user().prop_map(|user| Command::Follow { user }),
-        a_user().prop_map(|user| Command::Unfollow { user }),
-        Just(Command::Archive {}),
-        Just(Command::Restore {}),
-        Just(Command::ReportStageLimit {}),
-        Just(Command::ReportIdle {}),
-        Just(Command::ReportWithoutTask {}),
+        1 => a_personal().prop_map(|name| Command::Rename { name }),
+        1 => a_stage_id().prop_map(|to| Command::LeaveRetired { to }),
+        1 => Just(Command::Tag { tag: party::VIP }),
+        1 => Just(Command::Untag { tag: party::VIP }),
+        1 => a_user().prop_map(|user| Command::Follow { user }),
+        1 => a_user().prop_map(|user| Command::Unfollow { user }),
+        4 => Just(Command::Archive {}),
+        6 => Just(Command::Restore {}),
+        1 => Just(Command::ReportStageLimit {}),
+        1 => Just(Command::ReportIdle {}),
+        1 => Just(Command::ReportWithoutTask {}),
     ];
     prop_oneof![with, forecast, marks].boxed()
 }
