@@ -1,6 +1,7 @@
 //! What every aggregate is: a state, `decide` and `evolve`.
 
 use crate::loss_reasons::{self, LossReasons};
+use crate::merge;
 use crate::pipeline::Pipeline;
 use crate::registry::{Aggregate, Reads};
 use crate::user::User;
@@ -95,6 +96,11 @@ impl Facts {
             stream = into;
         }
         stream
+    }
+
+    /// The records that this one was merged with, as far as its own state tells.
+    pub fn kin(&self, stream: StreamId) -> Vec<StreamId> {
+        self.state(stream).map(merge::kin).unwrap_or_default()
     }
 
     fn state(&self, stream: StreamId) -> Option<&State> {

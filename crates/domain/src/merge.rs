@@ -584,3 +584,18 @@ pub fn preview_of(records: &[(StreamId, &State)]) -> Option<Preview> {
     of!(Deal, DealId);
     None
 }
+
+/// The records that this one was merged with, as far as its own state tells.
+pub(crate) fn kin(state: &State) -> Vec<StreamId> {
+    fn of<R>(merging: &Merging<R>) -> Vec<StreamId> {
+        merging.into.into_iter().chain(merging.losers()).map(StreamId).collect()
+    }
+    match state {
+        State::Contact(contact) => contact.record().map(|record| of(&record.merging)),
+        State::Company(company) => company.record().map(|record| of(&record.merging)),
+        State::Lead(lead) => lead.record().map(|record| of(&record.merging)),
+        State::Deal(deal) => deal.record().map(|record| of(&record.merging)),
+        _ => None,
+    }
+    .unwrap_or_default()
+}

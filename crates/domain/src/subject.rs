@@ -1,12 +1,12 @@
 //! A subject: whoever personal data is about. Erasing one destroys its key.
 
 use crate::decider::{Describe, commands, events};
-use crate::{Decider, Given, Occurred, StreamId, SubjectId, Version};
+use crate::{Decider, Given, Occurred, Order, Reads, StreamId, SubjectId, Version};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 commands! {
-    /// Destroys the key of a subject's personal data, for good.
+    /// Destroys the key of a subject's personal data, for good; of merged records also the others', who are the same person.
     "EraseSubject" = Erase { subject: SubjectId } => [Erased],
 }
 
@@ -47,6 +47,18 @@ impl Decider for Subject {
 
     fn begins(_: &Command) -> bool {
         false
+    }
+
+    fn reads(&self, command: &Command) -> Vec<Reads> {
+        let Command::Erase { subject } = command;
+        vec![Reads::Contact(StreamId(subject.0))]
+    }
+
+    fn follow(&self, command: &Command, given: &Given<'_>) -> Vec<Order> {
+        let Command::Erase { subject } = command;
+        let kin = given.facts.kin(StreamId(subject.0)).into_iter().map(|kin| SubjectId(kin.0));
+        kin.map(|subject| Order { stream: subject.stream(), command: Command::Erase { subject }.into() })
+            .collect()
     }
 
     fn decide(&self, command: &Command, _: &Given<'_>) -> Result<Vec<Event>, Refusal> {

@@ -99,8 +99,9 @@ impl Store {
         let both = tokio::spawn(async move {
             let tenant = envelope.tenant;
             let outcome = store.carry_out(&Plan::new(order, envelope)).await?;
-            if let Outcome::Accepted(_) = outcome {
+            if let Outcome::Accepted(answer) = outcome {
                 store.inner.keyring.destroy(tenant, subject).await?;
+                store.destroy_again(tenant, answer).await?;
             }
             Ok(outcome)
         });
@@ -149,6 +150,18 @@ impl Store {
         for (_, event) in &decided.events {
             if let Event::Subject(subject::Event::Erased(erased)) = event {
                 self.inner.keyring.destroy(decided.tenant, erased.subject).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// After a crash between an erasure and the destruction of keys: those of everyone whom the command erased.
+    async fn destroy_again(&self, tenant: TenantId, answer: Answer) -> Result<(), Error> {
+        let Some(first) = answer.first_position.filter(|_| answer.known) else { return Ok(()) };
+        let events = self.read(tenant, first - 1, answer.event_count.into()).await?;
+        for opened in self.open(tenant, events).await? {
+            if let Event::Subject(subject::Event::Erased(erased)) = opened.event {
+                self.inner.keyring.destroy(tenant, erased.subject).await?;
             }
         }
         Ok(())

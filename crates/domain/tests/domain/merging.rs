@@ -11,7 +11,7 @@ use kvali_domain::contact_point::{ContactPoint, Kind};
 use kvali_domain::merge::{self, Change, Choice, Preview, Problem, Seen};
 use kvali_domain::{
     Command, CompanyId, ContactId, DealId, Event, LeadId, Money, Order, Personal, Refusal, State, StreamId,
-    Target, company, contact, deal, duplicate, lead, pipeline, user,
+    SubjectId, Target, company, contact, deal, duplicate, lead, pipeline, subject, user,
 };
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -803,4 +803,28 @@ fn a_deal_comes_back_only_to_an_owner_who_is_there() {
         .when(UNMERGE_DEAL)
         .refused(|refusal| matches!(refusal, Refusal::Deal(deal::Refusal::OwnerLeft { .. })))
         .naming([GIORGI.to_string().as_str(), "activate"]);
+}
+
+#[test]
+fn whoever_was_merged_is_erased_as_one_person() {
+    let log = merge_people(people(), ANNA, &[BORIS]);
+    let log = merge_people(log, CLARA, &[ANNA]);
+    for named in [ANNA, BORIS, CLARA] {
+        let subject = SubjectId::from(named);
+        let events = world(&log).decide(
+            &on(subject.stream(), subject::Command::Erase { subject }),
+            NOW,
+            None,
+            None,
+        );
+        let erased: BTreeSet<Uuid> = events
+            .expect("nobody is held back")
+            .into_iter()
+            .map(|event| match event {
+                Event::Subject(subject::Event::Erased(erased)) => erased.subject.0,
+                other => panic!("{other:?}"),
+            })
+            .collect();
+        assert_eq!(erased, [ANNA, BORIS, CLARA].map(|contact| contact.0).into_iter().collect());
+    }
 }
