@@ -229,6 +229,12 @@ impl Store {
         Ok(count.unwrap_or(0))
     }
 
+    /// The key under which a claim on something personal, such as a mail address, is kept.
+    pub async fn personal_key(&self, tenant: TenantId, key: &str) -> Result<String, Error> {
+        let tenant = self.inner.keyring.tenant(tenant).await?;
+        Ok(tenant.hash(key.as_bytes()).to_hex().to_string())
+    }
+
     /// An id that equal texts of one tenant share and that nobody without the tenant's key can guess from them:
     /// for people and accounts that an outside system knows by name.
     pub async fn keyed_id(&self, tenant: TenantId, kind: &str, text: &str) -> Result<uuid::Uuid, Error> {

@@ -1,9 +1,10 @@
 //! The command line: what may be said, and who answers it.
 
 use crate::failure::Failure;
+use crate::forms::{self, Filled};
 use crate::output::Format;
-use crate::{deal, demo, funnel, load, log, order, pg, projections};
-use clap::{Args, Parser, Subcommand};
+use crate::{deal, demo, funnel, help, load, log, order, pg, projections, task};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use tracing_subscriber::EnvFilter;
@@ -22,6 +23,10 @@ Examples:
       How many deals came how far, and how fast; `kvali funnel --help` has the rules.
   kvali deal history 1C1I7A6R
       Everything that ever happened to a deal, by its id here or in its source.
+  kvali lead capture --name \"Nino Abashidze\" --email nino@acme.ge --source site
+  kvali deal move 4711 Offer
+  kvali task add \"Call back\" --due 2026-11-30 --for nino@kvali.ge --deal 4711
+      Daily work in the words of those who do it; `kvali deal --help` has the rest.
   kvali do --list
       Every command with its rules; `kvali do COMMAND --json '{…}'` carries one out.
   kvali log tail --follow
@@ -78,9 +83,21 @@ enum Command {
     Funnel(Box<funnel::Funnel>),
     /// Carry out any one command by its word
     Do(Box<order::Do>),
-    /// Show a deal, or everything that happened to it
+    /// Capture, assign, qualify and convert leads
+    #[command(subcommand)]
+    Lead(Filled<forms::lead::Lead>),
+    /// Add people, with e-mail and phone
+    #[command(subcommand)]
+    Contact(Filled<forms::contact::Contact>),
+    /// Add companies
+    #[command(subcommand)]
+    Company(Filled<forms::company::Company>),
+    /// Open, move, win and lose deals; show one, or everything that happened to it
     #[command(subcommand)]
     Deal(deal::Deal),
+    /// Add tasks, do them, snooze or reschedule them
+    #[command(subcommand)]
+    Task(task::Task),
     /// Read the log in order of position
     #[command(subcommand)]
     Log(log::Log),
@@ -100,9 +117,14 @@ pub(crate) enum Done {
     RowsRefused,
 }
 
+pub(crate) fn command() -> clap::Command {
+    help::grouped(Cli::command())
+}
+
 /// The whole program.
 pub fn run() -> ExitCode {
-    let Cli { global, command } = Cli::parse();
+    let Cli { global, command } =
+        Cli::from_arg_matches(&command().get_matches()).unwrap_or_else(|error| error.exit());
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn,sqlx=error"));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     match carry_out(&global, command) {
@@ -133,7 +155,11 @@ async fn answer(global: &Global, command: Command) -> Result<Done, Failure> {
         Command::Import(import) => import.run(global).await,
         Command::Funnel(funnel) => funnel.run(global).await,
         Command::Do(order) => order.run(global).await,
+        Command::Lead(form) => form.run(global).await,
+        Command::Contact(form) => form.run(global).await,
+        Command::Company(form) => form.run(global).await,
         Command::Deal(deal) => deal.run(global).await,
+        Command::Task(task) => task.run(global).await,
         Command::Log(log) => log.run(global).await,
         Command::Projections(projections) => projections.run(global).await,
         Command::Pg(pg) => pg.run(global),

@@ -1,17 +1,16 @@
-//! `kvali deal`: one deal as it stands, and everything that happened to it.
+//! `kvali deal`: one deal as it stands, and everything that happened to it; its forms are in `forms::deal`.
 
 use crate::cli::{Done, Global};
 use crate::connect::Session;
 use crate::failure::Failure;
+use crate::forms::{self, Directory, Filled};
 use crate::names::Names;
 use crate::output::{Answer, Table};
 use crate::words;
 use clap::{Args, Subcommand};
-use kvali_domain::deal::{EXTERNAL_CLAIM, OpenDeal};
-use kvali_domain::{DealId, Event, State, StreamId};
+use kvali_domain::deal::OpenDeal;
+use kvali_domain::{DealId, Event, State};
 use serde_json::{Value, json};
-use sqlx::Row;
-use uuid::Uuid;
 
 #[derive(Subcommand)]
 pub(crate) enum Deal {
@@ -19,24 +18,32 @@ pub(crate) enum Deal {
     Show(Which),
     /// Everything that happened to a deal, in order
     History(Which),
+    #[command(flatten)]
+    Form(Filled<forms::deal::Deal>),
 }
 
 #[derive(Args)]
 pub(crate) struct Which {
-    /// The deal's id here, or its id in the system that it came from
+    /// The deal's id here, or its id in the system that it came from: ID, or SOURCE:ID if several know it
     #[arg(value_name = "ID")]
     id: String,
-    /// The system that the id is from, if several know it
+    /// The system that the id is from
     #[arg(long, value_name = "NAME")]
     source: Option<String>,
 }
 
 impl Deal {
     pub(crate) async fn run(&self, global: &Global) -> Result<Done, Failure> {
-        let session = Session::open(global, "default").await?;
         let answer = match self {
-            Self::Show(which) => show(&session, which.find(&session).await?).await?,
-            Self::History(which) => history(&session, which.find(&session).await?).await?,
+            Self::Form(form) => return form.run(global).await,
+            Self::Show(which) => {
+                let session = Session::open(global, "default").await?;
+                show(&session, which.find(&session).await?).await?
+            }
+            Self::History(which) => {
+                let session = Session::open(global, "default").await?;
+                history(&session, which.find(&session).await?).await?
+            }
         };
         answer.print(global.format)?;
         Ok(Done::Well)
@@ -45,45 +52,11 @@ impl Deal {
 
 impl Which {
     async fn find(&self, session: &Session) -> Result<DealId, Failure> {
-        if let Ok(id) = Uuid::parse_str(&self.id)
-            && session.store.state(session.tenant, StreamId(id)).await?.is_some()
-        {
-            return Ok(DealId(id));
+        let directory = Directory::new(session);
+        match &self.source {
+            Some(source) => directory.deal(&format!("{source}:{}", self.id)).await,
+            None => directory.deal(&self.id).await,
         }
-        let found = self.external(session).await?;
-        match &found[..] {
-            [(_, deal)] => Ok(*deal),
-            [] => Err(Failure::Impossible(format!("there is no deal {:?} in this tenant", self.id))),
-            several => {
-                let sources: Vec<_> = several.iter().map(|(source, _)| source.as_str()).collect();
-                Err(Failure::Impossible(format!(
-                    "several systems know a deal {:?}; say which with --source: {}",
-                    self.id,
-                    sources.join(", ")
-                )))
-            }
-        }
-    }
-
-    /// Sources that know the id, and their deals.
-    async fn external(&self, session: &Session) -> Result<Vec<(String, DealId)>, Failure> {
-        let Session { store, tenant, .. } = session;
-        if let Some(source) = &self.source {
-            let holder = store.holder(*tenant, EXTERNAL_CLAIM, &format!("{source}\u{1f}{}", self.id)).await?;
-            return Ok(holder.map(|stream| (source.clone(), DealId(stream.0))).into_iter().collect());
-        }
-        let rows = sqlx::query(
-            "select split_part(key, E'\\x1f', 1) as source, holder from kvali.claim \
-             where tenant_id = $1 and kind = $2 and right(key, length($3) + 1) = E'\\x1f' || $3 order by source",
-        )
-        .bind(tenant.0)
-        .bind(EXTERNAL_CLAIM)
-        .bind(&self.id)
-        .fetch_all(store.pool())
-        .await
-        .map_err(Failure::LookUp)?;
-        let found = rows.iter().map(|row| Ok((row.try_get("source")?, DealId(row.try_get("holder")?))));
-        found.collect::<Result<_, sqlx::Error>>().map_err(Failure::LookUp)
     }
 }
 

@@ -36,7 +36,7 @@ pub(crate) enum Failure {
     Runtime(#[source] io::Error),
     #[error("a background task ended early")]
     Task(#[source] tokio::task::JoinError),
-    #[error("looking up an external id failed")]
+    #[error("looking something up in the log failed")]
     LookUp(#[source] sqlx::Error),
     #[error("interrupted; what was acknowledged is in the log, and the same command adds what is missing")]
     Interrupted,

@@ -6,7 +6,9 @@ mod deal;
 mod demo;
 mod edge;
 mod failure;
+mod forms;
 mod funnel;
+mod help;
 mod ids;
 pub mod import;
 mod load;
@@ -17,6 +19,7 @@ mod output;
 mod pg;
 mod progress;
 mod projections;
+mod task;
 mod words;
 
 pub use cli::run;

@@ -39,6 +39,7 @@ impl<'a> Names<'a> {
         let opened = store.open(*tenant, events).await?;
         let name = opened.into_iter().rev().find_map(|opened| match opened.event {
             Event::User(user::Event::Registered(registered)) => registered.name.0,
+            Event::User(user::Event::Invited(invited)) => invited.name.0,
             _ => None,
         });
         let name = name.unwrap_or_else(|| id.to_string());

@@ -9,7 +9,7 @@ use crate::output::{Answer, Table};
 use chrono::{DateTime, Utc};
 use clap::Args;
 use kvali_domain::{
-    ActorId, Channel, Command, CommandId, CommandType, Occurred, Order, StreamId, command_types,
+    ActorId, Channel, Command, CommandId, CommandType, Occurred, Order, Recorded, StreamId, command_types,
 };
 use kvali_eventstore::{Envelope, Outcome};
 use serde_json::{Value, json};
@@ -85,42 +85,7 @@ impl Do {
         envelope.occurred = self.occurred_at.map(|at| Occurred::Instant { at });
         envelope.reason_code.clone_from(&self.reason_code);
         envelope.expected_version = self.expect;
-        let outcome = session.store.handle(Order { stream, command }, envelope).await?;
-        let answer = match outcome {
-            Outcome::Accepted(answer) => answer,
-            Outcome::Refused(refusal) => return Err(Failure::Refused { step: name.to_owned(), refusal }),
-        };
-        let outcome = match (answer.known, answer.event_count) {
-            (true, _) => "known",
-            (false, 0) => "already so",
-            (false, _) => "accepted",
-        };
-        let events = match answer.first_position {
-            Some(first) => {
-                session.store.read(session.tenant, first - 1, i64::from(answer.event_count)).await?
-            }
-            None => Vec::new(),
-        };
-        let mut table =
-            Table::new(format!("{name}: {outcome}"), &["position", "type", "id", "version", "data"]);
-        for event in &events {
-            table.row([
-                json!(event.position),
-                json!(event.event_type),
-                json!(event.stream),
-                json!(event.version),
-                serde_json::from_str(&event.data).unwrap_or_else(|_| json!(event.data)),
-            ]);
-        }
-        let events = Answer::of(table.clone()).json;
-        let json = json!({
-            "command": name,
-            "command_id": command_id,
-            "id": stream,
-            "outcome": outcome.replace(' ', "_"),
-            "events": events,
-        });
-        Ok(Answer { tables: vec![table], notes: vec![format!("id {stream}, command id {command_id}")], json })
+        Ok(carry_out(&session, Order { stream, command }, envelope).await?.told())
     }
 
     fn body(&self) -> Result<Value, Failure> {
@@ -151,6 +116,63 @@ impl Do {
             (None, None) if command.begins() => Ok(StreamId(edge::new_id())),
             (None, None) => Err(Failure::Impossible(format!("say with --id what {name} is to be done to"))),
         }
+    }
+}
+
+/// A command that was not refused.
+pub(crate) struct CarriedOut {
+    pub(crate) command: &'static str,
+    pub(crate) command_id: CommandId,
+    pub(crate) stream: StreamId,
+    pub(crate) outcome: &'static str,
+    pub(crate) events: Vec<Recorded>,
+}
+
+/// The way of every command that is sent by hand.
+pub(crate) async fn carry_out(
+    session: &Session,
+    order: Order,
+    envelope: Envelope,
+) -> Result<CarriedOut, Failure> {
+    let (command, stream, command_id) = (order.command.command_type(), order.stream, envelope.command_id);
+    let answer = match session.store.handle(order, envelope).await? {
+        Outcome::Accepted(answer) => answer,
+        Outcome::Refused(refusal) => return Err(Failure::Refused { step: command.to_owned(), refusal }),
+    };
+    let outcome = match (answer.known, answer.event_count) {
+        (true, _) => "known",
+        (false, 0) => "already so",
+        (false, _) => "accepted",
+    };
+    let events = match answer.first_position {
+        Some(first) => session.store.read(session.tenant, first - 1, i64::from(answer.event_count)).await?,
+        None => Vec::new(),
+    };
+    Ok(CarriedOut { command, command_id, stream, outcome, events })
+}
+
+impl CarriedOut {
+    fn told(&self) -> Answer {
+        let title = format!("{}: {}", self.command, self.outcome);
+        let mut table = Table::new(title, &["position", "type", "id", "version", "data"]);
+        for event in &self.events {
+            table.row([
+                json!(event.position),
+                json!(event.event_type),
+                json!(event.stream),
+                json!(event.version),
+                serde_json::from_str(&event.data).unwrap_or_else(|_| json!(event.data)),
+            ]);
+        }
+        let json = json!({
+            "command": self.command,
+            "command_id": self.command_id,
+            "id": self.stream,
+            "outcome": self.outcome.replace(' ', "_"),
+            "events": Answer::of(table.clone()).json,
+        });
+        let notes = vec![format!("id {}, command id {}", self.stream, self.command_id)];
+        Answer { tables: vec![table], notes, json }
     }
 }
 

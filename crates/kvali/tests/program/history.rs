@@ -187,8 +187,9 @@ fn deals_of_another_pipeline_are_refused_with_the_way_out() {
     assert!(ran.stdout().contains("--source NAME"), "{ran}");
     let other = kvali.json(0, &["import", "history", file, "--pipeline", "Service", "--source", "desk"]);
     assert_eq!(counts(&other)[..4], [5, 0, 0, 0]);
-    kvali.run(&["deal", "show", "A"]).failed_saying(1, &["say which with --source: csv, desk"]);
+    kvali.run(&["deal", "show", "A"]).failed_saying(1, &["name one as csv:A, desk:A"]);
     let deal = kvali.json(0, &["deal", "show", "A", "--source", "desk"]);
+    assert_eq!(deal, kvali.json(0, &["deal", "show", "desk:A"]));
     assert_eq!(
         (&deal["pipeline"], &deal["visits"]),
         (&json!("Service"), &json!(["Lead", "Offer", "Contract"]))

@@ -6,6 +6,7 @@ mod data;
 mod deals;
 mod demo;
 mod failures;
+mod forms;
 mod history;
 mod interruption;
 mod log;

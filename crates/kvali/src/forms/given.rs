@@ -1,0 +1,166 @@
+//! What several forms ask for: who, when and why; money, contact points, what something is about.
+
+use super::Directory;
+use crate::failure::Failure;
+use chrono::{DateTime, NaiveDate, NaiveDateTime, TimeDelta, TimeZone, Utc};
+use chrono_tz::Tz;
+use clap::Args;
+use kvali_domain::contact_point::{ContactPoint, Kind};
+use kvali_domain::country::Country;
+use kvali_domain::money::Currency;
+use kvali_domain::{Due, Money, Personal, Target};
+use rust_decimal::Decimal;
+
+#[derive(Args)]
+#[command(next_help_heading = "Options of every form")]
+pub(crate) struct By {
+    /// Who does it: a user's e-mail, name or id [default: whoever sits at the terminal]
+    #[arg(long = "as", value_name = "USER")]
+    pub(crate) actor: Option<String>,
+    /// Why, as a code; of a loss, the code of its reason
+    #[arg(long, value_name = "CODE", value_parser = code)]
+    pub(crate) reason: Option<String>,
+    /// When it happened, if that was earlier: 2026-03-31T09:30 in --zone, or with an offset of its own
+    #[arg(long, value_name = "INSTANT")]
+    pub(crate) occurred: Option<String>,
+    /// Whose days and clock times are meant (IANA)
+    #[arg(long, default_value = "UTC", value_name = "ZONE")]
+    pub(crate) zone: Tz,
+}
+
+/// A code is stored in clear, so it must not be a text about somebody.
+fn code(text: &str) -> Result<String, String> {
+    let fits = (1..=64).contains(&text.chars().count()) && !text.contains(char::is_whitespace);
+    if fits { Ok(text.to_owned()) } else { Err("a code has 1 to 64 characters and no spaces".to_owned()) }
+}
+
+impl By {
+    /// With an offset as it is, without one in the zone.
+    pub(crate) fn instant(&self, text: &str) -> Result<DateTime<Utc>, Failure> {
+        if let Ok(at) = DateTime::parse_from_rfc3339(text) {
+            return Ok(at.with_timezone(&Utc));
+        }
+        let local = ["%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M"].iter();
+        let local = local.flat_map(|form| NaiveDateTime::parse_from_str(text, form)).next();
+        let at = local.and_then(|local| self.zone.from_local_datetime(&local).earliest());
+        at.map(|at| at.with_timezone(&Utc)).ok_or_else(|| {
+            Failure::Impossible(format!(
+                "{text:?} is no time; write 2026-03-31T09:30 (in --zone {}) or 2026-03-31T09:30:00+04:00",
+                self.zone.name()
+            ))
+        })
+    }
+
+    /// A day of the zone, or an instant.
+    pub(crate) fn due(&self, text: &str) -> Result<Due, Failure> {
+        match NaiveDate::parse_from_str(text, "%Y-%m-%d") {
+            Ok(date) => Ok(Due::Day { date, zone: self.zone }),
+            Err(_) => Ok(Due::At(self.instant(text)?)),
+        }
+    }
+
+    /// An instant, or so long after `now`: 30min, 2h, 3d.
+    pub(crate) fn later(&self, text: &str, now: DateTime<Utc>) -> Result<DateTime<Utc>, Failure> {
+        let units: [(&str, fn(i64) -> Option<TimeDelta>); 3] =
+            [("min", TimeDelta::try_minutes), ("h", TimeDelta::try_hours), ("d", TimeDelta::try_days)];
+        let delay = units.iter().find_map(|(unit, delay)| delay(text.strip_suffix(unit)?.parse().ok()?));
+        match delay.and_then(|delay| now.checked_add_signed(delay)) {
+            Some(later) => Ok(later),
+            None => self.instant(text),
+        }
+    }
+}
+
+pub(crate) fn currency(code: &str) -> Result<Currency, String> {
+    Currency::parse(code).ok_or_else(|| "a currency has three capital letters, such as GEL".to_owned())
+}
+
+#[derive(Args)]
+pub(crate) struct Worth {
+    /// What it is worth, such as 1200 GEL
+    #[arg(long, num_args = 2, value_names = ["AMOUNT", "CURRENCY"])]
+    value: Option<Vec<String>>,
+}
+
+impl Worth {
+    pub(crate) fn money(&self) -> Result<Option<Money>, Failure> {
+        let Some([amount, code]) = self.value.as_deref() else { return Ok(None) };
+        let wrong = |why: String| Failure::Impossible(format!("--value {amount} {code}: {why}"));
+        let amount: Decimal = amount.parse().map_err(|_| wrong("the amount is no number".to_owned()))?;
+        Ok(Some(Money { amount, currency: currency(code).map_err(wrong)? }))
+    }
+}
+
+#[derive(Args)]
+pub(crate) struct Points {
+    /// May be given several times
+    #[arg(long, value_name = "ADDRESS")]
+    email: Vec<String>,
+    /// With its country code, or with --country; may be given several times
+    #[arg(long, value_name = "NUMBER")]
+    phone: Vec<String>,
+    /// Where phone numbers without a country code are dialled, such as GE
+    #[arg(long, value_name = "COUNTRY", value_parser = country)]
+    country: Option<Country>,
+    /// Another may have the same e-mail or phone; needs a --reason
+    #[arg(long)]
+    pub(crate) duplicate: bool,
+}
+
+fn country(code: &str) -> Result<Country, String> {
+    Country::parse(code).ok_or_else(|| "a country has two capital letters of ISO 3166, such as GE".to_owned())
+}
+
+impl Points {
+    pub(crate) fn points(&self) -> Vec<ContactPoint> {
+        let emails = self.email.iter().map(|value| (Kind::Email, value, None));
+        let phones = self.phone.iter().map(|value| (Kind::Phone, value, self.country));
+        let points = emails.chain(phones);
+        points.map(|(kind, value, region)| ContactPoint { kind, value: words(Some(value)), region }).collect()
+    }
+}
+
+/// What a task, a note or a call is about; the first is the main one.
+#[derive(Args)]
+pub(crate) struct About {
+    /// By its id here or in the system that it came from; so are the next three
+    #[arg(long, value_name = "DEAL")]
+    deal: Vec<String>,
+    /// By id, e-mail or phone
+    #[arg(long, value_name = "LEAD")]
+    lead: Vec<String>,
+    /// By id, e-mail or phone
+    #[arg(long, value_name = "CONTACT")]
+    contact: Vec<String>,
+    /// By id or domain
+    #[arg(long, value_name = "COMPANY")]
+    company: Vec<String>,
+}
+
+impl About {
+    pub(crate) async fn targets(&self, directory: &Directory<'_>) -> Result<Vec<Target>, Failure> {
+        let mut targets = Vec::new();
+        for deal in &self.deal {
+            targets.push(Target::Deal(directory.deal(deal).await?));
+        }
+        for lead in &self.lead {
+            targets.push(Target::Lead(directory.lead(lead).await?));
+        }
+        for contact in &self.contact {
+            targets.push(Target::Contact(directory.contact(contact).await?));
+        }
+        for company in &self.company {
+            targets.push(Target::Company(directory.company(company).await?));
+        }
+        Ok(targets)
+    }
+}
+
+pub(crate) fn words(text: Option<&String>) -> Personal {
+    Personal(text.cloned())
+}
+
+/// A value by its permanent word; the domain's own list of words says what is accepted.
+pub(crate) fn from_word<T: serde::de::DeserializeOwned>(word: &str) -> Result<T, String> {
+    serde_json::from_value(serde_json::Value::from(word)).map_err(|error| error.to_string())
+}

@@ -1,0 +1,43 @@
+//! The subcommands of `kvali --help` in groups.
+
+use clap::Command;
+
+const GROUPS: [(&str, &[&str]); 3] = [
+    ("Daily work", &["lead", "contact", "company", "deal", "task"]),
+    ("Data and questions", &["demo", "import", "funnel", "log", "do"]),
+    ("Upkeep", &["projections", "pg"]),
+];
+
+const WIDEST_NAME: usize = 12;
+
+/// The command with its subcommands told group by group.
+pub(crate) fn grouped(command: Command) -> Command {
+    let about = |name: &str| {
+        let known = command.find_subcommand(name).and_then(Command::get_about);
+        known.map(ToString::to_string).unwrap_or_default()
+    };
+    let group = |(title, names): &(&str, &[&str])| {
+        let lines: String =
+            names.iter().map(|name| format!("  {name:<WIDEST_NAME$} {}\n", about(name))).collect();
+        format!("{title}:\n{lines}\n")
+    };
+    let groups: String = GROUPS.iter().map(group).collect();
+    let template =
+        format!("{{about-with-newline}}\n{{usage-heading}} {{usage}}\n\n{groups}{{options}}{{after-help}}");
+    command.help_template(template)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::GROUPS;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn every_subcommand_is_in_one_group() {
+        let command = crate::cli::command();
+        let known: BTreeSet<_> = command.get_subcommands().map(clap::Command::get_name).collect();
+        let told: Vec<_> = GROUPS.iter().flat_map(|(_, names)| *names).copied().collect();
+        assert_eq!(told.len(), known.len());
+        assert_eq!(told.into_iter().collect::<BTreeSet<_>>(), known);
+    }
+}
