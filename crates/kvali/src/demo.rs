@@ -1,19 +1,28 @@
 //! `kvali demo`: a sample company in a tenant of its own, made of ordinary commands.
 
+mod absence;
 mod company;
+mod customers;
 mod dice;
+mod leads;
+mod life;
+mod scene;
+mod setup;
 mod story;
+mod work;
 
 use crate::cli::{Done, Global};
 use crate::connect::Session;
-use crate::edge;
 use crate::failure::Failure;
 use crate::ids::Fingerprint;
+use crate::output::Table;
 use crate::{funnel, progress};
 use clap::Args;
 use kvali_domain::{Channel, Order};
 use kvali_eventstore::{Envelope, Outcome, Plan};
-use story::Scene;
+use scene::Scene;
+use serde_json::json;
+use sqlx::Row;
 
 /// Commands that travel together.
 const CHUNK: usize = 1_000;
@@ -21,8 +30,8 @@ const CHUNK: usize = 1_000;
 const NEXT_STEPS: &str = "\
 What to try next:
   kvali --tenant demo funnel --pipeline Sales --rule ordered --window 30d --by owner
-  kvali --tenant demo funnel --pipeline Sales --as-of 2025-06-30 --clock happened --all
-  kvali --tenant demo deal history D-00001
+  kvali --tenant demo deal history D-00004
+  kvali --tenant demo lead capture --name \"Nino Abashidze\" --email nino@acme.ge --source site
   kvali --tenant demo log tail --limit 10
   kvali import history YOURS.csv --pipeline Sales --dry-run";
 
@@ -50,9 +59,34 @@ impl Demo {
             bar.inc(scenes.len() as u64);
         }
         bar.finish_and_clear();
-        funnel::summary(&session, company::PIPELINE, NEXT_STEPS).await?.print(global.format)?;
+        let mut answer = funnel::summary(&session, company::PIPELINE, NEXT_STEPS).await?;
+        answer.tables.insert(0, contents(&session).await?);
+        answer.print(global.format)?;
         Ok(Done::Well)
     }
+}
+
+/// What the log holds, aggregate by aggregate.
+async fn contents(session: &Session) -> Result<Table, Failure> {
+    let rows = sqlx::query(
+        "select split_part(event_type, '.', 1) as aggregate, count(distinct stream_id) as streams, \
+         count(distinct event_type) as kinds_of_event, count(*) as events \
+         from kvali.event where tenant_id = $1 group by 1 order by events desc, aggregate",
+    )
+    .bind(session.tenant.0)
+    .fetch_all(session.store.pool())
+    .await
+    .map_err(Failure::LookUp)?;
+    let mut table = Table::new("What the log holds", &["aggregate", "streams", "kinds_of_event", "events"]);
+    for row in rows {
+        let number = |column| row.try_get::<i64, _>(column).map(|number| json!(number));
+        let cells = || {
+            let aggregate: String = row.try_get("aggregate")?;
+            Ok([json!(aggregate), number("streams")?, number("kinds_of_event")?, number("events")?])
+        };
+        table.row(cells().map_err(Failure::LookUp)?);
+    }
+    Ok(table)
 }
 
 /// The same scene told again is the same command.
@@ -60,7 +94,8 @@ fn plan(session: &Session, scene: &Scene) -> Plan {
     let Scene { at, actor, stream, command, nth } = scene;
     let json = serde_json::to_vec(command).expect("commands hold no fallible values");
     let identity = Fingerprint::of(&[b"demo", stream.0.as_bytes(), &nth.to_be_bytes(), &json]);
-    let envelope = Envelope::new(session.tenant, identity.command_id(), *actor, Channel::Cli, edge::now());
+    // The story has a clock of its own: reminders, absences and holds are in its future, not in ours.
+    let envelope = Envelope::new(session.tenant, identity.command_id(), *actor, Channel::Cli, *at);
     let order = Order { stream: *stream, command: command.clone() };
     Plan::new(order, envelope.occurred(kvali_domain::Occurred::Instant { at: *at }))
 }
