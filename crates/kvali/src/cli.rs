@@ -98,6 +98,18 @@ enum Command {
     /// Add tasks, do them, snooze or reschedule them
     #[command(subcommand)]
     Task(task::Task),
+    /// Add notes
+    #[command(subcommand)]
+    Note(Filled<forms::note::Note>),
+    /// Log calls, and missed ones
+    #[command(subcommand)]
+    Call(Filled<forms::call::Call>),
+    /// Invite users, and hand their work over
+    #[command(subcommand)]
+    User(Filled<forms::user::User>),
+    /// Plan when users are away, and who stands in
+    #[command(subcommand)]
+    Absence(Filled<forms::absence::Absence>),
     /// Read the log in order of position
     #[command(subcommand)]
     Log(log::Log),
@@ -160,6 +172,10 @@ async fn answer(global: &Global, command: Command) -> Result<Done, Failure> {
         Command::Company(form) => form.run(global).await,
         Command::Deal(deal) => deal.run(global).await,
         Command::Task(task) => task.run(global).await,
+        Command::Note(form) => form.run(global).await,
+        Command::Call(form) => form.run(global).await,
+        Command::User(form) => form.run(global).await,
+        Command::Absence(form) => form.run(global).await,
         Command::Log(log) => log.run(global).await,
         Command::Projections(projections) => projections.run(global).await,
         Command::Pg(pg) => pg.run(global),

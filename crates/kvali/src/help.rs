@@ -2,8 +2,9 @@
 
 use clap::Command;
 
-const GROUPS: [(&str, &[&str]); 3] = [
-    ("Daily work", &["lead", "contact", "company", "deal", "task"]),
+const GROUPS: [(&str, &[&str]); 4] = [
+    ("Daily work", &["lead", "contact", "company", "deal", "task", "note", "call"]),
+    ("People", &["user", "absence"]),
     ("Data and questions", &["demo", "import", "funnel", "log", "do"]),
     ("Upkeep", &["projections", "pg"]),
 ];

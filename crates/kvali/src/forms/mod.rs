@@ -5,11 +5,15 @@
 mod directory;
 mod given;
 
+pub(crate) mod absence;
+pub(crate) mod call;
 pub(crate) mod company;
 pub(crate) mod contact;
 pub(crate) mod deal;
 pub(crate) mod lead;
+pub(crate) mod note;
 pub(crate) mod task;
+pub(crate) mod user;
 
 pub(crate) use directory::Directory;
 pub(crate) use given::By;
@@ -86,7 +90,7 @@ impl<F: Form> Filled<F> {
     }
 }
 
-/// Several orders are tried out first, so that none is carried out when a later one is refused.
+/// Several orders are tried out first, so that a refusal of a later one leaves none carried out.
 async fn rehearse(session: &Session, orders: &[(Order, Envelope)]) -> Result<(), Failure> {
     let plans: Vec<_> =
         orders.iter().map(|(order, envelope)| Plan::new(order.clone(), envelope.clone())).collect();

@@ -1,11 +1,11 @@
 use crate::support::Kvali;
 use serde_json::{Value, json};
 
-const NINO: &str = "0190d9c6-4a00-7000-8000-000000000021";
-const LUCA: &str = "0190d9c6-4a00-7000-8000-000000000022";
+pub(crate) const NINO: &str = "0190d9c6-4a00-7000-8000-000000000021";
+pub(crate) const LUCA: &str = "0190d9c6-4a00-7000-8000-000000000022";
 
 /// A pipeline, two users, a source, a tag and a loss reason, as an admin sets them up.
-fn company(tenant: &str) -> Kvali {
+pub(crate) fn company(tenant: &str) -> Kvali {
     let kvali = Kvali::new(tenant);
     let stage = |at: u32, name: &str, class: &str| json!({ "id": format!("0190d9c6-4a00-7000-8000-0000000000{at}"), "name": name, "class": class });
     let stages = [
@@ -37,11 +37,11 @@ fn done(kvali: &Kvali, words: &[&str]) -> Value {
     kvali.json(0, words)
 }
 
-fn id(answer: &Value) -> String {
+pub(crate) fn id(answer: &Value) -> String {
     answer["id"].as_str().unwrap().to_owned()
 }
 
-fn types(answer: &Value) -> Vec<&str> {
+pub(crate) fn types(answer: &Value) -> Vec<&str> {
     answer["events"].as_array().unwrap().iter().map(|event| event["type"].as_str().unwrap()).collect()
 }
 

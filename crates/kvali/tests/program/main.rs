@@ -7,6 +7,7 @@ mod deals;
 mod demo;
 mod failures;
 mod forms;
+mod forms_people;
 mod history;
 mod interruption;
 mod log;
