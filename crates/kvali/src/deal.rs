@@ -19,7 +19,7 @@ pub(crate) enum Deal {
     /// Everything that happened to a deal, in order
     History(Which),
     #[command(flatten)]
-    Form(Filled<forms::deal::Deal>),
+    Form(Box<Filled<forms::deal::Deal>>),
 }
 
 #[derive(Args)]

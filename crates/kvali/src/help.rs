@@ -17,12 +17,12 @@ pub(crate) fn grouped(command: Command) -> Command {
         let known = command.find_subcommand(name).and_then(Command::get_about);
         known.map(ToString::to_string).unwrap_or_default()
     };
+    let line = |name: &&str| format!("  {name:<WIDEST_NAME$} {}", about(name));
     let group = |(title, names): &(&str, &[&str])| {
-        let lines: String =
-            names.iter().map(|name| format!("  {name:<WIDEST_NAME$} {}\n", about(name))).collect();
-        format!("{title}:\n{lines}\n")
+        let lines: Vec<_> = names.iter().map(line).collect();
+        format!("{title}:\n{}\n\n", lines.join("\n"))
     };
-    let groups: String = GROUPS.iter().map(group).collect();
+    let groups = GROUPS.iter().map(group).collect::<Vec<_>>().concat();
     let template =
         format!("{{about-with-newline}}\n{{usage-heading}} {{usage}}\n\n{groups}{{options}}{{after-help}}");
     command.help_template(template)

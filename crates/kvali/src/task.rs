@@ -3,7 +3,7 @@
 use crate::cli::{Done, Global};
 use crate::connect::Session;
 use crate::failure::Failure;
-use crate::forms::{self, Directory, Filled};
+use crate::forms::{self, Directory, Filled, directory};
 use crate::names::Names;
 use crate::output::{Answer, Table};
 use clap::Subcommand;
@@ -16,7 +16,7 @@ pub(crate) enum Task {
     /// How a task stands
     Show { task: String },
     #[command(flatten)]
-    Form(Filled<forms::task::Task>),
+    Form(Box<Filled<forms::task::Task>>),
 }
 
 impl Task {
@@ -34,7 +34,7 @@ impl Task {
 
 async fn show(session: &Session, said: &str) -> Result<Answer, Failure> {
     let directory = Directory::new(session);
-    let id = directory.task(said)?;
+    let id = directory::task(said)?;
     let state: Option<task::Task> = directory.of(id.stream()).await?;
     let known = state.as_ref().and_then(|task| Some((task.record()?, standing(task))));
     let (record, standing) = known.ok_or_else(|| Failure::Impossible(format!("there is no task {id}")))?;

@@ -233,6 +233,9 @@ async fn live(
         let mut connection = pool.acquire().await?;
         let mut tx = connection.begin().await?;
         tx.execute("set transaction isolation level repeatable read, read only").await?;
+        // All deals of a pipeline meet all their visits. Of a tenant unknown to its statistics the planner expects one
+        // deal and looks through every visit for each: eleven seconds of three thousand deals, instead of none.
+        tx.execute("set local enable_nestloop = off").await?;
         let ground = read_live(&mut tx, tenant, &name, &generation, corrections, now).await;
         tx.commit().await?;
         ground

@@ -25,16 +25,16 @@ pub(crate) fn script() -> Script {
         substitute: Some(substitute),
     };
     script.tell(leaves - TimeDelta::days(9), eka, eka.stream(), plan);
-    let handover = HandoverId(ids::invented("handover", "vacation")).stream();
+    let stream = HandoverId(ids::invented("handover", "vacation")).stream();
     let items = works.iter().map(|work| Item { work: *work, to: substitute }).collect();
     let (scope, reason) = (Scope::All, Personal::new("Vacation"));
     let hand_over = HandOver { from: eka, scope, items, return_after: true, reason };
-    script.tell(leaves, company::head(), handover, handover::Command::HandOver(hand_over));
+    script.tell(leaves, company::head(), stream, handover::Command::HandOver(hand_over));
     let minutes = TimeDelta::minutes(5);
     script.tell(leaves + minutes, eka, eka.stream(), user::Command::StartAbsence { absence: 1 });
     script.tell(back, eka, eka.stream(), user::Command::EndAbsence { absence: 1 });
     let returned = handover::Command::Return { items: works.clone(), confirmed: false };
-    script.tell(back + minutes, company::head(), handover, returned);
+    script.tell(back + minutes, company::head(), stream, returned);
     for work in works {
         if let Work::Deal(deal) = work {
             let close = deal::Command::CloseLost {

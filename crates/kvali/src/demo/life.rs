@@ -203,7 +203,7 @@ impl Life {
 
     fn line(&self, product: &str) -> Line {
         let product = ProductId(ids::invented("product", product));
-        let discount_percent = Decimal::from(if self.nth % 2 == 0 { 5 } else { 0 });
+        let discount_percent = Decimal::from(if self.nth.is_multiple_of(2) { 5 } else { 0 });
         Line { product, quantity: Decimal::ONE, unit_price: self.money(), discount_percent }
     }
 

@@ -101,8 +101,11 @@ fn dictionaries(tell: &mut impl FnMut(StreamId, Command)) {
     }
 }
 
+/// Key and label of each.
+type Options = &'static [(&'static str, &'static str)];
+
 fn custom_fields(tell: &mut impl FnMut(StreamId, Command)) {
-    let choices: [(Entity, &str, &str, &[(&str, &str)]); 3] = [
+    let choices: [(Entity, &str, &str, Options); 3] = [
         (Entity::Deal, "contract", "Contract", &[("one_off", "Once"), ("yearly", "Yearly")]),
         (
             Entity::Company,

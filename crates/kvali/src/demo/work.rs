@@ -25,6 +25,8 @@ const NOTES: [&str; 4] = [
     "Wants references from the food trade",
 ];
 
+type Happening = fn(&mut Work<'_>);
+
 pub(crate) fn in_stage(life: &mut Life, stage: usize, leaves: DateTime<Utc>) {
     if let Some((subject, days)) = STAGES[stage].task
         && life.dice.percent(60)
@@ -32,7 +34,7 @@ pub(crate) fn in_stage(life: &mut Life, stage: usize, leaves: DateTime<Utc>) {
         Work::new(life, "task").task(subject, days);
     }
     let stays_a_day = leaves - life.now > TimeDelta::days(1);
-    let happenings: [(u32, fn(&mut Work<'_>)); 5] = [
+    let happenings: [(u32, Happening); 5] = [
         (if stage == 2 { 30 } else { 5 }, |work| work.meeting()),
         (12, |work| work.call()),
         (3, |work| work.missed_call()),

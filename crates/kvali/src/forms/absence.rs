@@ -56,7 +56,7 @@ impl Form for Absence {
     async fn orders(&self, directory: &Directory<'_>, by: &By) -> Result<Vec<Order>, Failure> {
         let (user, command) = match self {
             Self::Plan { user, from, to, deputy, kind } => {
-                let substitute = directory::maybe(deputy, |user| directory.user(user)).await?;
+                let substitute = directory::maybe(deputy.as_deref(), |user| directory.user(user)).await?;
                 let (kind, from, to, zone) = (*kind, *from, *to, by.zone);
                 (directory.user(user).await?, Command::PlanAbsence { kind, from, to, zone, substitute })
             }

@@ -16,7 +16,7 @@ pub(crate) enum Call {
     /// Log a call that took place
     Log {
         #[command(flatten)]
-        number: Number,
+        parties: Parties,
         /// They called
         #[arg(long)]
         inbound: bool,
@@ -36,7 +36,7 @@ pub(crate) enum Call {
     /// Log a call that nobody answered; a task to call back comes of it
     Missed {
         #[command(flatten)]
-        number: Number,
+        parties: Parties,
         /// Who calls back [default: the user of --as]
         #[arg(long = "for", value_name = "USER", required_unless_present = "actor")]
         assignee: Option<String>,
@@ -47,12 +47,13 @@ pub(crate) enum Call {
 }
 
 #[derive(Args)]
-pub(crate) struct Number {
-    /// Theirs
-    number: String,
-    /// Ours
-    #[arg(long, value_name = "NUMBER")]
-    line: Option<String>,
+pub(crate) struct Parties {
+    /// Their number
+    #[arg(value_name = "NUMBER")]
+    theirs: String,
+    /// Our number
+    #[arg(long = "line", value_name = "NUMBER")]
+    ours: Option<String>,
     /// Whose number it is, by id, e-mail or phone
     #[arg(long, value_name = "CONTACT", requires = "part_of")]
     contact: Option<String>,
@@ -64,9 +65,9 @@ pub(crate) struct Number {
     lead: Option<String>,
 }
 
-impl Number {
+impl Parties {
     fn register(&self, call: CallId, direction: Direction) -> Command {
-        let (theirs, ours) = (words(Some(&self.number)), words(self.line.as_ref()));
+        let (theirs, ours) = (words(Some(&self.theirs)), words(self.ours.as_ref()));
         let (from, to) = match direction {
             Direction::Inbound => (theirs, ours),
             Direction::Outbound => (ours, theirs),
@@ -75,9 +76,9 @@ impl Number {
     }
 
     async fn matched(&self, directory: &Directory<'_>) -> Result<Option<Command>, Failure> {
-        let contact = directory::maybe(&self.contact, |contact| directory.contact(contact)).await?;
-        let deal = directory::maybe(&self.deal, |deal| directory.deal(deal)).await?;
-        let lead = directory::maybe(&self.lead, |lead| directory.lead(lead)).await?;
+        let contact = directory::maybe(self.contact.as_deref(), |contact| directory.contact(contact)).await?;
+        let deal = directory::maybe(self.deal.as_deref(), |deal| directory.deal(deal)).await?;
+        let lead = directory::maybe(self.lead.as_deref(), |lead| directory.lead(lead)).await?;
         let belongs_to = deal.map(Belongs::Deal).or(lead.map(Belongs::Lead));
         let outcome =
             contact.zip(belongs_to).map(|(contact, belongs_to)| Match::Contact { contact, belongs_to });
@@ -90,24 +91,24 @@ impl Form for Call {
         let call = CallId(edge::new_id());
         let us = |said: &Option<String>| said.clone().or(by.actor.clone()).unwrap_or_default();
         let commands = match self {
-            Self::Log { number, inbound, minutes, by, disposition, comment } => {
+            Self::Log { parties, inbound, minutes, by, disposition, comment } => {
                 let direction = if *inbound { Direction::Inbound } else { Direction::Outbound };
                 let speaker = directory.user(&us(by)).await?;
                 let spoken = [
-                    number.register(call, direction),
+                    parties.register(call, direction),
                     Command::Answer { by: speaker },
                     Command::End { duration_s: minutes * 60 },
                 ];
                 let comment = words(comment.as_ref());
                 let disposition = disposition.clone().map(|code| Command::SetDisposition { code, comment });
-                spoken.into_iter().chain(number.matched(directory).await?).chain(disposition).collect()
+                spoken.into_iter().chain(parties.matched(directory).await?).chain(disposition).collect()
             }
-            Self::Missed { number, assignee, due } => {
+            Self::Missed { parties, assignee, due } => {
                 let assignee = directory.user(&us(assignee)).await?;
                 let due = by.later(due, edge::now())?;
                 let miss = Command::Miss { task: TaskId(edge::new_id()), assignee, due };
-                let matched = number.matched(directory).await?;
-                let rings = [number.register(call, Direction::Inbound)];
+                let matched = parties.matched(directory).await?;
+                let rings = [parties.register(call, Direction::Inbound)];
                 rings.into_iter().chain(matched).chain([miss]).collect::<Vec<_>>()
             }
         };

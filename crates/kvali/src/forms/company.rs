@@ -31,7 +31,7 @@ impl Form for Company {
         let create = Create {
             name: words(Some(name)),
             domains: domain.clone(),
-            owner: directory::maybe(owner, |user| directory.user(user)).await?,
+            owner: directory::maybe(owner.as_deref(), |user| directory.user(user)).await?,
             override_duplicate: *duplicate,
             ..Create::default()
         };

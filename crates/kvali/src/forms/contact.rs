@@ -35,8 +35,8 @@ impl Form for Contact {
                 let create = Create {
                     full: words(name.as_ref()),
                     points: points.points(),
-                    source: directory::maybe(source, |code| directory.source(code)).await?,
-                    owner: directory::maybe(owner, |user| directory.user(user)).await?,
+                    source: directory::maybe(source.as_deref(), |code| directory.source(code)).await?,
+                    owner: directory::maybe(owner.as_deref(), |user| directory.user(user)).await?,
                     override_duplicate: points.duplicate,
                     ..Create::default()
                 };

@@ -121,7 +121,7 @@ impl Form for Deal {
                 (directory.deal(deal).await?, Command::SetValue { value })
             }
             Self::NextStep { deal, text, task } => {
-                let task = task.as_ref().map(|task| directory.task(task)).transpose()?;
+                let task = task.as_ref().map(|task| directory::task(task)).transpose()?;
                 (directory.deal(deal).await?, Command::SetNextStep { text: words(text.as_ref()), task })
             }
             Self::Tag { deal, tag } => {
@@ -136,12 +136,12 @@ impl Form for Deal {
 impl Opened {
     async fn open(&self, directory: &Directory<'_>) -> Result<Open, Failure> {
         let (pipeline, config) = directory.pipeline(&self.pipeline).await?;
-        let contact = directory::maybe(&self.contact, |contact| directory.contact(contact)).await?;
-        let company = directory::maybe(&self.company, |company| directory.company(company)).await?;
+        let contact = directory::maybe(self.contact.as_deref(), |contact| directory.contact(contact)).await?;
+        let company = directory::maybe(self.company.as_deref(), |company| directory.company(company)).await?;
         Ok(Open {
             stage: self.stage.as_ref().map(|stage| directory::stage(&config, stage)).transpose()?,
             party: contact.map(Party::Contact).or(company.map(Party::Company)),
-            owner: directory::maybe(&self.owner, |user| directory.user(user)).await?,
+            owner: directory::maybe(self.owner.as_deref(), |user| directory.user(user)).await?,
             value: self.worth.money()?,
             expected_close: self.close,
             external: self.external.clone(),

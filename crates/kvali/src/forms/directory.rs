@@ -24,27 +24,43 @@ pub(crate) struct Directory<'a> {
 /// By which claims things of a kind are found, beside their ids.
 struct Known {
     noun: &'static str,
+    /// What it is named by.
+    by: &'static str,
     external: &'static str,
     /// On an e-mail address or a phone number, kept as a keyed hash.
     point: Option<&'static str>,
     domain: Option<&'static str>,
 }
 
-const LEAD: Known =
-    Known { noun: "lead", external: lead::EXTERNAL_CLAIM, point: Some(lead::POINT_CLAIM), domain: None };
+const BY_POINT: &str = "e-mail, phone or id";
+const LEAD: Known = Known {
+    noun: "lead",
+    by: BY_POINT,
+    external: lead::EXTERNAL_CLAIM,
+    point: Some(lead::POINT_CLAIM),
+    domain: None,
+};
 const CONTACT: Known = Known {
     noun: "contact",
+    by: BY_POINT,
     external: contact::EXTERNAL_CLAIM,
     point: Some(contact_point::CLAIM),
     domain: None,
 };
 const COMPANY: Known = Known {
     noun: "company",
+    by: "domain or id",
     external: company::EXTERNAL_CLAIM,
     point: None,
     domain: Some(company::DOMAIN_CLAIM),
 };
-const DEAL: Known = Known { noun: "deal", external: deal::EXTERNAL_CLAIM, point: None, domain: None };
+const DEAL: Known = Known {
+    noun: "deal",
+    by: "id, here or in the system that it came from",
+    external: deal::EXTERNAL_CLAIM,
+    point: None,
+    domain: None,
+};
 
 impl<'a> Directory<'a> {
     pub(crate) fn new(session: &'a Session) -> Self {
@@ -71,15 +87,12 @@ impl<'a> Directory<'a> {
         Ok(DealId(self.one(&DEAL, said).await?.0))
     }
 
-    /// A task has no number but its id; whether it is there, the domain says.
-    pub(crate) fn task(&self, said: &str) -> Result<TaskId, Failure> {
-        said.parse().map_err(|_| Failure::Impossible(format!("{said:?} is no id of a task")))
-    }
-
     async fn one(&self, known: &Known, said: &str) -> Result<StreamId, Failure> {
         let found = self.find(known, said).await?;
-        found
-            .ok_or_else(|| Failure::Impossible(format!("there is no {} {said:?} in this tenant", known.noun)))
+        found.ok_or_else(|| {
+            let Known { noun, by, .. } = known;
+            Failure::Impossible(format!("there is no {noun} {said:?} in this tenant; name it by its {by}"))
+        })
     }
 
     async fn find(&self, known: &Known, said: &str) -> Result<Option<StreamId>, Failure> {
@@ -177,8 +190,8 @@ impl Directory<'_> {
             }
         }
         let people = self.people().await?;
-        let mut named = people.iter().filter(|(_, name)| folded(name) == folded(said));
-        match (named.next(), named.next()) {
+        let mut namesakes = people.iter().filter(|(_, name)| folded(name) == folded(said));
+        match (namesakes.next(), namesakes.next()) {
             (Some((user, _)), None) => Ok(*user),
             (Some((one, _)), Some((other, _))) => Err(Failure::Impossible(format!(
                 "several users are called {said:?}; name one by e-mail or id, such as {one} or {other}"
@@ -216,12 +229,11 @@ impl Directory<'_> {
 /// The process and its dictionaries.
 impl Directory<'_> {
     pub(crate) async fn pipeline(&self, said: &str) -> Result<(PipelineId, Config), Failure> {
-        let found = match said.parse() {
-            Ok(id) => Some(id),
-            Err(_) => {
-                let found = self.holders(pipeline::NAME_CLAIM, &folded(said)).await?;
-                found.first().map(|stream| PipelineId(stream.0))
-            }
+        let found = if let Ok(id) = said.parse() {
+            Some(id)
+        } else {
+            let found = self.holders(pipeline::NAME_CLAIM, &folded(said)).await?;
+            found.first().map(|stream| PipelineId(stream.0))
         };
         if let Some(id) = found
             && let Some(config) = self.config(id).await?
@@ -294,9 +306,14 @@ impl Directory<'_> {
     }
 }
 
+/// A task has no number but its id; whether it is there, the domain says.
+pub(crate) fn task(said: &str) -> Result<TaskId, Failure> {
+    said.parse().map_err(|_| Failure::Impossible(format!("{said:?} is no id of a task")))
+}
+
 /// The id of what is named, if something is.
 pub(crate) async fn maybe<'a, T>(
-    said: &'a Option<String>,
+    said: Option<&'a str>,
     find: impl AsyncFnOnce(&'a str) -> Result<T, Failure>,
 ) -> Result<Option<T>, Failure> {
     match said {

@@ -34,6 +34,8 @@ fn code(text: &str) -> Result<String, String> {
     if fits { Ok(text.to_owned()) } else { Err("a code has 1 to 64 characters and no spaces".to_owned()) }
 }
 
+type Unit = fn(i64) -> Option<TimeDelta>;
+
 impl By {
     /// With an offset as it is, without one in the zone.
     pub(crate) fn instant(&self, text: &str) -> Result<DateTime<Utc>, Failure> {
@@ -61,9 +63,9 @@ impl By {
 
     /// An instant, or so long after `now`: 30min, 2h, 3d.
     pub(crate) fn later(&self, text: &str, now: DateTime<Utc>) -> Result<DateTime<Utc>, Failure> {
-        let units: [(&str, fn(i64) -> Option<TimeDelta>); 3] =
+        const UNITS: [(&str, Unit); 3] =
             [("min", TimeDelta::try_minutes), ("h", TimeDelta::try_hours), ("d", TimeDelta::try_days)];
-        let delay = units.iter().find_map(|(unit, delay)| delay(text.strip_suffix(unit)?.parse().ok()?));
+        let delay = UNITS.iter().find_map(|(unit, delay)| delay(text.strip_suffix(unit)?.parse().ok()?));
         match delay.and_then(|delay| now.checked_add_signed(delay)) {
             Some(later) => Ok(later),
             None => self.instant(text),

@@ -118,8 +118,8 @@ impl Captured {
             points: self.points.points(),
             company_name: words(self.company.as_ref()),
             message: words(self.message.as_ref()),
-            source: directory::maybe(&self.source, |code| directory.source(code)).await?,
-            owner: directory::maybe(&self.owner, |user| directory.user(user)).await?,
+            source: directory::maybe(self.source.as_deref(), |code| directory.source(code)).await?,
+            owner: directory::maybe(self.owner.as_deref(), |user| directory.user(user)).await?,
             override_duplicate: self.points.duplicate,
             ..Capture::default()
         })
@@ -151,7 +151,7 @@ impl Converted {
         };
         let deal = match &self.pipeline {
             Some(pipeline) => {
-                let owner = directory::maybe(&self.owner, |user| directory.user(user)).await?;
+                let owner = directory::maybe(self.owner.as_deref(), |user| directory.user(user)).await?;
                 let with = deal::Open {
                     party_name: person.full.clone(),
                     owner: owner.or(person.owner),
@@ -159,6 +159,10 @@ impl Converted {
                     ..deal::Open::new(directory.pipeline(pipeline).await?.0)
                 };
                 Some(ToDeal { id: DealId(edge::new_id()), with })
+            }
+            None if self.worth.money()?.is_some() => {
+                let words = "--value is that of the deal; add --deal and --pipeline";
+                return Err(Failure::Impossible(words.to_owned()));
             }
             None => None,
         };

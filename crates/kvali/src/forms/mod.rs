@@ -2,7 +2,7 @@
 //!
 //! A form looks names up and builds orders; what may be done is the domain's to say, and orders go the way of `kvali do`.
 
-mod directory;
+pub(crate) mod directory;
 mod given;
 
 pub(crate) mod absence;
@@ -32,6 +32,15 @@ use clap::{ArgMatches, Args, FromArgMatches, Subcommand};
 use kvali_domain::{Channel, Command, CommandId, Event, Occurred, Order, State, StreamId};
 use kvali_eventstore::{Envelope, Outcome, Plan, Rehearsal};
 use serde_json::{Value, json};
+
+const NAMES: &str = "\
+How things are named:
+  USER           e-mail or name
+  DEAL           number elsewhere, such as 4711 or shop:4711
+  LEAD, CONTACT  e-mail or phone
+  COMPANY        domain
+  STAGE, TAG     name
+  Anything can be named by its id, and a task by nothing else.";
 
 /// What can be said about one aggregate.
 pub(crate) trait Form: Subcommand {
@@ -158,7 +167,8 @@ async fn what(
 impl<F: Subcommand> Subcommand for Filled<F> {
     fn augment_subcommands(command: clap::Command) -> clap::Command {
         let forms = F::augment_subcommands(clap::Command::new("forms"));
-        let forms: Vec<_> = forms.get_subcommands().cloned().map(By::augment_args).collect();
+        let forms = forms.get_subcommands().cloned();
+        let forms: Vec<_> = forms.map(|form| By::augment_args(form).after_help(NAMES)).collect();
         command.subcommand_required(true).arg_required_else_help(true).subcommands(forms)
     }
 

@@ -81,21 +81,21 @@ impl Form for Task {
         let (task, command) = match self {
             Self::Add(added) => (TaskId(edge::new_id()), Command::Create(added.create(directory, by).await?)),
             Self::Done { task, result } => {
-                (directory.task(task)?, Command::Complete { result: words(result.as_ref()) })
+                (directory::task(task)?, Command::Complete { result: words(result.as_ref()) })
             }
             Self::Snooze { task, until } => {
-                (directory.task(task)?, Command::Snooze { until: by.later(until, edge::now())? })
+                (directory::task(task)?, Command::Snooze { until: by.later(until, edge::now())? })
             }
             Self::Reschedule { task, due, comment } => {
                 let reason = words(comment.as_ref());
-                (directory.task(task)?, Command::Reschedule { due: by.due(due)?, reason })
+                (directory::task(task)?, Command::Reschedule { due: by.due(due)?, reason })
             }
             Self::Assign { task, user, comment } => {
                 let (assignee, reason) = (directory.user(user).await?, words(comment.as_ref()));
-                (directory.task(task)?, Command::Reassign { assignee, reason })
+                (directory::task(task)?, Command::Reassign { assignee, reason })
             }
             Self::Cancel { task, comment } => {
-                (directory.task(task)?, Command::Cancel { reason: words(comment.as_ref()) })
+                (directory::task(task)?, Command::Cancel { reason: words(comment.as_ref()) })
             }
         };
         Ok(vec![order(task.stream(), command)])
@@ -107,8 +107,10 @@ impl Added {
         let assignee = self.assignee.as_deref().or(by.actor.as_deref()).unwrap_or_default();
         let assignee = directory.user(assignee).await?;
         Ok(Create {
-            activity_type: directory::maybe(&self.activity_type, |code| directory.activity_type(code))
-                .await?,
+            activity_type: directory::maybe(self.activity_type.as_deref(), |code| {
+                directory.activity_type(code)
+            })
+            .await?,
             kind: self.kind.unwrap_or_default(),
             result_required: self.result_required,
             targets: self.about.targets(directory).await?,

@@ -1,7 +1,7 @@
 //! `kvali user`: who works here, and whose work goes to whom.
 
 use super::given::words;
-use super::{By, Directory, Form, order};
+use super::{By, Directory, Form, directory, order};
 use crate::edge;
 use crate::failure::Failure;
 use clap::{Args, Subcommand};
@@ -68,7 +68,7 @@ impl Works {
             works.push(Work::Lead(directory.lead(lead).await?));
         }
         for task in &self.task {
-            works.push(Work::Task(directory.task(task)?));
+            works.push(Work::Task(directory::task(task)?));
         }
         Ok(works)
     }
@@ -93,8 +93,8 @@ impl Form for User {
                     return_after: *return_after,
                     reason: words(comment.as_ref()),
                 };
-                let handover = HandoverId(edge::new_id());
-                return Ok(vec![order(handover.stream(), handover::Command::HandOver(hand_over))]);
+                let id = HandoverId(edge::new_id());
+                return Ok(vec![order(id.stream(), handover::Command::HandOver(hand_over))]);
             }
             Self::HandBack { handover, works, confirmed } => {
                 let items = works.named(directory).await?;

@@ -231,6 +231,11 @@ fn an_unknown_name_is_told_with_the_known_ones() {
         (&["deal", "lost", "4711", "--reason", "prize"], &["loss reason \"prize\"", "price"]),
         (&["deal", "open", "--pipeline", "Sails"], &["pipeline \"Sails\"", "Sales"]),
         (&["deal", "won", "4712"], &["deal \"4712\""]),
+        (
+            &["deal", "open", "--pipeline", "Sales", "--company", "Acme"],
+            &["company \"Acme\"", "domain or id"],
+        ),
+        (&["lead", "qualify", "a@acme.ge"], &["lead \"a@acme.ge\"", "e-mail, phone or id"]),
         (&["deal", "tag", "4711", "cold"], &["tag \"cold\"", "Hot"]),
         (&["lead", "capture", "--name", "A", "--source", "sight"], &["source \"sight\"", "site"]),
         (&["task", "done", "7"], &["\"7\" is no id of a task"]),
