@@ -104,7 +104,12 @@ impl Company {
                 comment: Personal::new("too dear"),
                 pipeline_version: None,
             },
-            _ => deal::Command::Reopen { to: stage, reason: Personal::new("they came back") },
+            _ => deal::Command::Reopen {
+                to: stage,
+                owner: None,
+                force: false,
+                reason: Personal::new("they came back"),
+            },
         }
     }
 }

@@ -23,7 +23,7 @@ commands! {
         code: String,
         label: String,
         kind: Kind,
-        /// It is completed with a result in words only.
+        /// It is completed with a result in words only; of a call, the disposition comes with a comment.
         #[serde(default)]
         result_required: bool,
         /// How long before it is due it must be planned.
@@ -95,8 +95,10 @@ impl ActivityTypes {
         self.types.iter().find(|known| folded(&known.code) == folded(code))
     }
 
-    pub fn codes(&self) -> Vec<String> {
-        self.types.iter().map(|known| known.code.clone()).collect()
+    /// The codes of the types of these kinds.
+    pub fn codes_of(&self, kinds: &[Kind]) -> Vec<String> {
+        let of = self.types.iter().filter(|known| kinds.contains(&known.kind));
+        of.map(|known| known.code.clone()).collect()
     }
 }
 

@@ -1,4 +1,5 @@
-//! Who may be given work: a registered, active user who is there. One rule for deals, leads and tasks.
+//! Who may be given work: a registered, active user who is there. One rule wherever somebody is
+//! given something to do or to look after.
 
 use crate::{Given, Personal, UserId};
 use chrono::NaiveDate;
@@ -21,6 +22,10 @@ pub enum AssigneeProblem {
     OwnerAbsent { user: UserId, substitute: Option<UserId>, back: NaiveDate },
     #[error("giving work to the absent user {user} needs a reason; give a text in `reason` or a reason code")]
     ForceWithoutReason { user: UserId },
+    #[error(
+        "user {user}, whose this was, is not a registered, active user any more; name somebody who is in `{field}`"
+    )]
+    OwnerLeft { user: UserId, field: &'static str },
 }
 
 fn way_out(substitute: Option<UserId>) -> String {
@@ -48,5 +53,21 @@ pub fn check(
             let (substitute, back) = (absence.substitute, absence.back());
             Err(AssigneeProblem::OwnerAbsent { user, substitute, back })
         }
+    }
+}
+
+/// Who gets back what was put away: whoever is named, else whoever had it. `field` is where the command names somebody.
+pub fn back(
+    named: Option<UserId>,
+    before: UserId,
+    field: &'static str,
+    given: &Given<'_>,
+    force: Option<&Personal>,
+) -> Result<Assignable, AssigneeProblem> {
+    match check(named.unwrap_or(before), given, force) {
+        Err(AssigneeProblem::OwnerNotActive { user }) if named.is_none() => {
+            Err(AssigneeProblem::OwnerLeft { user, field })
+        }
+        answer => answer,
     }
 }

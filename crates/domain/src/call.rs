@@ -1,13 +1,15 @@
 //! A call: it rings, is answered, ended or missed, and is matched with who called. It never opens a deal.
 
+use crate::assignee::{self, AssigneeProblem};
 use crate::content_hash::ContentHash;
 use crate::deal::Deal;
 use crate::decider::{Describe, commands, events};
+use crate::dictionary::{self, NotInDictionary};
 use crate::target::{self, NoSuchTarget};
 use crate::text::{self, NotACode, NotAnId, TooLong};
 use crate::{
     CallId, Claim, ContactId, DealId, Decider, Given, LeadId, Occurred, Order, Personal, PersonalField,
-    Reads, SubjectId, Target, TaskId, UserId, Version,
+    Reads, SubjectId, Target, TaskId, UserId, Version, activity_types,
 };
 use crate::{Due, task};
 use chrono::{DateTime, Utc};
@@ -39,9 +41,18 @@ commands! {
     /// The call was answered; the duration is zero or more seconds. An outbound call that nobody answered ends
     /// with zero.
     "EndCall" = End { duration_s: i32 } => [Ended],
-    /// The call is inbound and was not answered; the assignee of the task to call back is active; it is not due
-    /// before the call was missed.
-    "MissCall" = Miss { task: TaskId, assignee: UserId, due: DateTime<Utc> } => [Missed],
+    /// The call is inbound and was not answered; the assignee of the task to call back is active and not absent,
+    /// unless forced with a reason; it is not due before the call was missed.
+    "MissCall" = Miss {
+        task: TaskId,
+        assignee: UserId,
+        due: DateTime<Utc>,
+        /// Also to an absent user.
+        #[serde(default)]
+        force: bool,
+        #[serde(default)]
+        reason: Personal,
+    } => [Missed],
     /// One contact, several or nobody. With one contact the call belongs to an open deal, else to a lead; it opens
     /// no deal. Another contact for a matched call needs a reason.
     "MatchCall" = Match {
@@ -49,7 +60,7 @@ commands! {
         #[serde(default)]
         reason: Personal,
     } => [Matched, Ambiguous, Unmatched],
-    /// The code has the shape of one.
+    /// The code is that of an activity type of calls; a comment where the type requires a result.
     "SetCallDisposition" = SetDisposition {
         code: String,
         #[serde(default)]
@@ -290,6 +301,8 @@ pub enum Refusal {
     AlreadyReturned,
     #[error("call {call} does not return this one; name a registered outbound call, or none")]
     NotAReturn { call: CallId },
+    #[error("the disposition {disposition:?} comes with a comment; say in `comment` what came of the call")]
+    CommentMissing { disposition: String },
     #[error(transparent)]
     TooLong(#[from] TooLong),
     #[error(transparent)]
@@ -298,6 +311,12 @@ pub enum Refusal {
     NotAnId(#[from] NotAnId),
     #[error(transparent)]
     NoSuchTarget(#[from] NoSuchTarget),
+    #[error(transparent)]
+    #[serde(untagged)]
+    Dictionary(#[from] NotInDictionary),
+    #[error(transparent)]
+    #[serde(untagged)]
+    Owner(#[from] AssigneeProblem),
 }
 
 /// Numbers and comments are no part of the state: they stay sealed in the log.
@@ -397,6 +416,7 @@ impl Decider for Call {
             Command::Match { outcome: Match::Contact { contact, belongs_to }, .. } => {
                 [Target::Contact(*contact), belongs_to.target()].into_iter().map(target::reads).collect()
             }
+            Command::SetDisposition { .. } => vec![Reads::ActivityTypes(activity_types::STREAM)],
             Command::Return { by: Some(call) } => vec![Reads::Call(call.stream())],
             _ => Vec::new(),
         }
@@ -411,8 +431,9 @@ impl Decider for Call {
             (Self::Registered(_), Command::Register { .. }) => Err(Refusal::AlreadyRegistered),
             (Self::Registered(call), Command::Answer { by }) => answer(call, *by, given),
             (Self::Registered(call), Command::End { duration_s }) => end(call, *duration_s),
-            (Self::Registered(call), Command::Miss { task, assignee, due }) => {
-                miss(call, CallBack { task: *task, assignee: *assignee, due: *due }, given)
+            (Self::Registered(call), Command::Miss { task, assignee, due, force, reason }) => {
+                let call_back = CallBack { task: *task, assignee: *assignee, due: *due };
+                miss(call, call_back, force.then_some(reason), given)
             }
             (Self::Registered(call), Command::Match { outcome, reason }) => {
                 match_with(call, outcome, reason, given)
@@ -429,8 +450,10 @@ impl Decider for Call {
 
     fn follow(&self, command: &Command, _: &Given<'_>) -> Vec<Order> {
         match (self, command) {
-            (Self::Registered(call), Command::Miss { task, assignee, due }) => {
-                order_to_call_back(call, CallBack { task: *task, assignee: *assignee, due: *due })
+            (Self::Registered(call), Command::Miss { task, assignee, due, force, reason }) => {
+                let asked = task_to_call_back(call, CallBack { task: *task, assignee: *assignee, due: *due });
+                let create = task::Create { force: *force, reason: reason.clone(), ..asked };
+                vec![Order { stream: task.stream(), command: task::Command::Create(create).into() }]
             }
             _ => Vec::new(),
         }
@@ -483,15 +506,13 @@ impl Record {
     }
 }
 
-/// The task to call back, about the deal or lead that the call belongs to.
-fn order_to_call_back(call: &Record, call_back: CallBack) -> Vec<Order> {
-    let CallBack { task, assignee, due } = call_back;
-    let create = task::Create {
+/// It is about the deal or lead that the call belongs to.
+fn task_to_call_back(call: &Record, call_back: CallBack) -> task::Create {
+    task::Create {
         kind: task::Kind::Call,
         targets: call.target().into_iter().collect(),
-        ..task::Create::new(Personal::new("Call back"), Due::At(due), assignee)
-    };
-    vec![Order { stream: task.stream(), command: task::Command::Create(create).into() }]
+        ..task::Create::new(Personal::new("Call back"), Due::At(call_back.due), call_back.assignee)
+    }
 }
 
 fn register(
@@ -549,7 +570,12 @@ fn end(call: &Record, duration_s: i32) -> Result<Vec<Event>, Refusal> {
     }
 }
 
-fn miss(call: &Record, call_back: CallBack, given: &Given<'_>) -> Result<Vec<Event>, Refusal> {
+fn miss(
+    call: &Record,
+    call_back: CallBack,
+    force: Option<&Personal>,
+    given: &Given<'_>,
+) -> Result<Vec<Event>, Refusal> {
     let CallBack { task, assignee, due } = call_back;
     match (call.phase, call.direction) {
         (_, Direction::Outbound) => return Err(Refusal::Outbound),
@@ -557,7 +583,7 @@ fn miss(call: &Record, call_back: CallBack, given: &Given<'_>) -> Result<Vec<Eve
         (Phase::Ringing, Direction::Inbound) => {}
         (phase, _) => return Err(phase.refuses("only a ringing call can be missed")),
     }
-    active(assignee, given)?;
+    assignee::check(assignee, given, force)?;
     let missed = given.occurred.map_or(Some(given.now), Occurred::at);
     if let Some(missed) = missed.filter(|missed| due < *missed) {
         return Err(Refusal::DueBeforeMissed { due, missed });
@@ -624,22 +650,22 @@ fn set_disposition(
     comment: &Personal,
     given: &Given<'_>,
 ) -> Result<Vec<Event>, Refusal> {
-    disposition_in_force(code)?;
+    let known = dictionary::disposition(code, given)?;
     text::within("comment", comment, MAX_COMMENT)?;
-    if call.disposition.as_deref() == Some(code) && comment.is_blank() {
-        return Ok(Vec::new());
+    if comment.is_blank() {
+        if call.disposition.as_deref() == Some(&*known.code) {
+            return Ok(Vec::new());
+        }
+        if known.result_required {
+            return Err(Refusal::CommentMissing { disposition: known.code.clone() });
+        }
     }
     Ok(vec![Event::DispositionSet(DispositionSet {
         from: call.disposition.clone(),
-        to: code.to_owned(),
+        to: known.code.clone(),
         subject: call.subject(given),
         comment: comment.unless_blank(),
     })])
-}
-
-/// The one place that says which codes may be used: so far all that look like one, for there is no dictionary.
-fn disposition_in_force(code: &str) -> Result<(), Refusal> {
-    Ok(text::code("code", code)?)
 }
 
 fn attach_recording(

@@ -7,18 +7,19 @@ mod merging;
 
 pub use merging::Domains;
 
+use crate::assignee::{self, AssigneeProblem};
 use crate::contact_point::{Meant, is_domain};
 use crate::country::Country;
 use crate::deal::External;
 use crate::decider::{Describe, commands, events};
-use crate::field_changes::{self, FieldChange, FieldSetting, FieldValue, check_fields};
+use crate::field_changes::{self, Changes, FieldSetting, Held};
 use crate::fields::Entity;
 use crate::free_mail::is_free_mail;
 use crate::legal_id;
 use crate::merge::{self, Merging};
 use crate::{
     Claim, CompanyId, Decider, FieldId, Given, Occurred, Order, Personal, PersonalField, ProductId, Reads,
-    StreamId, UserId, Version,
+    StreamId, SubjectId, UserId, Version,
 };
 use chrono::{Days, NaiveDate};
 use schemars::JsonSchema;
@@ -26,8 +27,8 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
 commands! {
-    /// The name is not blank; domains and legal ids as for `SetCompanyDomains` and `SetCompanyLegalIds`; the owner is active; an
-    /// external id belongs to one company.
+    /// The name is not blank; domains and legal ids as for `SetCompanyDomains` and `SetCompanyLegalIds`; the owner is
+    /// active and not absent; an external id belongs to one company.
     "CreateCompany" = Create(Create) => [Created, DomainsSet, LegalIdsSet],
     /// The company is not archived; the name is not blank.
     "RenameCompany" = Rename { name: Personal } => [Renamed],
@@ -61,10 +62,17 @@ commands! {
         #[serde(default)]
         ancestors: Vec<CompanyId>,
     } => [ParentSet],
-    /// The company is not archived; each field is named once.
+    /// The company is not archived; each field is named once. Values of personal and sensitive fields are sealed.
     "SetCompanyFields" = SetFields { fields: Vec<FieldSetting> } => [FieldsChanged],
-    /// The company is not archived; the owner is registered and active.
-    "AssignCompany" = Assign { owner: UserId } => [Assigned],
+    /// The company is not archived; the owner is registered, active and not absent, unless forced with a reason.
+    "AssignCompany" = Assign {
+        owner: UserId,
+        /// Also to an absent user.
+        #[serde(default)]
+        force: bool,
+        #[serde(default)]
+        reason: Personal,
+    } => [Assigned],
     /// The company is not archived; a code of 1 to 32 letters A-Z, digits, "-", "_" or ".". No code: it is in no territory.
     "SetCompanyTerritory" = SetTerritory {
         #[serde(default)]
@@ -231,14 +239,22 @@ pub struct ParentSet {
 }
 
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
-pub struct FieldsChanged {
-    pub changes: Vec<FieldChange>,
-}
+#[serde(transparent)]
+pub struct FieldsChanged(pub Changes);
 
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+#[schemars(extend("x-personal" = ["reason"]))]
 pub struct Assigned {
     pub from: Option<UserId>,
     pub to: UserId,
+    /// Given to an absent user, with a reason.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub forced: bool,
+    /// Whose key seals the reason: the company's own.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub subject: Option<SubjectId>,
+    #[serde(skip)]
+    pub reason: Personal,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
@@ -385,6 +401,10 @@ impl Describe for Event {
             Self::Created(Created { company, name, .. }) | Self::Renamed(Renamed { company, name }) => {
                 (*company, vec![("name", name)])
             }
+            Self::FieldsChanged(event) => return event.0.personal(),
+            Self::Assigned(Assigned { subject: Some(subject), reason, .. }) => {
+                return vec![PersonalField { subject: *subject, field: "reason", value: reason }];
+            }
             Self::DomainsSet(DomainsSet { company, reason, .. }) => (*company, vec![("reason", reason)]),
             Self::LegalIdsSet(event) => (
                 event.company,
@@ -444,8 +464,6 @@ pub enum Refusal {
     ChainTooLong { most: usize },
     #[error("{problem}")]
     BadFields { problem: field_changes::Problem },
-    #[error("user {user} is not a registered, active user; name one who is")]
-    OwnerNotActive { user: UserId },
     #[error("a territory is a code of 1 to 32 letters A-Z, digits, \"-\", \"_\" or \".\", such as GE-TB")]
     NotATerritory,
     #[error("{until} lies before {from}, when the terms start; name that day or a later one")]
@@ -471,6 +489,9 @@ pub enum Refusal {
     #[error(transparent)]
     #[serde(untagged)]
     Merge(#[from] merge::Problem),
+    #[error(transparent)]
+    #[serde(untagged)]
+    Owner(#[from] AssigneeProblem),
 }
 
 fn ids(known: LegalIdsKnown) -> String {
@@ -503,7 +524,7 @@ pub struct Record {
     pub domains: BTreeSet<String>,
     pub legal_ids: Option<LegalIdsKnown>,
     pub parent: Option<CompanyId>,
-    pub fields: BTreeMap<FieldId, FieldValue>,
+    pub fields: BTreeMap<FieldId, Held>,
     pub owner: Option<UserId>,
     pub territory: Option<String>,
     pub terms: BTreeMap<i32, Terms>,
@@ -554,7 +575,7 @@ impl Decider for Company {
 
     fn reads(&self, command: &Command) -> Vec<Reads> {
         match command {
-            Command::Create(Create { owner: Some(owner), .. }) | Command::Assign { owner } => {
+            Command::Create(Create { owner: Some(owner), .. }) | Command::Assign { owner, .. } => {
                 vec![Reads::User(owner.stream())]
             }
             // Every link is a condition of the append, so of two commands that would close a circle together one is
@@ -654,16 +675,18 @@ impl Record {
                 self.set_parent(company, *parent, ancestors, given)?
             }
             Command::SetFields { fields } => {
-                check_fields(Entity::Company, fields, given)
-                    .map_err(|problem| Refusal::BadFields { problem })?;
-                let changes = field_changes::changes(&self.fields, fields);
-                (!changes.is_empty()).then_some(Event::FieldsChanged(FieldsChanged { changes }))
+                let changes = field_changes::decide(Entity::Company, &self.fields, fields, given);
+                let changes = changes.map_err(|problem| Refusal::BadFields { problem })?;
+                return Ok(changes.into_iter().map(FieldsChanged).map(Event::FieldsChanged).collect());
             }
-            Command::Assign { owner } if self.owner == Some(*owner) => None,
-            Command::Assign { owner } => {
-                active(*owner, given)?;
-                Some(Event::Assigned(Assigned { from: self.owner, to: *owner }))
-            }
+            Command::Assign { owner, .. } if self.owner == Some(*owner) => None,
+            Command::Assign { owner, force, reason } => Some(Event::Assigned(Assigned {
+                from: self.owner,
+                to: *owner,
+                forced: assignee::check(*owner, given, force.then_some(reason))?.forced,
+                subject: (!reason.is_blank()).then_some(company.into()),
+                reason: reason.unless_blank(),
+            })),
             Command::SetTerritory { territory } => {
                 let to = territory.as_deref().map(code).transpose()?;
                 let from = self.territory.clone();
@@ -834,7 +857,7 @@ impl Record {
             }
             Event::LegalIdsSet(event) => self.legal_ids = Some(event.known),
             Event::ParentSet(event) => self.parent = event.to,
-            Event::FieldsChanged(event) => field_changes::apply(&mut self.fields, &event.changes),
+            Event::FieldsChanged(event) => field_changes::apply(&mut self.fields, &event.0),
             Event::Assigned(event) => self.owner = Some(event.to),
             Event::TerritorySet(event) => self.territory.clone_from(&event.to),
             Event::ContractTermsGranted(event) => {
@@ -861,7 +884,7 @@ fn create(asked: &Create, given: &Given<'_>) -> Result<Vec<Event>, Refusal> {
     }
     let meant = meant(asked.override_duplicate, &asked.reason, given)?;
     if let Some(owner) = asked.owner {
-        active(owner, given)?;
+        assignee::check(owner, given, None)?;
     }
     let nothing = Record::default();
     let domains = nothing.set_domains(company, &asked.domains, meant, &asked.reason)?;
@@ -947,8 +970,4 @@ fn code(territory: &str) -> Result<String, Refusal> {
 
 fn meant(override_duplicate: bool, reason: &Personal, given: &Given<'_>) -> Result<Meant, Refusal> {
     Meant::asked(override_duplicate, reason, given).ok_or(Refusal::ReasonMissing)
-}
-
-fn active(user: UserId, given: &Given<'_>) -> Result<(), Refusal> {
-    if given.is_active(user) { Ok(()) } else { Err(Refusal::OwnerNotActive { user }) }
 }

@@ -5,17 +5,19 @@
 
 mod merging;
 
+use crate::assignee::{self, AssigneeProblem};
 use crate::company::Company;
-use crate::contact_point::{self, ContactPoint, Kind, Meant};
+use crate::contact_point::{self, ContactPoint, Kind, Meant, NotTaken};
 use crate::country::Country;
 use crate::deal::External;
-use crate::decider::{Describe, commands, events};
-use crate::field_changes::{self, FieldChange, FieldSetting, FieldValue, check_fields};
+use crate::decider::{Describe, changed, commands, events};
+use crate::dictionary::{self, NotInDictionary};
+use crate::field_changes::{self, Changes, FieldSetting, Held};
 use crate::fields::Entity;
 use crate::merge::{self, Merging};
 use crate::{
     Claim, CompanyId, ContactId, Decider, FieldId, Given, Occurred, Order, Personal, PersonalField, Reads,
-    SourceId, StreamId, TagId, UserId, Version,
+    SourceId, StreamId, SubjectId, TagId, UserId, Version, sources, tags,
 };
 use chrono::NaiveDate;
 use schemars::JsonSchema;
@@ -24,7 +26,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 commands! {
     /// A name or at least one contact point; contact points are valid, none is given twice, and no other holds their keys
-    /// unless the duplicate is meant, with a reason; the owner is active; an external id belongs to one contact.
+    /// unless the duplicate is meant, with a reason; the owner is active and not absent; the source is in the dictionary;
+    /// an external id belongs to one contact.
     "CreateContact" = Create(Create) => [Created, PointAdded],
     /// The contact is not archived; at least one part of a name. Parts that are left out are no longer part of the name.
     "RenameContact" = Rename {
@@ -72,7 +75,7 @@ commands! {
         #[serde(default)]
         lines: Personal,
     } => [AddressChanged],
-    /// The contact is not archived; each field is named once.
+    /// The contact is not archived; each field is named once. Values of personal and sensitive fields are sealed.
     "SetContactFields" = SetFields { fields: Vec<FieldSetting> } => [FieldsChanged],
     /// The contact is not archived; the company exists and is not archived; the same role is not open there.
     "StartAffiliation" = StartAffiliation {
@@ -89,15 +92,22 @@ commands! {
     "RelateContacts" = Relate { other: ContactId, relation: Relation } => [RelationSet],
     /// The contact is not archived.
     "UnrelateContacts" = Unrelate { other: ContactId, relation: Relation } => [RelationRemoved],
-    /// The contact is not archived; the owner is registered and active.
-    "AssignContact" = Assign { owner: UserId } => [Assigned],
+    /// The contact is not archived; the owner is registered, active and not absent, unless forced with a reason.
+    "AssignContact" = Assign {
+        owner: UserId,
+        /// Also to an absent user.
+        #[serde(default)]
+        force: bool,
+        #[serde(default)]
+        reason: Personal,
+    } => [Assigned],
     /// The contact is not archived; a step back needs a reason.
     "SetLifecycleStage" = SetLifecycleStage {
         stage: LifecycleStage,
         #[serde(default)]
         reason: Personal,
     } => [LifecycleStageChanged],
-    /// The contact is not archived.
+    /// The contact is not archived; the tag is in the dictionary. A merged tag stands for the one that it was merged into.
     "TagContact" = Tag { tag: TagId } => [Tagged],
     /// The contact is not archived.
     "UntagContact" = Untag { tag: TagId } => [Untagged],
@@ -325,9 +335,8 @@ pub struct AddressChanged {
 }
 
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
-pub struct FieldsChanged {
-    pub changes: Vec<FieldChange>,
-}
+#[serde(transparent)]
+pub struct FieldsChanged(pub Changes);
 
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[schemars(extend("x-personal" = ["title"]))]
@@ -361,9 +370,18 @@ pub struct RelationRemoved {
 }
 
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+#[schemars(extend("x-personal" = ["reason"]))]
 pub struct Assigned {
     pub from: Option<UserId>,
     pub to: UserId,
+    /// Given to an absent user, with a reason.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub forced: bool,
+    /// Whose key seals the reason: the contact's own.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub subject: Option<SubjectId>,
+    #[serde(skip)]
+    pub reason: Personal,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
@@ -468,6 +486,10 @@ impl Describe for Event {
             Self::AffiliationStarted(AffiliationStarted { contact, title, .. }) => {
                 (contact, vec![("title", title)])
             }
+            Self::FieldsChanged(event) => return event.0.personal(),
+            Self::Assigned(Assigned { subject: Some(subject), reason, .. }) => {
+                return vec![PersonalField { subject: *subject, field: "reason", value: reason }];
+            }
             Self::LifecycleStageChanged(LifecycleStageChanged { contact, reason, .. }) => {
                 (contact, vec![("reason", reason)])
             }
@@ -491,12 +513,6 @@ pub enum Refusal {
     NoIdentifier,
     #[error("no part of the name says anything; give `given`, `family` or `full`")]
     BlankName,
-    #[error("contact point {place}: {problem}")]
-    BadContactPoint { place: usize, problem: contact_point::Problem },
-    #[error("contact points {first} and {second} are the same; give it once")]
-    SamePointTwice { first: usize, second: usize },
-    #[error("a contact has no more than {most} contact points; remove one first")]
-    TooManyPoints { most: usize },
     #[error("this contact has no contact point {point}; it has {}", numbers(.accepted))]
     NoSuchPoint { point: i32, accepted: Vec<i32> },
     #[error("contact point {point} is invalid; choose {}", numbers(.accepted))]
@@ -523,11 +539,18 @@ pub enum Refusal {
     SameContact,
     #[error("contact {other} does not exist or is archived; name an active one")]
     OtherNotActive { other: ContactId },
-    #[error("user {user} is not a registered, active user; name one who is")]
-    OwnerNotActive { user: UserId },
     #[error(transparent)]
     #[serde(untagged)]
     Merge(#[from] merge::Problem),
+    #[error(transparent)]
+    #[serde(untagged)]
+    Owner(#[from] AssigneeProblem),
+    #[error(transparent)]
+    #[serde(untagged)]
+    Dictionary(#[from] NotInDictionary),
+    #[error(transparent)]
+    #[serde(untagged)]
+    Points(#[from] NotTaken),
 }
 
 fn numbers(points: &[i32]) -> String {
@@ -559,7 +582,7 @@ pub struct Record {
     pub last_point: i32,
     pub primary: BTreeMap<Kind, i32>,
     pub address: Option<Address>,
-    pub fields: BTreeMap<FieldId, FieldValue>,
+    pub fields: BTreeMap<FieldId, Held>,
     pub affiliations: Vec<Affiliation>,
     pub relations: BTreeSet<(ContactId, Relation)>,
     pub owner: Option<UserId>,
@@ -623,9 +646,13 @@ impl Decider for Contact {
 
     fn reads(&self, command: &Command) -> Vec<Reads> {
         match command {
-            Command::Create(Create { owner: Some(owner), .. }) | Command::Assign { owner } => {
-                vec![Reads::User(owner.stream())]
+            Command::Create(Create { owner, source, .. }) => {
+                let owner = owner.map(|owner| Reads::User(owner.stream()));
+                let dictionary = source.map(|_| Reads::Sources(sources::STREAM));
+                owner.into_iter().chain(dictionary).collect()
             }
+            Command::Assign { owner, .. } => vec![Reads::User(owner.stream())],
+            Command::Tag { .. } => vec![Reads::Tags(tags::STREAM)],
             Command::StartAffiliation { company, .. } => vec![Reads::Company(company.stream())],
             Command::Relate { other, .. } => vec![Reads::Contact(other.stream())],
             Command::SetFields { .. } => vec![field_changes::reads()],
@@ -707,9 +734,6 @@ impl Decider for Contact {
     }
 }
 
-/// More than any person has; keeps a state small whatever is sent.
-const MOST_POINTS: usize = 100;
-
 impl Record {
     fn decide(&self, command: &Command, given: &Given<'_>) -> Result<Vec<Event>, Refusal> {
         let contact = ContactId(given.stream.0);
@@ -726,10 +750,10 @@ impl Record {
             Command::AddPoint { contact_point, override_duplicate, reason } => {
                 let meant = meant(*override_duplicate, reason, given)?;
                 let key = contact_point.key();
-                let key = key.map_err(|problem| Refusal::BadContactPoint { place: 1, problem })?;
+                let key = key.map_err(|problem| NotTaken::BadContactPoint { place: 1, problem })?;
                 let point = self.last_point.checked_add(1);
-                let point = point.filter(|_| self.points.len() < MOST_POINTS);
-                let point = point.ok_or(Refusal::TooManyPoints { most: MOST_POINTS })?;
+                let point = point.filter(|_| self.points.len() < contact_point::MOST);
+                let point = point.ok_or(NotTaken::TooManyPoints { most: contact_point::MOST })?;
                 point_added(contact, point, &contact_point.kind, key, meant, reason)
             }
             Command::SetPrimary { point } => return self.set_primary(*point),
@@ -756,13 +780,9 @@ impl Record {
                 lines: lines.unless_blank(),
             }),
             Command::SetFields { fields } => {
-                check_fields(Entity::Contact, fields, given)
-                    .map_err(|problem| Refusal::BadFields { problem })?;
-                let changes = field_changes::changes(&self.fields, fields);
-                if changes.is_empty() {
-                    return Ok(Vec::new());
-                }
-                Event::FieldsChanged(FieldsChanged { changes })
+                let changes = field_changes::decide(Entity::Contact, &self.fields, fields, given);
+                let changes = changes.map_err(|problem| Refusal::BadFields { problem })?;
+                return Ok(changes.into_iter().map(FieldsChanged).map(Event::FieldsChanged).collect());
             }
             Command::StartAffiliation { company, role, title, from } => {
                 if let Some(open) = self.open_affiliation(*company, *role) {
@@ -786,11 +806,14 @@ impl Record {
                 }
                 Event::RelationRemoved(RelationRemoved { other: *other, relation: *relation })
             }
-            Command::Assign { owner } if self.owner == Some(*owner) => return Ok(Vec::new()),
-            Command::Assign { owner } => {
-                active(*owner, given)?;
-                Event::Assigned(Assigned { from: self.owner, to: *owner })
-            }
+            Command::Assign { owner, .. } if self.owner == Some(*owner) => return Ok(Vec::new()),
+            Command::Assign { owner, force, reason } => Event::Assigned(Assigned {
+                from: self.owner,
+                to: *owner,
+                forced: assignee::check(*owner, given, force.then_some(reason))?.forced,
+                subject: (!reason.is_blank()).then_some(contact.into()),
+                reason: reason.unless_blank(),
+            }),
             Command::SetLifecycleStage { stage, reason } => {
                 let (from, to) = (self.lifecycle_stage, *stage);
                 match from {
@@ -803,7 +826,14 @@ impl Record {
                 let reason = reason.unless_blank();
                 Event::LifecycleStageChanged(LifecycleStageChanged { contact, from, to, reason })
             }
-            Command::Tag { tag } | Command::Untag { tag } => return Ok(self.tag(command, *tag)),
+            Command::Tag { tag } => {
+                let tag = dictionary::tag(*tag, given)?;
+                return Ok(changed(!self.tags.contains(&tag), Event::Tagged(Tagged { tag })));
+            }
+            Command::Untag { tag } => {
+                let worn = self.tags.contains(tag);
+                return Ok(changed(worn, Event::Untagged(Untagged { tag: *tag })));
+            }
             Command::Merge(asked) => return self.merge(contact, asked, given),
             Command::Archive {} => {
                 let merged = self.merging.losers().map(ContactId).collect();
@@ -850,7 +880,7 @@ impl Record {
             return Err(Refusal::OnlyIdentifier { point });
         }
         let key = contact_point::key(&kind, value, region);
-        let key = key.map_err(|problem| Refusal::BadContactPoint { place: 1, problem })?;
+        let key = key.map_err(|problem| NotTaken::BadContactPoint { place: 1, problem })?;
         Ok(vec![Event::PointRemoved(PointRemoved { contact, point, kind, value: Personal::new(key) })])
     }
 
@@ -898,15 +928,6 @@ impl Record {
         Ok(vec![Event::RelationSet(RelationSet { other, relation })])
     }
 
-    /// The place for whatever the dictionary of tags says of a tag that is put on.
-    fn tag(&self, command: &Command, tag: TagId) -> Vec<Event> {
-        match (command, self.tags.contains(&tag)) {
-            (Command::Tag { .. }, false) => vec![Event::Tagged(Tagged { tag })],
-            (Command::Untag { .. }, true) => vec![Event::Untagged(Untagged { tag })],
-            _ => Vec::new(),
-        }
-    }
-
     fn evolve(&mut self, event: &Event) {
         match event {
             Event::Merged(event) => merge::on_merged(self, event),
@@ -944,7 +965,7 @@ impl Record {
             Event::AddressChanged(event) => {
                 self.address = Some(Address { of: event.contact, country: event.country });
             }
-            Event::FieldsChanged(event) => field_changes::apply(&mut self.fields, &event.changes),
+            Event::FieldsChanged(event) => field_changes::apply(&mut self.fields, &event.0),
             Event::AffiliationStarted(event) => self.affiliations.push(Affiliation {
                 company: event.company,
                 role: event.role,
@@ -992,12 +1013,12 @@ fn create(asked: &Create, given: &Given<'_>) -> Result<Vec<Event>, Refusal> {
     if !named && asked.points.is_empty() {
         return Err(Refusal::NoIdentifier);
     }
-    if asked.points.len() > MOST_POINTS {
-        return Err(Refusal::TooManyPoints { most: MOST_POINTS });
-    }
     let meant = meant(asked.override_duplicate, &asked.reason, given)?;
     if let Some(owner) = asked.owner {
-        active(owner, given)?;
+        assignee::check(owner, given, None)?;
+    }
+    if let Some(source) = asked.source {
+        dictionary::source(source, given)?;
     }
     let mut events = vec![Event::Created(Created {
         contact,
@@ -1009,16 +1030,8 @@ fn create(asked: &Create, given: &Given<'_>) -> Result<Vec<Event>, Refusal> {
         family: asked.family.unless_blank(),
         full: asked.full.unless_blank(),
     })];
-    let mut keys: Vec<(&Kind, String)> = Vec::new();
-    for (point, asked_point) in (1_i32..).zip(&asked.points) {
-        let second = keys.len() + 1;
-        let key = asked_point.key().map_err(|problem| Refusal::BadContactPoint { place: second, problem })?;
-        let named = (&asked_point.kind, key.clone());
-        if let Some(first) = keys.iter().position(|earlier| *earlier == named) {
-            return Err(Refusal::SamePointTwice { first: first + 1, second });
-        }
-        keys.push(named);
-        events.push(point_added(contact, point, &asked_point.kind, key, meant, &asked.reason));
+    for (point, kind, key) in contact_point::numbered(&asked.points)? {
+        events.push(point_added(contact, point, kind, key, meant, &asked.reason));
     }
     Ok(events)
 }
@@ -1041,8 +1054,4 @@ fn meant(override_duplicate: bool, reason: &Personal, given: &Given<'_>) -> Resu
 
 fn needs_evidence(evidence: &Personal, given: &Given<'_>) -> Result<Personal, Refusal> {
     if given.has_reason(evidence) { Ok(evidence.unless_blank()) } else { Err(Refusal::EvidenceMissing) }
-}
-
-fn active(user: UserId, given: &Given<'_>) -> Result<(), Refusal> {
-    if given.is_active(user) { Ok(()) } else { Err(Refusal::OwnerNotActive { user }) }
 }

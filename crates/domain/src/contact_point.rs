@@ -101,6 +101,38 @@ pub enum Problem {
     NotAHandle,
 }
 
+/// Why contact points are not taken.
+#[derive(thiserror::Error, Clone, PartialEq, Eq, Debug, Serialize)]
+#[serde(tag = "code", rename_all = "snake_case")]
+pub enum NotTaken {
+    #[error("contact point {place}: {problem}")]
+    BadContactPoint { place: usize, problem: Problem },
+    #[error("contact points {first} and {second} are the same; give it once")]
+    SamePointTwice { first: usize, second: usize },
+    #[error("nobody has more than {most} contact points; leave some out or remove one first")]
+    TooManyPoints { most: usize },
+}
+
+/// More than any person has; keeps a state small whatever is sent.
+pub(crate) const MOST: usize = 100;
+
+/// Each point with its key, numbered from 1; no two are the same.
+pub(crate) fn numbered(points: &[ContactPoint]) -> Result<Vec<(i32, &Kind, String)>, NotTaken> {
+    if points.len() > MOST {
+        return Err(NotTaken::TooManyPoints { most: MOST });
+    }
+    let mut numbered: Vec<(i32, &Kind, String)> = Vec::with_capacity(points.len());
+    for (number, (place, point)) in (1..).zip((1..).zip(points)) {
+        let key = point.key().map_err(|problem| NotTaken::BadContactPoint { place, problem })?;
+        let same = |(_, kind, other): &(i32, &Kind, String)| **kind == point.kind && *other == key;
+        if let Some(first) = numbered.iter().position(same) {
+            return Err(NotTaken::SamePointTwice { first: first + 1, second: place });
+        }
+        numbered.push((number, &point.kind, key));
+    }
+    Ok(numbered)
+}
+
 impl ContactPoint {
     /// The key by which two contact points of one kind are the same.
     pub fn key(&self) -> Result<String, Problem> {

@@ -1,9 +1,9 @@
 //! A conversation: messages in one thread of one channel, numbered from 1, ours and theirs.
 
+use crate::assignee::{self, AssigneeProblem};
 use crate::decider::{Describe, commands, events, index};
 use crate::target::{self, NoSuchTarget};
 use crate::text::{self, NotACode, NotAnId, TooLong};
-use crate::user::User;
 use crate::{
     Claim, ContactId, Decider, Given, Occurred, Personal, PersonalField, Reads, SubjectId, Target, UserId,
     Version,
@@ -49,8 +49,15 @@ commands! {
         message: i32,
         report: Report,
     } => [MessageDelivered, MessageFailed, MessageRead],
-    /// The conversation is open; the assignee is registered and active.
-    "AssignConversation" = Assign { assignee: UserId } => [Assigned],
+    /// The conversation is open; the assignee is registered, active and not absent, unless forced with a reason.
+    "AssignConversation" = Assign {
+        assignee: UserId,
+        /// Also to an absent user.
+        #[serde(default)]
+        force: bool,
+        #[serde(default)]
+        reason: Personal,
+    } => [Assigned],
     /// The conversation is there; the contact's next message reopens it.
     "CloseConversation" = Close {} => [Closed],
     /// The target exists. Texts that come after a link to a contact are sealed under that contact's key.
@@ -154,9 +161,18 @@ pub struct MessageRead {
 }
 
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+#[schemars(extend("x-personal" = ["reason"]))]
 pub struct Assigned {
     pub from: Option<UserId>,
     pub to: UserId,
+    /// Given to an absent user, with a reason.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub forced: bool,
+    /// Whose key seals the reason: the conversation's own.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub subject: Option<SubjectId>,
+    #[serde(skip)]
+    pub reason: Personal,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
@@ -189,6 +205,9 @@ impl Describe for Event {
         let (subject, value) = match self {
             Self::MessageReceived(event) => (event.subject, &mut event.text),
             Self::MessageSent(event) => (event.subject, &mut event.text),
+            Self::Assigned(Assigned { subject: Some(subject), reason, .. }) => {
+                return vec![PersonalField { subject: *subject, field: "reason", value: reason }];
+            }
             _ => return Vec::new(),
         };
         vec![PersonalField { subject, field: "text", value }]
@@ -218,8 +237,6 @@ pub enum Refusal {
     NotSentByUs { message: i32 },
     #[error("message {message} {was} already, which is final; report on a new message")]
     OutOfOrder { message: i32, was: &'static str },
-    #[error("user {user} is not a registered, active user; name one who is")]
-    AssigneeNotActive { user: UserId },
     #[error(transparent)]
     TooLong(#[from] TooLong),
     #[error(transparent)]
@@ -228,6 +245,9 @@ pub enum Refusal {
     NotAnId(#[from] NotAnId),
     #[error(transparent)]
     NoSuchTarget(#[from] NoSuchTarget),
+    #[error(transparent)]
+    #[serde(untagged)]
+    Owner(#[from] AssigneeProblem),
 }
 
 /// Texts are no part of the state: they stay sealed in the log.
@@ -292,7 +312,7 @@ impl Decider for Conversation {
 
     fn reads(&self, command: &Command) -> Vec<Reads> {
         let target = match command {
-            Command::Assign { assignee } => return vec![Reads::User(assignee.stream())],
+            Command::Assign { assignee, .. } => return vec![Reads::User(assignee.stream())],
             Command::Open { contact, .. } => contact.map(Target::Contact),
             Command::Link { to } => Some(*to),
             _ => None,
@@ -320,7 +340,9 @@ impl Decider for Conversation {
             (Self::Open(thread) | Self::Closed(thread), Command::RecordDelivery { message, report }) => {
                 record_delivery(thread, *message, report)
             }
-            (Self::Open(thread), Command::Assign { assignee }) => assign(thread, *assignee, given),
+            (Self::Open(thread), Command::Assign { assignee, force, reason }) => {
+                assign(thread, *assignee, force.then_some(reason), reason, given)
+            }
             (Self::Closed(_), Command::Send { .. } | Command::Assign { .. }) => Err(Refusal::Closed),
             (Self::Open(_), Command::Close {}) => Ok(vec![Event::Closed(Closed {})]),
             (Self::Closed(_), Command::Close {}) => Ok(Vec::new()),
@@ -458,14 +480,20 @@ fn record_delivery(thread: &Thread, message: i32, report: &Report) -> Result<Vec
     Ok(vec![event])
 }
 
-fn assign(thread: &Thread, assignee: UserId, given: &Given<'_>) -> Result<Vec<Event>, Refusal> {
+fn assign(
+    thread: &Thread,
+    assignee: UserId,
+    force: Option<&Personal>,
+    reason: &Personal,
+    given: &Given<'_>,
+) -> Result<Vec<Event>, Refusal> {
     if thread.assignee == Some(assignee) {
         return Ok(Vec::new());
     }
-    if !given.facts.user(assignee).is_some_and(User::is_active) {
-        return Err(Refusal::AssigneeNotActive { user: assignee });
-    }
-    Ok(vec![Event::Assigned(Assigned { from: thread.assignee, to: assignee })])
+    let forced = assignee::check(assignee, given, force)?.forced;
+    let subject = (!reason.is_blank()).then_some(SubjectId(given.stream.0));
+    let (from, reason) = (thread.assignee, reason.unless_blank());
+    Ok(vec![Event::Assigned(Assigned { from, to: assignee, forced, subject, reason })])
 }
 
 fn link(thread: &Thread, to: Target, given: &Given<'_>) -> Result<Vec<Event>, Refusal> {

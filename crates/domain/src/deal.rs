@@ -20,11 +20,11 @@ pub use with::{
     STAGE_CLAIM, With,
 };
 
-use crate::assignee::{self, AssigneeProblem};
+use crate::assignee::{self, Assignable, AssigneeProblem};
 use crate::decider::{Describe, changed, commands, events, index};
-use crate::field_changes::{self, FieldChange, FieldSetting, FieldValue, check_fields};
+use crate::dictionary::{self, NotInDictionary};
+use crate::field_changes::{self, Changes, FieldSetting, Held};
 use crate::fields::Entity;
-use crate::loss_reasons;
 use crate::merge::{self, Merging};
 use crate::pipeline::{Class, Config, Pipeline, Stage, list};
 use crate::pipeline::{ForecastCategory, Requirement};
@@ -32,6 +32,7 @@ use crate::user::WORK_CLAIM;
 use crate::{
     Claim, CompanyId, ContactId, DealId, Decider, FieldId, Given, LossReasonId, Money, Occurred, Order,
     Personal, PersonalField, PipelineId, Reads, StageId, StreamId, SubjectId, TagId, TaskId, UserId, Version,
+    loss_reasons, tags,
 };
 use chrono::{DateTime, NaiveDate, Utc};
 use schemars::JsonSchema;
@@ -90,12 +91,19 @@ commands! {
         #[serde(default)]
         pipeline_version: Option<Version>,
     } => [Lost],
-    /// The deal is closed, not archived, and the policy allows it, within the days of grace; a process stage; a reason.
+    /// The deal is closed, not archived, and the policy allows it, within the days of grace; a process stage; a reason;
+    /// whoever owns it from now on, unless nobody, is active and not absent, unless forced.
     "ReopenDeal" = Reopen {
         to: StageId,
+        /// Who owns it from now on; whoever did if absent.
+        #[serde(default)]
+        owner: Option<UserId>,
+        /// Also to an absent user.
+        #[serde(default)]
+        force: bool,
         #[serde(default)]
         reason: Personal,
-    } => [Reopened],
+    } => [Reopened, Assigned],
     /// As for an opened deal; the previous deal is closed and with the same party.
     "OpenRepeatDeal" = OpenRepeat {
         previous: DealId,
@@ -173,9 +181,9 @@ commands! {
         #[serde(default)]
         reason: Personal,
     } => [ApprovalRefused],
-    /// The deal is not archived; each field is named once.
+    /// The deal is not archived; each field is named once. Values of personal and sensitive fields are sealed.
     "SetDealFields" = SetFields { fields: Vec<FieldSetting> } => [FieldsChanged],
-    /// The deal is not archived.
+    /// The deal is not archived; the tag is in the dictionary. A merged tag stands for the one that it was merged into.
     "TagDeal" = Tag { tag: TagId } => [Tagged],
     /// The deal is not archived.
     "UntagDeal" = Untag { tag: TagId } => [Untagged],
@@ -380,6 +388,7 @@ pub struct StageCorrected {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[schemars(extend("x-personal" = ["reason"]))]
 pub struct Assigned {
+    /// The same, where an absent owner has a deal back.
     pub from: Option<UserId>,
     pub to: UserId,
     /// Given to an absent user, with a reason.
@@ -464,9 +473,8 @@ pub struct Renamed {
 }
 
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
-pub struct FieldsChanged {
-    pub changes: Vec<FieldChange>,
-}
+#[serde(transparent)]
+pub struct FieldsChanged(pub Changes);
 
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Tagged {
@@ -562,6 +570,7 @@ impl Describe for Event {
         let (subject, field, value) = match self {
             Self::Opened(event) => (event.party.map(Party::subject), "party_name", &mut event.party_name),
             Self::StageCorrected(event) => (Some(event.subject), "reason", &mut event.reason),
+            Self::FieldsChanged(event) => return event.0.personal(),
             Self::Assigned(event) => (event.subject, "reason", &mut event.reason),
             Self::Lost(event) => (event.subject, "comment", &mut event.comment),
             Self::Reopened(event) => (event.subject, "reason", &mut event.reason),
@@ -730,6 +739,9 @@ pub enum Refusal {
     #[error(transparent)]
     #[serde(untagged)]
     Merge(#[from] merge::Problem),
+    #[error(transparent)]
+    #[serde(untagged)]
+    Dictionary(#[from] NotInDictionary),
 }
 
 /// Stages that `MoveDeal` accepts from here, and the commands that always end a deal.
@@ -784,7 +796,7 @@ pub struct OpenDeal {
     pub lines: Lines,
     pub pace: Pace,
     pub approvals: Approvals,
-    pub fields: BTreeMap<FieldId, FieldValue>,
+    pub fields: BTreeMap<FieldId, Held>,
     pub tags: BTreeSet<TagId>,
     pub followers: BTreeSet<UserId>,
     pub origin: Option<Origin>,
@@ -877,6 +889,7 @@ impl Decider for Deal {
                     self.record().and_then(|deal| deal.owner).map(|owner| Reads::User(owner.stream()));
                 return pipeline.chain(owner).chain([deal(*survivor)]).collect();
             }
+            Command::Tag { .. } => return vec![Reads::Tags(tags::STREAM)],
             _ => {}
         }
         // Whatever a closed deal is told, the refusal says whether its pipeline allows reopening.
@@ -888,7 +901,12 @@ impl Decider for Deal {
                 }
                 _ => None,
             };
-            return pipeline.chain(revived).chain(lost).collect();
+            let owner = match command {
+                Command::Reopen { owner, .. } => owner.or(record.owner),
+                _ => None,
+            };
+            let owner = owner.map(|owner| Reads::User(owner.stream()));
+            return pipeline.chain(revived).chain(lost).chain(owner).collect();
         }
         match command {
             Command::Open(open) | Command::OpenRepeat { with: open, .. } => {
@@ -1085,7 +1103,11 @@ impl OpenDeal {
 
     fn closed(&self, outcome: Outcome, command: &Command, given: &Given<'_>) -> Result<Vec<Event>, Refusal> {
         match command {
-            Command::Reopen { to, reason } => reopen(self, *to, reason, given),
+            Command::Reopen { to, owner, force, reason } => {
+                let mut events = reopen(self, *to, reason, given)?;
+                events.extend(given_back(self, *owner, force.then_some(reason), given)?);
+                Ok(events)
+            }
             Command::Revive { recycled, .. } => again::revive(self, outcome, *recycled, given),
             Command::HandBack { deal, .. } => again::hand_back(self, outcome, *deal, given),
             Command::Archive {} => Ok(changed(!self.archived, Event::Archived(Archived {}))),
@@ -1096,15 +1118,12 @@ impl OpenDeal {
     /// What any deal accepts, open or closed; `None` for other commands.
     fn marked(&self, command: &Command, given: &Given<'_>) -> Option<Result<Vec<Event>, Refusal>> {
         Some(match command {
-            Command::SetFields { fields } => check_fields(Entity::Deal, fields, given)
-                .map(|()| {
-                    let changes = field_changes::changes(&self.fields, fields);
-                    changed(!changes.is_empty(), Event::FieldsChanged(FieldsChanged { changes }))
-                })
+            Command::SetFields { fields } => field_changes::decide(Entity::Deal, &self.fields, fields, given)
+                .map(|changes| changes.into_iter().map(FieldsChanged).map(Event::FieldsChanged).collect())
                 .map_err(|problem| Refusal::BadFields { problem }),
-            Command::Tag { tag } => {
-                Ok(changed(!self.tags.contains(tag), Event::Tagged(Tagged { tag: *tag })))
-            }
+            Command::Tag { tag } => dictionary::tag(*tag, given)
+                .map(|tag| changed(!self.tags.contains(&tag), Event::Tagged(Tagged { tag })))
+                .map_err(Refusal::from),
             Command::Untag { tag } => {
                 Ok(changed(self.tags.contains(tag), Event::Untagged(Untagged { tag: *tag })))
             }
@@ -1159,7 +1178,7 @@ impl OpenDeal {
                 self.expected_close = Some(event.to);
                 self.push_count = event.push_count;
             }
-            Event::FieldsChanged(event) => field_changes::apply(&mut self.fields, &event.changes),
+            Event::FieldsChanged(event) => field_changes::apply(&mut self.fields, &event.0),
             Event::Tagged(event) => drop(self.tags.insert(event.tag)),
             Event::Untagged(event) => drop(self.tags.remove(&event.tag)),
             Event::Followed(event) => drop(self.followers.insert(event.user)),
@@ -1214,7 +1233,7 @@ struct Has<'a> {
     party: bool,
     owner: bool,
     next_step: bool,
-    fields: &'a BTreeMap<FieldId, FieldValue>,
+    fields: &'a BTreeMap<FieldId, Held>,
 }
 
 impl OpenDeal {
@@ -1525,6 +1544,21 @@ fn reopen(deal: &OpenDeal, to: StageId, reason: &Personal, given: &Given<'_>) ->
         subject: own_key(reason, given),
         reason: reason.unless_blank(),
     })])
+}
+
+/// Of a deal that is open again: nothing, if whoever owned it is there to have it back. The reason stands in the event
+/// before.
+fn given_back(
+    deal: &OpenDeal,
+    named: Option<UserId>,
+    force: Option<&Personal>,
+    given: &Given<'_>,
+) -> Result<Option<Event>, Refusal> {
+    let Some(before) = deal.owner.or(named) else { return Ok(None) };
+    let Assignable { user: to, forced } = assignee::back(named, before, "owner", given, force)?;
+    let (from, reason) = (deal.owner, Personal::default());
+    let assigned = Event::Assigned(Assigned { from, to, forced, subject: None, reason });
+    Ok((forced || from != Some(to)).then_some(assigned))
 }
 
 fn within_grace(deal: &OpenDeal, config: &Config, given: &Given<'_>) -> Result<(), Refusal> {

@@ -1,8 +1,9 @@
-//! Values of custom fields: what was asked, what it changes. Personal values are no part of it.
+//! Values of custom fields: what was asked, what it changes. Those of personal and sensitive fields are sealed, so the
+//! state knows only that such a field is filled.
 
-pub use crate::fields::FieldValue;
-use crate::fields::{self, Entity, FieldProblem, Fields};
-use crate::{FieldId, Given, Reads};
+use crate::fields::{self, Entity, Fields};
+pub use crate::fields::{FieldProblem, FieldValue};
+use crate::{FieldId, Given, Personal, PersonalField, Reads, SubjectId};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -16,6 +17,18 @@ pub struct FieldSetting {
     pub value: Option<FieldValue>,
 }
 
+/// What becomes of the fields of a record: of some in clear, or of one that is sealed.
+#[derive(Clone, PartialEq, Eq, Default, Debug, Serialize, Deserialize, JsonSchema)]
+#[schemars(extend("x-personal" = ["sealed_value"]))]
+pub struct Changes {
+    pub changes: Vec<FieldChange>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub sealed: Option<SealedField>,
+    /// A field's value, as JSON.
+    #[serde(skip)]
+    pub sealed_value: Personal,
+}
+
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct FieldChange {
     pub field: FieldId,
@@ -25,6 +38,43 @@ pub struct FieldChange {
     pub to: Option<FieldValue>,
 }
 
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct SealedField {
+    pub field: FieldId,
+    /// Whether it holds the value that is sealed, or nothing any more.
+    pub filled: bool,
+    /// Whose key seals the value: the record's own.
+    pub subject: SubjectId,
+}
+
+/// What a record has in a field.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Held {
+    Clear(FieldValue),
+    /// Whose key seals it.
+    Sealed(SubjectId),
+}
+
+impl Changes {
+    pub fn in_clear(changes: Vec<FieldChange>) -> Self {
+        Self { changes, ..Self::default() }
+    }
+
+    pub fn personal(&mut self) -> Vec<PersonalField<'_>> {
+        match self.sealed {
+            Some(SealedField { filled: true, subject, .. }) => {
+                vec![PersonalField { subject, field: "sealed_value", value: &mut self.sealed_value }]
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// The sealed value, for whoever has the key.
+    pub fn unsealed(&self) -> Option<FieldValue> {
+        self.sealed_value.as_deref().and_then(|json| serde_json::from_str(json).ok())
+    }
+}
+
 #[derive(thiserror::Error, Clone, PartialEq, Eq, Debug, Serialize)]
 #[serde(tag = "code", rename_all = "snake_case")]
 pub enum Problem {
@@ -32,8 +82,6 @@ pub enum Problem {
     NoFields,
     #[error("field {field} is named twice; name it once")]
     Twice { field: FieldId },
-    #[error("the field {key:?} is personal or sensitive, and such values cannot be kept yet; leave it out")]
-    Sealed { key: String },
     #[error(transparent)]
     #[serde(untagged)]
     Field(#[from] FieldProblem),
@@ -44,43 +92,65 @@ pub fn reads() -> Reads {
     Reads::Fields(fields::STREAM)
 }
 
-/// Whether these fields of an entity may hold these values.
-pub fn check_fields(entity: Entity, asked: &[FieldSetting], given: &Given<'_>) -> Result<(), Problem> {
+/// What really changes, if these fields of an entity may hold these values: first those in clear, in the order asked,
+/// then each sealed one. A sealed value cannot be compared, so one that is given counts as another.
+pub fn decide(
+    entity: Entity,
+    known: &BTreeMap<FieldId, Held>,
+    asked: &[FieldSetting],
+    given: &Given<'_>,
+) -> Result<Vec<Changes>, Problem> {
     if asked.is_empty() {
         return Err(Problem::NoFields);
     }
     let none = Fields::default();
-    let known = given.facts.get::<Fields>(fields::STREAM).unwrap_or(&none);
+    let fields = given.facts.get::<Fields>(fields::STREAM).unwrap_or(&none);
+    let (mut in_clear, mut sealed) = (Vec::new(), Vec::new());
     for (place, setting) in asked.iter().enumerate() {
         if asked[..place].iter().any(|earlier| earlier.field == setting.field) {
             return Err(Problem::Twice { field: setting.field });
         }
-        let field = known.in_force(entity, setting.field)?;
-        if field.is_sealed() && setting.value.is_some() {
-            return Err(Problem::Sealed { key: field.key.clone() });
-        }
+        let field = fields.in_force(entity, setting.field)?;
         if let Some(value) = &setting.value {
             field.fits(value)?;
         }
+        let held = known.get(&setting.field);
+        // What was sealed under an earlier class is cleared as it was set.
+        if field.is_sealed() || (matches!(held, Some(Held::Sealed(_))) && setting.value.is_none()) {
+            sealed.extend(seal(setting, held, SubjectId(given.stream.0)));
+        } else {
+            in_clear.extend(change(setting, held));
+        }
     }
-    Ok(())
+    let in_clear = (!in_clear.is_empty()).then(|| Changes::in_clear(in_clear));
+    Ok(in_clear.into_iter().chain(sealed).collect())
 }
 
-/// What really changes, in the order it was asked.
-pub fn changes(known: &BTreeMap<FieldId, FieldValue>, asked: &[FieldSetting]) -> Vec<FieldChange> {
-    let change = |setting: &FieldSetting| FieldChange {
-        field: setting.field,
-        from: known.get(&setting.field).cloned(),
-        to: setting.value.clone(),
+fn change(setting: &FieldSetting, held: Option<&Held>) -> Option<FieldChange> {
+    let from = match held {
+        Some(Held::Clear(value)) => Some(value.clone()),
+        Some(Held::Sealed(_)) | None => None,
     };
-    asked.iter().map(change).filter(|change| change.from != change.to).collect()
+    let to = setting.value.clone();
+    (from != to).then_some(FieldChange { field: setting.field, from, to })
 }
 
-pub fn apply(known: &mut BTreeMap<FieldId, FieldValue>, changes: &[FieldChange]) {
-    for FieldChange { field, to, .. } in changes {
-        match to {
-            Some(value) => known.insert(*field, value.clone()),
-            None => known.remove(field),
+fn seal(setting: &FieldSetting, held: Option<&Held>, subject: SubjectId) -> Option<Changes> {
+    let json = |value| serde_json::to_string(value).expect("a field's value is JSON");
+    let sealed_value = Personal(setting.value.as_ref().map(json));
+    let filled = setting.value.is_some();
+    let sealed = Some(SealedField { field: setting.field, filled, subject });
+    (filled || held.is_some()).then_some(Changes { changes: Vec::new(), sealed, sealed_value })
+}
+
+pub fn apply(known: &mut BTreeMap<FieldId, Held>, changes: &Changes) {
+    let in_clear = changes.changes.iter().map(|change| (change.field, change.to.clone().map(Held::Clear)));
+    let sealed =
+        changes.sealed.map(|sealed| (sealed.field, sealed.filled.then_some(Held::Sealed(sealed.subject))));
+    for (field, held) in in_clear.chain(sealed) {
+        match held {
+            Some(held) => known.insert(field, held),
+            None => known.remove(&field),
         };
     }
 }

@@ -286,7 +286,7 @@ impl Work {
                 Order { stream: id.stream(), command: command.into() }
             }
             Self::Task(id) => {
-                let command = task::Command::Reassign { assignee: to, reason };
+                let command = task::Command::Reassign { assignee: to, force: false, reason };
                 Order { stream: id.stream(), command: command.into() }
             }
         }

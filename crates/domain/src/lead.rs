@@ -2,24 +2,26 @@
 //!
 //! Names and contact points are sealed, so a conversion that creates a contact brings its data again.
 
+mod conversion;
 mod merging;
 
-use crate::assignee::{self, AssigneeProblem};
-use crate::contact_point::{self, ContactPoint, Kind, Meant};
+pub use conversion::{Convert, Converted, ToCompany, ToContact, ToDeal};
+
+use crate::assignee::{self, Assignable, AssigneeProblem};
+use crate::contact_point::{self, ContactPoint, Kind, Meant, NotTaken};
 use crate::deal::{External, Party};
 use crate::decider::{Describe, changed, commands, events};
-use crate::field_changes::{self, FieldChange, FieldSetting, FieldValue, check_fields};
+use crate::dictionary::{self, NotInDictionary};
+use crate::field_changes::{self, Changes, FieldSetting, Held};
 use crate::fields::Entity;
 use crate::loss_reasons::{self, LossReasons};
 use crate::merge::{self, Merging};
 use crate::pipeline::list;
-use crate::sources::{self, Sources};
-use crate::tags::{self, Tags};
 use crate::{
     Claim, CompanyId, ContactId, DealId, Decider, FieldId, Given, LeadId, LossReasonId, Occurred, Order,
-    Personal, PersonalField, Reads, SourceId, StreamId, SubjectId, TagId, UserId, Version, company, contact,
-    deal,
+    Personal, PersonalField, Reads, SourceId, StreamId, SubjectId, TagId, UserId, Version, deal,
 };
+use crate::{sources, tags};
 use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -30,7 +32,8 @@ commands! {
     /// keys unless the duplicate is meant, with a reason; the owner is active; the source is in the dictionary; a
     /// provider's event and an external id belong to one lead.
     "CaptureLead" = Capture(Capture) => [Captured, PointAdded],
-    /// The lead is neither converted nor archived; at least one change; each field is named once.
+    /// The lead is neither converted nor archived; at least one change; each field is named once. Values of personal and
+    /// sensitive fields are sealed.
     "UpdateLead" = Update(Update) => [FieldsChanged, Renamed],
     /// The lead is in work; the assignee is registered, active and not absent, unless forced with a reason.
     "AssignLead" = Assign {
@@ -86,16 +89,36 @@ commands! {
     "ConvertLead" = Convert(Box<Convert>) => [Converted],
     /// The lead is in work or qualified; the deal is open and with the same contact or company.
     "AttachLeadToDeal" = Attach { deal: DealId, party: Party } => [Attached],
-    /// The lead is disqualified.
-    "RecycleLead" = Recycle {} => [Recycled],
+    /// The lead is disqualified; whoever owns it from now on, unless nobody, is active and not absent, unless forced
+    /// with a reason.
+    "RecycleLead" = Recycle {
+        /// Who owns it from now on; whoever did if absent.
+        #[serde(default)]
+        owner: Option<UserId>,
+        /// Also to an absent user.
+        #[serde(default)]
+        force: bool,
+        #[serde(default)]
+        reason: Personal,
+    } => [Recycled, Assigned],
     /// The lead is not archived; the tag is in the dictionary. A merged tag stands for the one that it was merged into.
     "TagLead" = Tag { tag: TagId } => [Tagged],
     /// The lead is not archived.
     "UntagLead" = Untag { tag: TagId } => [Untagged],
     /// The lead is not converted. Its contact points stay claimed.
     "ArchiveLead" = Archive {} => [Archived],
-    /// The lead exists.
-    "RestoreLead" = Restore {} => [Restored],
+    /// The lead exists; if it is in work again, whoever owns it from now on, unless nobody, is active and not absent,
+    /// unless forced with a reason.
+    "RestoreLead" = Restore {
+        /// Who owns it from now on; whoever did if absent.
+        #[serde(default)]
+        owner: Option<UserId>,
+        /// Also to an absent user.
+        #[serde(default)]
+        force: bool,
+        #[serde(default)]
+        reason: Personal,
+    } => [Restored, Assigned],
     /// The lead is in work, converted or attached and not among the others; the others are leads that stand for themselves and
     /// are neither converted nor attached; the preview is of their present versions; whose value stays is chosen for every
     /// field in conflict. What is sent to the others from now on reaches this lead.
@@ -156,56 +179,6 @@ pub struct Update {
     pub company_name: Personal,
     #[serde(default)]
     pub fields: Vec<FieldSetting>,
-}
-
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Convert {
-    pub contact: ToContact,
-    #[serde(default)]
-    pub company: Option<ToCompany>,
-    #[serde(default)]
-    pub deal: Option<ToDeal>,
-}
-
-/// The decision about duplicates: the one that is known, or a new one (with `override_duplicate` and a reason if another
-/// holds the same keys).
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum ToContact {
-    Link(ContactId),
-    Create { id: ContactId, with: Box<contact::Create> },
-}
-
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum ToCompany {
-    Link(CompanyId),
-    Create { id: CompanyId, with: company::Create },
-}
-
-/// A deal that is opened with the contact, unless it names another party.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct ToDeal {
-    pub id: DealId,
-    pub with: deal::Open,
-}
-
-impl ToContact {
-    fn id(&self) -> ContactId {
-        match self {
-            Self::Link(id) | Self::Create { id, .. } => *id,
-        }
-    }
-}
-
-impl ToCompany {
-    fn id(&self) -> CompanyId {
-        match self {
-            Self::Link(id) | Self::Create { id, .. } => *id,
-        }
-    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
@@ -345,14 +318,14 @@ pub struct Renamed {
 }
 
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
-pub struct FieldsChanged {
-    pub changes: Vec<FieldChange>,
-}
+#[serde(transparent)]
+pub struct FieldsChanged(pub Changes);
 
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[schemars(extend("x-personal" = ["reason"]))]
 pub struct Assigned {
     pub lead: LeadId,
+    /// The same, where an absent owner has a lead back.
     pub from: Option<UserId>,
     pub to: UserId,
     /// The assignee was absent.
@@ -426,19 +399,6 @@ pub struct Disqualified {
     pub owner: Option<UserId>,
     #[serde(skip)]
     pub comment: Personal,
-}
-
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
-pub struct Converted {
-    pub contact: ContactId,
-    pub contact_created: bool,
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub company: Option<CompanyId>,
-    pub company_created: bool,
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub deal: Option<DealId>,
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub owner: Option<UserId>,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
@@ -553,6 +513,7 @@ impl Describe for Event {
                     ("company_name", &mut event.company_name),
                 ],
             ),
+            Self::FieldsChanged(event) => return event.0.personal(),
             Self::PointAdded(event) => {
                 (event.lead, vec![("value", &mut event.value), ("reason", &mut event.reason)])
             }
@@ -585,20 +546,12 @@ pub enum Refusal {
     AlreadyCaptured,
     #[error("a lead needs a name, a contact point or a company; give at least one")]
     NothingKnown,
-    #[error("contact point {place}: {problem}")]
-    BadPoint { place: usize, problem: contact_point::Problem },
-    #[error("contact point {place} is given twice; give it once")]
-    PointTwice { place: usize },
     #[error("a duplicate that is meant needs a reason; give a text in `reason` or a reason code")]
     ReasonMissing,
     #[error("fields: {problem}")]
     BadFields { problem: field_changes::Problem },
     #[error("nothing changes; name a part of the name, the company or a field")]
     NoChange,
-    #[error("source {unknown} is not in the dictionary; accepted: {}", list(.accepted))]
-    SourceUnknown { unknown: SourceId, accepted: Vec<String> },
-    #[error("tag {tag} is not in the dictionary; accepted: {}", list(.accepted))]
-    TagUnknown { tag: TagId, accepted: Vec<String> },
     #[error("this lead is {status}; {way_out}")]
     NotInWork { status: &'static str, way_out: &'static str },
     #[error("this lead is assigned to {}; only its assignee may accept or decline it", .owner.map_or_else(|| "nobody".to_owned(), |owner| owner.to_string()))]
@@ -645,12 +598,20 @@ pub enum Refusal {
     OwnerLeft { user: UserId },
     #[error("lead {lead} is {status}; only the survivor of a merge may be, so merge into it")]
     NotMergedAway { lead: LeadId, status: &'static str },
+    #[error("this lead is in work and stays whose it is; use AssignLead to give it to somebody else")]
+    StaysWithOwner,
     #[error(transparent)]
     #[serde(untagged)]
     Owner(#[from] AssigneeProblem),
     #[error(transparent)]
     #[serde(untagged)]
     Merge(#[from] merge::Problem),
+    #[error(transparent)]
+    #[serde(untagged)]
+    Dictionary(#[from] NotInDictionary),
+    #[error(transparent)]
+    #[serde(untagged)]
+    Points(#[from] NotTaken),
 }
 
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
@@ -676,7 +637,7 @@ pub struct Record {
     pub company_of: Option<LeadId>,
     pub score: Option<Scored>,
     pub tags: BTreeSet<TagId>,
-    pub fields: BTreeMap<FieldId, FieldValue>,
+    pub fields: BTreeMap<FieldId, Held>,
     pub external: Option<External>,
     pub merging: Merging<Self>,
 }
@@ -756,6 +717,10 @@ impl Decider for Lead {
                 owner.into_iter().chain(dictionary).collect()
             }
             Command::Assign { owner, .. } => vec![Reads::User(owner.stream())],
+            Command::Recycle { owner, .. } | Command::Restore { owner, .. } => {
+                let owner = owner.or(self.record().and_then(|lead| lead.owner));
+                owner.map(|owner| Reads::User(owner.stream())).into_iter().collect()
+            }
             Command::Tag { .. } => vec![Reads::Tags(tags::STREAM)],
             Command::Update(_) => vec![field_changes::reads()],
             Command::Disqualify { .. } => vec![Reads::LossReasons(loss_reasons::STREAM)],
@@ -889,10 +854,12 @@ impl Record {
             Command::Disqualify { reason, comment } => self.disqualify(*reason, comment, given),
             Command::Convert(convert) => self.convert(convert, given),
             Command::Attach { deal, party } => self.attach(*deal, *party, given),
-            Command::Recycle {} => self.recycle(),
+            Command::Recycle { owner, force, reason } => {
+                self.recycle(*owner, force.then_some(reason), reason, given)
+            }
             Command::Tag { tag } => {
                 self.not_archived()?;
-                let tag = in_dictionary(*tag, given)?;
+                let tag = dictionary::tag(*tag, given)?;
                 Ok(changed(!self.tags.contains(&tag), Event::Tagged(Tagged { tag })))
             }
             Command::Untag { tag } => {
@@ -910,9 +877,8 @@ impl Record {
                 self.not_converted()?;
                 Ok(vec![Event::Archived(Archived { owner: self.at_work() })])
             }
-            Command::Restore {} => {
-                let owner = self.owner.filter(|_| self.is_open());
-                Ok(changed(self.archived, Event::Restored(Restored { owner })))
+            Command::Restore { owner, force, reason } => {
+                self.restore(*owner, force.then_some(reason), reason, given)
             }
         }
     }
@@ -939,7 +905,7 @@ impl Record {
                 self.name_of = renamed(event.named, self.name_of);
                 self.company_of = renamed(event.of_company, self.company_of);
             }
-            Event::FieldsChanged(event) => field_changes::apply(&mut self.fields, &event.changes),
+            Event::FieldsChanged(event) => field_changes::apply(&mut self.fields, &event.0),
             Event::Assigned(event) => (self.owner, self.answer) = (Some(event.to), Answer::Awaited),
             Event::Unassigned(_) => (self.owner, self.answer) = (None, Answer::Awaited),
             Event::Declined(event) => (self.owner, self.answer) = (None, Answer::DeclinedBy(event.by)),
@@ -1018,12 +984,9 @@ impl Record {
             }));
         }
         if !asked.fields.is_empty() {
-            check_fields(Entity::Lead, &asked.fields, given)
-                .map_err(|problem| Refusal::BadFields { problem })?;
-            let changes = field_changes::changes(&self.fields, &asked.fields);
-            if !changes.is_empty() {
-                events.push(Event::FieldsChanged(FieldsChanged { changes }));
-            }
+            let changes = field_changes::decide(Entity::Lead, &self.fields, &asked.fields, given);
+            let changes = changes.map_err(|problem| Refusal::BadFields { problem })?;
+            events.extend(changes.into_iter().map(FieldsChanged).map(Event::FieldsChanged));
         } else if events.is_empty() {
             return Err(Refusal::NoChange);
         }
@@ -1114,35 +1077,6 @@ impl Record {
         Ok(vec![Event::Disqualified(Disqualified { lead, reason, owner: self.owner, comment })])
     }
 
-    fn convert(&self, convert: &Convert, given: &Given<'_>) -> Result<Vec<Event>, Refusal> {
-        let converted = convert.converted(self.owner);
-        if self.status == converted.status() {
-            return Ok(Vec::new());
-        }
-        self.in_work()?;
-        if self.status != Status::Qualified {
-            return Err(Refusal::NotQualified { status: self.status.as_str() });
-        }
-        let facts = given.facts;
-        if let ToContact::Link(contact) = convert.contact {
-            let known = facts.get::<contact::Contact>(contact.stream());
-            known.filter(|known| known.is_active()).ok_or(Refusal::NoSuchContact { contact })?;
-        }
-        if let Some(ToCompany::Link(company)) = convert.company {
-            let known = facts.get::<company::Company>(company.stream());
-            known.filter(|known| known.is_active()).ok_or(Refusal::NoSuchCompany { company })?;
-        }
-        let party = convert.deal.as_ref().and_then(|deal| deal.with.party);
-        let own = |party| match party {
-            Party::Contact(contact) => contact == converted.contact,
-            Party::Company(company) => Some(company) == converted.company,
-        };
-        if !party.is_none_or(own) {
-            return Err(Refusal::DealWithOther);
-        }
-        Ok(vec![Event::Converted(converted)])
-    }
-
     fn attach(&self, id: DealId, party: Party, given: &Given<'_>) -> Result<Vec<Event>, Refusal> {
         if self.status == (Status::Attached { deal: id, party }) && !self.archived {
             return Ok(Vec::new());
@@ -1156,50 +1090,61 @@ impl Record {
         Ok(vec![Event::Attached(Attached { deal: id, party, owner: self.owner })])
     }
 
-    fn recycle(&self) -> Result<Vec<Event>, Refusal> {
+    fn recycle(
+        &self,
+        named: Option<UserId>,
+        force: Option<&Personal>,
+        reason: &Personal,
+        given: &Given<'_>,
+    ) -> Result<Vec<Event>, Refusal> {
         self.not_archived()?;
         match self.status {
-            Status::Disqualified(_) => Ok(vec![Event::Recycled(Recycled { owner: self.owner })]),
-            Status::Working(Working::New) => Ok(Vec::new()),
+            Status::Disqualified(_) => {
+                let recycled = Event::Recycled(Recycled { owner: self.owner });
+                Ok([recycled].into_iter().chain(self.given_back(named, force, reason, given)?).collect())
+            }
+            Status::Working(Working::New) => self.stays_with(named),
             other => Err(Refusal::NotDisqualified { status: other.as_str(), way_out: other.way_out() }),
         }
     }
-}
 
-impl Converted {
-    fn status(&self) -> Status {
-        Status::Converted { contact: self.contact, company: self.company, deal: self.deal }
+    fn restore(
+        &self,
+        named: Option<UserId>,
+        force: Option<&Personal>,
+        reason: &Personal,
+        given: &Given<'_>,
+    ) -> Result<Vec<Event>, Refusal> {
+        if !self.archived {
+            return self.stays_with(named);
+        }
+        if self.is_open() {
+            let restored = Event::Restored(Restored { owner: self.owner });
+            return Ok([restored].into_iter().chain(self.given_back(named, force, reason, given)?).collect());
+        }
+        if named.is_some() {
+            return Err(Refusal::NotInWork { status: self.status.as_str(), way_out: self.status.way_out() });
+        }
+        Ok(vec![Event::Restored(Restored { owner: None })])
     }
-}
 
-impl Convert {
-    fn converted(&self, owner: Option<UserId>) -> Converted {
-        Converted {
-            contact: self.contact.id(),
-            contact_created: matches!(self.contact, ToContact::Create { .. }),
-            company: self.company.as_ref().map(ToCompany::id),
-            company_created: matches!(self.company, Some(ToCompany::Create { .. })),
-            deal: self.deal.as_ref().map(|deal| deal.id),
-            owner,
-        }
+    fn stays_with(&self, named: Option<UserId>) -> Result<Vec<Event>, Refusal> {
+        if named.is_none() || named == self.owner { Ok(Vec::new()) } else { Err(Refusal::StaysWithOwner) }
     }
 
-    fn orders(&self) -> Vec<Order> {
-        let mut orders = Vec::new();
-        if let ToContact::Create { id, with } = &self.contact {
-            let command = contact::Command::Create((**with).clone()).into();
-            orders.push(Order { stream: id.stream(), command });
-        }
-        if let Some(ToCompany::Create { id, with }) = &self.company {
-            let command = company::Command::Create(with.clone()).into();
-            orders.push(Order { stream: id.stream(), command });
-        }
-        if let Some(ToDeal { id, with }) = &self.deal {
-            let party = with.party.or(Some(Party::Contact(self.contact.id())));
-            let command = deal::Command::Open(deal::Open { party, ..with.clone() }).into();
-            orders.push(Order { stream: id.stream(), command });
-        }
-        orders
+    /// Of a lead that comes into work again: nothing, if whoever owned it is there to have it back.
+    fn given_back(
+        &self,
+        named: Option<UserId>,
+        force: Option<&Personal>,
+        reason: &Personal,
+        given: &Given<'_>,
+    ) -> Result<Option<Event>, Refusal> {
+        let Some(before) = self.owner.or(named) else { return Ok(None) };
+        let Assignable { user: to, forced } = assignee::back(named, before, "owner", given, force)?;
+        let (lead, reason) = (LeadId(given.stream.0), reason.unless_blank());
+        let assigned = Event::Assigned(Assigned { lead, from: self.owner, to, forced, reason });
+        Ok((forced || self.owner != Some(to)).then_some(assigned))
     }
 }
 
@@ -1215,7 +1160,7 @@ fn capture(asked: &Capture, given: &Given<'_>) -> Result<Vec<Event>, Refusal> {
         assignee::check(owner, given, None)?;
     }
     if let Some(source) = asked.source {
-        known_source(source, given)?;
+        dictionary::source(source, given)?;
     }
     let mut events = vec![Event::Captured(Captured {
         lead,
@@ -1231,20 +1176,9 @@ fn capture(asked: &Capture, given: &Given<'_>) -> Result<Vec<Event>, Refusal> {
         company_name: asked.company_name.unless_blank(),
         message: asked.message.unless_blank(),
     })];
-    let mut keys = BTreeSet::new();
-    for (place, (number, point)) in (1..).zip((1..).zip(&asked.points)) {
-        let key = point.key().map_err(|problem| Refusal::BadPoint { place, problem })?;
-        if !keys.insert((point.kind.clone(), key.clone())) {
-            return Err(Refusal::PointTwice { place });
-        }
-        events.push(Event::PointAdded(PointAdded {
-            lead,
-            point: number,
-            kind: point.kind.clone(),
-            meant,
-            value: Personal::new(key),
-            reason: asked.reason.unless_blank(),
-        }));
+    for (point, kind, key) in contact_point::numbered(&asked.points)? {
+        let (kind, value, reason) = (kind.clone(), Personal::new(key), asked.reason.unless_blank());
+        events.push(Event::PointAdded(PointAdded { lead, point, kind, meant, value, reason }));
     }
     Ok(events)
 }
@@ -1257,25 +1191,6 @@ fn score_of(model: &str, score: i32, factors: &BTreeMap<String, i32>) -> Result<
         return Err(Refusal::ScoreOutOfRange { score });
     }
     Ok(Scored { model: model.to_owned(), score, factors: factors.clone() })
-}
-
-fn known_source(unknown: SourceId, given: &Given<'_>) -> Result<(), Refusal> {
-    let sources = given.facts.get::<Sources>(sources::STREAM);
-    match sources.and_then(|sources| sources.get(unknown)) {
-        Some(_) => Ok(()),
-        None => {
-            Err(Refusal::SourceUnknown { unknown, accepted: sources.map_or_else(Vec::new, Sources::codes) })
-        }
-    }
-}
-
-/// The tag itself, or the one that it was merged into.
-fn in_dictionary(tag: TagId, given: &Given<'_>) -> Result<TagId, Refusal> {
-    let tags = given.facts.get::<Tags>(tags::STREAM);
-    match tags.and_then(|tags| tags.resolve(tag)) {
-        Some(known) => Ok(known.id),
-        None => Err(Refusal::TagUnknown { tag, accepted: tags.map_or_else(Vec::new, Tags::names) }),
-    }
 }
 
 fn needs_reason(reason: &Personal, given: &Given<'_>) -> Result<(), Refusal> {

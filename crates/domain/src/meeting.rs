@@ -1,9 +1,10 @@
 //! A meeting: planned with users and contacts, then held, missed or cancelled. Free text is sealed under its own key.
 
 use crate::decider::{Describe, commands, events};
+use crate::dictionary::{self, NotInDictionary};
 use crate::{
-    ContactId, Decider, Given, MeetingId, Occurred, Personal, PersonalField, Reads, Target, UserId, Version,
-    targets,
+    ActivityTypeId, ContactId, Decider, Given, MeetingId, Occurred, Personal, PersonalField, Reads, Target,
+    UserId, Version, activity_types, target,
 };
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
@@ -12,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 commands! {
     /// It ends after it starts; a zone; one to a hundred attendees; at most ten targets, which exist and were not
-    /// erased.
+    /// erased; the activity type is one of meetings.
     "ScheduleMeeting" = Schedule(Schedule) => [Scheduled],
     /// The meeting was not held; another time, which ends after it starts. What was missed or cancelled is planned
     /// again.
@@ -35,6 +36,8 @@ commands! {
 pub struct Schedule {
     #[serde(default)]
     pub subject: Personal,
+    #[serde(default)]
+    pub activity_type: Option<ActivityTypeId>,
     pub time: Slot,
     pub attendees: Vec<Attendee>,
     /// What it is about; the first is the main one.
@@ -94,6 +97,8 @@ pub struct Scheduled {
     pub meeting: MeetingId,
     #[serde(skip)]
     pub subject: Personal,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub activity_type: Option<ActivityTypeId>,
     pub time: Slot,
     pub attendees: Vec<Attendee>,
     pub targets: Vec<Target>,
@@ -174,7 +179,10 @@ pub enum Refusal {
     ReasonMissing,
     #[error(transparent)]
     #[serde(untagged)]
-    Target(#[from] targets::Refusal),
+    Target(#[from] target::Refusal),
+    #[error(transparent)]
+    #[serde(untagged)]
+    Dictionary(#[from] NotInDictionary),
 }
 
 fn invited(attendees: &[Attendee]) -> String {
@@ -230,7 +238,10 @@ impl Decider for Meeting {
 
     fn reads(&self, command: &Command) -> Vec<Reads> {
         match (self, command) {
-            (Self::Absent, Command::Schedule(meeting)) => targets::reads(&meeting.targets).collect(),
+            (Self::Absent, Command::Schedule(meeting)) => {
+                let types = meeting.activity_type.map(|_| Reads::ActivityTypes(activity_types::STREAM));
+                types.into_iter().chain(target::reads_all(&meeting.targets)).collect()
+            }
             _ => Vec::new(),
         }
     }
@@ -315,6 +326,9 @@ fn schedule(meeting: &Schedule, given: &Given<'_>) -> Result<Vec<Event>, Refusal
     if meeting.attendees.len() > MOST_ATTENDEES {
         return Err(Refusal::TooManyAttendees { given: meeting.attendees.len() });
     }
+    if let Some(activity_type) = meeting.activity_type {
+        dictionary::activity_type(activity_type, dictionary::OF_MEETINGS, given)?;
+    }
     let mut attendees = Vec::new();
     for attendee in &meeting.attendees {
         if !attendees.contains(attendee) {
@@ -324,9 +338,10 @@ fn schedule(meeting: &Schedule, given: &Given<'_>) -> Result<Vec<Event>, Refusal
     Ok(vec![Event::Scheduled(Scheduled {
         meeting: own(given),
         subject: meeting.subject.unless_blank(),
+        activity_type: meeting.activity_type,
         time: meeting.time,
         attendees,
-        targets: targets::accepted(&meeting.targets, given)?,
+        targets: target::accepted(&meeting.targets, given)?,
     })])
 }
 

@@ -4,7 +4,7 @@
 //! whatever is sent to it reaches the survivor. What a record numbers for itself, such as contact points, stays its own and is
 //! read together with the survivor's.
 
-use crate::fields::FieldValue;
+use crate::field_changes;
 use crate::{Command, FieldId, Order, State, StreamId, Version};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -231,18 +231,25 @@ pub type Fields = BTreeMap<String, Held>;
 /// Named fields and custom ones, which are called `field:` and their id.
 pub fn fields<const N: usize>(
     named: [(&str, Option<Held>); N],
-    custom: &BTreeMap<FieldId, FieldValue>,
+    custom: &BTreeMap<FieldId, field_changes::Held>,
 ) -> Fields {
     let named = named.into_iter().filter_map(|(field, held)| Some((field.to_owned(), held?)));
-    let custom = custom.iter().map(|(field, value)| (format!("{CUSTOM}{field}"), Held::One(json(value))));
+    let custom = custom.iter().map(|(field, held)| {
+        let held = match held {
+            field_changes::Held::Clear(value) => Held::One(json(value)),
+            field_changes::Held::Sealed(subject) => Held::Sealed(subject.0),
+        };
+        (format!("{CUSTOM}{field}"), held)
+    });
     named.chain(custom).collect()
 }
 
 /// Sets a custom field by the name that `fields` gives it.
-pub fn set_field(custom: &mut BTreeMap<FieldId, FieldValue>, field: &str, to: Option<&Value>) {
+pub fn set_field(custom: &mut BTreeMap<FieldId, field_changes::Held>, field: &str, to: Option<&Value>) {
     let Some(field) = field.strip_prefix(CUSTOM).and_then(|field| field.parse().ok()) else { return };
-    match value(to) {
-        Some(value) => custom.insert(field, value),
+    let sealed = sealed_in(to).map(field_changes::Held::Sealed);
+    match sealed.or_else(|| value(to).map(field_changes::Held::Clear)) {
+        Some(held) => custom.insert(field, held),
         None => custom.remove(&field),
     };
 }

@@ -1,9 +1,21 @@
 //! A task: somebody does something by a due time, about a few targets. Free text is sealed under the task's own key.
 
+mod checklist;
+mod overdue;
+mod reminders;
+
+pub use checklist::{ItemAdded, ItemTicked, MOST_ITEMS};
+pub use overdue::{BecameOverdue, Cause, CauseDetermined, CauseFacts, LeadTime, Load, Overdue};
+pub use reminders::{
+    MOST_REMINDERS, MOST_SNOOZES, Reminder, ReminderCleared, ReminderFired, ReminderSet, Snoozed,
+};
+
+use crate::assignee::{self, Assignable, AssigneeProblem};
 use crate::decider::{Describe, changed, commands, events, index};
+use crate::dictionary::{self, NotInDictionary};
 use crate::{
     ActivityTypeId, Claim, DealId, Decider, Due, Given, Occurred, Personal, PersonalField, Reads, Target,
-    TaskId, TaskTemplateId, UserId, Version, targets,
+    TaskId, TaskTemplateId, UserId, Version, activity_types, target, task_templates,
 };
 use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
@@ -11,15 +23,20 @@ use serde::{Deserialize, Serialize};
 
 commands! {
     /// The subject is not blank; one due, a local day or an instant; it does not start after it is due; the assignee is
-    /// active; at most ten targets, which exist and were not erased.
+    /// active and not absent, unless forced with a reason; at most ten targets, which exist and were not erased; the
+    /// activity type is one of tasks or calls, and a result is required where it says so.
     "CreateTask" = Create(Create) => [Created],
-    /// As `CreateTask`; the due is computed by whoever applies the template; template versions count from 1.
+    /// As `CreateTask`; the template exists and its version is the one in force; without an activity type the task is of
+    /// the template's. The due is computed by whoever applies the template.
     "CreateTaskFromTemplate" = FromTemplate { template: Template, task: Create } => [Created],
     /// The task is open; what is absent stays as it is; it does not start after it is due.
     "EditTask" = Edit(Edit) => [Edited],
-    /// The task is open; the assignee is active; a reason.
+    /// The task is open; the assignee is active and not absent, unless forced; a reason.
     "ReassignTask" = Reassign {
         assignee: UserId,
+        /// Also to an absent user.
+        #[serde(default)]
+        force: bool,
         #[serde(default)]
         reason: Personal,
     } => [Reassigned],
@@ -39,11 +56,14 @@ commands! {
         #[serde(default)]
         result: Personal,
     } => [Completed],
-    /// The task is done or cancelled; whoever does it now is active.
+    /// The task is done or cancelled; whoever does it now is active and not absent, unless forced with a reason.
     "ReopenTask" = Reopen {
         /// Who does it from now on; whoever had it if absent.
         #[serde(default)]
         assignee: Option<UserId>,
+        /// Also to an absent user.
+        #[serde(default)]
+        force: bool,
         #[serde(default)]
         reason: Personal,
     } => [Reopened],
@@ -104,6 +124,11 @@ pub struct Create {
     pub priority: Priority,
     #[serde(default)]
     pub estimate_minutes: Option<i32>,
+    /// Also to an absent user.
+    #[serde(default)]
+    pub force: bool,
+    #[serde(default)]
+    pub reason: Personal,
 }
 
 impl Create {
@@ -120,6 +145,8 @@ impl Create {
             targets: Vec::new(),
             priority: Priority::default(),
             estimate_minutes: None,
+            force: false,
+            reason: Personal::default(),
         }
     }
 }
@@ -166,71 +193,6 @@ pub struct Template {
     pub version: Version,
 }
 
-/// What is known of the due instant; what is absent is not known.
-#[derive(Clone, Copy, PartialEq, Eq, Default, Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct CauseFacts {
-    /// Whether the assignee was on leave.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub absent: Option<bool>,
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub load: Option<Load>,
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub lead_time: Option<LeadTime>,
-    /// How often the assignee did something about the deal since the task was made.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub activities: Option<i32>,
-}
-
-/// The assignee's day.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Load {
-    /// Open tasks that were due that day.
-    pub open_tasks: i32,
-    pub capacity: i32,
-}
-
-/// From when the task was made to when it was due.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct LeadTime {
-    pub minutes: i32,
-    /// What the type of activity needs.
-    pub least_minutes: i32,
-}
-
-/// Why a task became overdue, in order of precedence.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Cause {
-    Absent,
-    Overloaded,
-    TooShort,
-    Neglected,
-    Unknown,
-}
-
-impl CauseFacts {
-    /// The first cause that they justify.
-    pub fn cause(&self) -> Cause {
-        let holds = [
-            (self.absent == Some(true), Cause::Absent),
-            (self.load.is_some_and(|load| load.open_tasks > load.capacity), Cause::Overloaded),
-            (self.lead_time.is_some_and(|time| time.minutes < time.least_minutes), Cause::TooShort),
-            (self.activities == Some(0), Cause::Neglected),
-        ];
-        holds.into_iter().find(|(holds, _)| *holds).map_or(Cause::Unknown, |(_, cause)| cause)
-    }
-}
-
-/// How often a task may be snoozed.
-pub const MOST_SNOOZES: i32 = 5;
-/// How many reminders may wait.
-pub const MOST_REMINDERS: usize = 5;
-/// How many items a checklist may have.
-pub const MOST_ITEMS: usize = 100;
-
 /// The claim that every open task joins for each deal that it is about.
 pub use crate::deal::OPEN_TASK_CLAIM;
 /// The claim that every open task joins for its assignee.
@@ -259,7 +221,7 @@ events! {
 }
 
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
-#[schemars(extend("x-personal" = ["subject"]))]
+#[schemars(extend("x-personal" = ["subject", "reason"]))]
 pub struct Created {
     /// The task itself; its key seals its texts.
     pub task: TaskId,
@@ -279,6 +241,12 @@ pub struct Created {
     pub priority: Priority,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub estimate_minutes: Option<i32>,
+    /// The assignee was absent.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub forced: bool,
+    /// Why an absent user gets it.
+    #[serde(skip)]
+    pub reason: Personal,
 }
 
 /// What is there has changed.
@@ -302,6 +270,9 @@ pub struct Reassigned {
     pub task: TaskId,
     pub from: UserId,
     pub to: UserId,
+    /// The assignee was absent.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub forced: bool,
     #[serde(skip)]
     pub reason: Personal,
 }
@@ -320,14 +291,6 @@ pub struct Rescheduled {
     pub slip_days: i32,
     #[serde(skip)]
     pub reason: Personal,
-}
-
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
-pub struct Snoozed {
-    pub until: DateTime<Utc>,
-    /// The reminders that will not come because of it.
-    pub instead_of: Vec<DateTime<Utc>>,
-    pub snooze_no: i32,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
@@ -354,6 +317,9 @@ pub struct Reopened {
     pub task: TaskId,
     pub assignee: UserId,
     pub deals: Vec<DealId>,
+    /// The assignee was absent.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub forced: bool,
     #[serde(skip)]
     pub reason: Personal,
 }
@@ -374,31 +340,6 @@ pub struct Deferred {
 }
 
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
-#[schemars(extend("x-personal" = ["text"]))]
-pub struct ItemAdded {
-    pub task: TaskId,
-    /// From 1.
-    pub item: i32,
-    #[serde(skip)]
-    pub text: Personal,
-}
-
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
-pub struct ItemTicked {
-    pub item: i32,
-}
-
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
-pub struct ReminderSet {
-    pub at: DateTime<Utc>,
-}
-
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
-pub struct ReminderCleared {
-    pub at: DateTime<Utc>,
-}
-
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Linked {
     pub target: Target,
 }
@@ -408,31 +349,10 @@ pub struct Unlinked {
     pub target: Target,
 }
 
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
-pub struct ReminderFired {
-    pub at: DateTime<Utc>,
-    pub assignee: UserId,
-}
-
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
-pub struct BecameOverdue {
-    pub due: Due,
-    /// From when on: the end of the due, or of the deferral if that was later.
-    pub since: DateTime<Utc>,
-    pub assignee: UserId,
-}
-
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
-pub struct CauseDetermined {
-    pub due: Due,
-    pub cause: Cause,
-    pub facts: CauseFacts,
-}
-
 impl Describe for Event {
     fn claims(&self) -> Vec<Claim> {
         match self {
-            Self::Created(event) => counted(Claim::count, event.assignee, &targets::deals(&event.targets)),
+            Self::Created(event) => counted(Claim::count, event.assignee, &target::deals(&event.targets)),
             Self::Reopened(event) => counted(Claim::count, event.assignee, &event.deals),
             Self::Completed(event) => counted(Claim::uncount, event.assignee, &event.deals),
             Self::Cancelled(event) => counted(Claim::uncount, event.assignee, &event.deals),
@@ -452,7 +372,11 @@ impl Describe for Event {
 
     fn personal(&mut self) -> Vec<PersonalField<'_>> {
         let (task, field, value) = match self {
-            Self::Created(event) => (event.task, "subject", &mut event.subject),
+            Self::Created(Created { task, subject, reason, .. }) => {
+                let fields = [("subject", subject), ("reason", reason)];
+                let subject = (*task).into();
+                return fields.map(|(field, value)| PersonalField { subject, field, value }).into();
+            }
             Self::Edited(event) => (event.task, "subject", &mut event.subject),
             Self::Reassigned(event) => (event.task, "reason", &mut event.reason),
             Self::Rescheduled(event) => (event.task, "reason", &mut event.reason),
@@ -485,14 +409,10 @@ pub enum Refusal {
     NotClosed,
     #[error("{field} is empty; give it at least one visible character")]
     Blank { field: &'static str },
-    #[error("user {user} is not a registered, active user; name one who is")]
-    AssigneeNotActive { user: UserId },
     #[error("it starts {start}, after it is due ({due}); start earlier or let it be due later")]
     StartsAfterDue { start: DateTime<Utc>, due: Due },
     #[error("{minutes} minutes are no estimate; give one minute or more")]
     NoEstimate { minutes: i32 },
-    #[error("there is no version {version} of a template; versions count from 1")]
-    NoSuchTemplateVersion { version: Version },
     #[error("this needs a reason; give a text in `reason` or a reason code")]
     ReasonMissing,
     #[error("this task is completed with a result; say in `result` what came of it")]
@@ -523,7 +443,13 @@ pub enum Refusal {
     CauseKnown { cause: Cause },
     #[error(transparent)]
     #[serde(untagged)]
-    Target(#[from] targets::Refusal),
+    Target(#[from] target::Refusal),
+    #[error(transparent)]
+    #[serde(untagged)]
+    Dictionary(#[from] NotInDictionary),
+    #[error(transparent)]
+    #[serde(untagged)]
+    Owner(#[from] AssigneeProblem),
 }
 
 fn times(times: &[DateTime<Utc>]) -> String {
@@ -589,18 +515,6 @@ pub enum Progress {
     Deferred { until: DateTime<Utc> },
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Reminder {
-    pub at: DateTime<Utc>,
-    pub fired: bool,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Overdue {
-    pub due: Due,
-    pub cause: Option<CauseFacts>,
-}
-
 impl Task {
     /// What is known of the task, open or closed.
     pub fn record(&self) -> Option<&OpenTask> {
@@ -652,10 +566,20 @@ impl Decider for Task {
         let user = |user: UserId| Reads::User(user.stream());
         match (self, command) {
             (Self::Absent, Command::Create(task) | Command::FromTemplate { task, .. }) => {
-                [user(task.assignee)].into_iter().chain(targets::reads(&task.targets)).collect()
+                let template = matches!(command, Command::FromTemplate { .. });
+                let of_type = template || task.activity_type.is_some();
+                let dictionaries = [
+                    template.then_some(Reads::TaskTemplates(task_templates::STREAM)),
+                    of_type.then_some(Reads::ActivityTypes(activity_types::STREAM)),
+                ];
+                let people = [user(task.assignee)].into_iter();
+                people
+                    .chain(dictionaries.into_iter().flatten())
+                    .chain(target::reads_all(&task.targets))
+                    .collect()
             }
             (Self::Open(_), Command::Reassign { assignee, .. }) => vec![user(*assignee)],
-            (Self::Open(_), Command::Link { target }) => targets::reads(&[*target]).collect(),
+            (Self::Open(_), Command::Link { target }) => target::reads_all(&[*target]).collect(),
             (Self::Closed(task, _), Command::Reopen { assignee, .. }) => {
                 vec![user(assignee.unwrap_or(task.assignee))]
             }
@@ -670,10 +594,10 @@ impl Decider for Task {
             (Self::Absent, _) => Err(Refusal::NoSuchTask),
             (_, Command::Create(_) | Command::FromTemplate { .. }) => Err(Refusal::AlreadyCreated),
             (Self::Open(task) | Self::Closed(task, _), Command::DetermineCause { due, facts }) => {
-                determine(task, *due, facts)
+                overdue::determine(task, *due, facts)
             }
-            (Self::Closed(task, _), Command::Reopen { assignee, reason }) => {
-                reopen(task, assignee.unwrap_or(task.assignee), reason, given)
+            (Self::Closed(task, _), Command::Reopen { assignee, force, reason }) => {
+                reopen(task, *assignee, force.then_some(reason), reason, given)
             }
             (Self::Closed(_, Outcome::Done), Command::Complete { result: words })
             | (Self::Closed(_, Outcome::Cancelled), Command::Cancel { reason: words })
@@ -720,16 +644,18 @@ impl OpenTask {
             | Command::Reopen { .. }
             | Command::DetermineCause { .. } => Ok(Vec::new()),
             Command::Edit(edit) => change(self, edit, given),
-            Command::Reassign { assignee, reason } => reassign(self, *assignee, reason, given),
+            Command::Reassign { assignee, force, reason } => {
+                reassign(self, *assignee, force.then_some(reason), reason, given)
+            }
             Command::Reschedule { due, reason } => reschedule(self, *due, reason, given),
-            Command::Snooze { until } => snooze(self, *until, given),
+            Command::Snooze { until } => reminders::snooze(self, *until, given),
             Command::Start {} => Ok(changed(self.progress != Progress::Started, Event::Started(Started {}))),
             Command::Complete { result } => complete(self, result, given),
             Command::Cancel { reason } => cancel(self, reason, given),
             Command::Defer { until } => defer(self, *until, given),
-            Command::AddItem { text } => add_item(self, text, given),
-            Command::TickItem { item } => tick(self, *item),
-            Command::SetReminder { at } => set_reminder(self, *at, given),
+            Command::AddItem { text } => checklist::add_item(self, text, given),
+            Command::TickItem { item } => checklist::tick(self, *item),
+            Command::SetReminder { at } => reminders::set_reminder(self, *at, given),
             Command::ClearReminder { at } => {
                 let waits = self.waiting().any(|waiting| waiting == *at);
                 Ok(changed(waits, Event::ReminderCleared(ReminderCleared { at: *at })))
@@ -739,8 +665,8 @@ impl OpenTask {
                 let linked = self.targets.contains(target);
                 Ok(changed(linked, Event::Unlinked(Unlinked { target: *target })))
             }
-            Command::FireReminder { at } => fire(self, *at, given),
-            Command::MarkOverdue { due } => mark(self, *due, given),
+            Command::FireReminder { at } => reminders::fire(self, *at, given),
+            Command::MarkOverdue { due } => overdue::mark(self, *due, given),
         }
     }
 
@@ -819,26 +745,28 @@ fn created(event: &Created) -> OpenTask {
 
 fn create(task: &Create, template: Option<Template>, given: &Given<'_>) -> Result<Vec<Event>, Refusal> {
     not_blank("subject", &task.subject)?;
-    if let Some(Template { version, .. }) = template.filter(|template| template.version < 1) {
-        return Err(Refusal::NoSuchTemplateVersion { version });
-    }
     starts_in_time(task.start, task.due)?;
     some_minutes(task.estimate_minutes)?;
-    active(task.assignee, given)?;
-    let demands = demands_of_type(task);
+    let Assignable { user: assignee, forced } =
+        assignee::check(task.assignee, given, task.force.then_some(&task.reason))?;
+    let of_template = template.map(|template| dictionary::task_template(template, given)).transpose()?;
+    let activity_type = task.activity_type.or(of_template.map(|template| template.activity_type));
+    let demands = demands_of_type(activity_type, task, given)?;
     Ok(vec![Event::Created(Created {
         task: own(given),
         subject: task.subject.clone(),
         template,
-        activity_type: task.activity_type,
+        activity_type,
         kind: demands.kind,
         result_required: demands.result_required,
         start: task.start,
         due: task.due,
-        assignee: task.assignee,
-        targets: targets::accepted(&task.targets, given)?,
+        assignee,
+        targets: target::accepted(&task.targets, given)?,
         priority: task.priority,
         estimate_minutes: task.estimate_minutes,
+        forced,
+        reason: task.reason.unless_blank(),
     })])
 }
 
@@ -847,9 +775,18 @@ struct Demands {
     result_required: bool,
 }
 
-/// What the type of activity makes of a task. Until types have a dictionary, what the command says.
-fn demands_of_type(task: &Create) -> Demands {
-    Demands { kind: task.kind, result_required: task.result_required }
+/// What the type of activity makes of a task: it may demand more than the command does, never less.
+fn demands_of_type(
+    activity_type: Option<ActivityTypeId>,
+    task: &Create,
+    given: &Given<'_>,
+) -> Result<Demands, Refusal> {
+    let Some(activity_type) = activity_type else {
+        return Ok(Demands { kind: task.kind, result_required: task.result_required });
+    };
+    let known = dictionary::activity_type(activity_type, dictionary::OF_TASKS, given)?;
+    let kind = if known.kind == activity_types::Kind::Call { Kind::Call } else { task.kind };
+    Ok(Demands { kind, result_required: known.result_required || task.result_required })
 }
 
 fn change(task: &OpenTask, edit: &Edit, given: &Given<'_>) -> Result<Vec<Event>, Refusal> {
@@ -874,18 +811,20 @@ fn change(task: &OpenTask, edit: &Edit, given: &Given<'_>) -> Result<Vec<Event>,
 fn reassign(
     task: &OpenTask,
     assignee: UserId,
+    force: Option<&Personal>,
     reason: &Personal,
     given: &Given<'_>,
 ) -> Result<Vec<Event>, Refusal> {
     if task.assignee == assignee {
         return Ok(Vec::new());
     }
-    active(assignee, given)?;
+    let forced = assignee::check(assignee, given, force)?.forced;
     needs_reason(reason, given)?;
     Ok(vec![Event::Reassigned(Reassigned {
         task: own(given),
         from: task.assignee,
         to: assignee,
+        forced,
         reason: reason.unless_blank(),
     })])
 }
@@ -916,22 +855,6 @@ fn reschedule(
     })])
 }
 
-fn snooze(task: &OpenTask, until: DateTime<Utc>, given: &Given<'_>) -> Result<Vec<Event>, Refusal> {
-    let instead_of: Vec<_> = task.waiting().filter(|waiting| *waiting < until).collect();
-    let waits = task.waiting().any(|waiting| waiting == until);
-    if waits && instead_of.is_empty() {
-        return Ok(Vec::new());
-    }
-    later_than_now(until, given)?;
-    if task.snoozes >= MOST_SNOOZES {
-        return Err(Refusal::TooManySnoozes);
-    }
-    if !waits && task.waiting().count() - instead_of.len() >= MOST_REMINDERS {
-        return Err(Refusal::TooManyReminders);
-    }
-    Ok(vec![Event::Snoozed(Snoozed { until, instead_of, snooze_no: task.snoozes + 1 })])
-}
-
 fn complete(task: &OpenTask, result: &Personal, given: &Given<'_>) -> Result<Vec<Event>, Refusal> {
     if task.result_required && result.is_blank() {
         return Err(Refusal::ResultMissing);
@@ -941,7 +864,7 @@ fn complete(task: &OpenTask, result: &Personal, given: &Given<'_>) -> Result<Vec
     Ok(vec![Event::Completed(Completed {
         task: own(given),
         assignee: task.assignee,
-        deals: targets::deals(&task.targets),
+        deals: target::deals(&task.targets),
         due: task.due,
         late: late_at.is_some(),
         late_by_seconds: late_at.map(|at| at.signed_duration_since(task.overdue_after()).num_seconds()),
@@ -954,22 +877,25 @@ fn cancel(task: &OpenTask, reason: &Personal, given: &Given<'_>) -> Result<Vec<E
     Ok(vec![Event::Cancelled(Cancelled {
         task: own(given),
         assignee: task.assignee,
-        deals: targets::deals(&task.targets),
+        deals: target::deals(&task.targets),
         reason: reason.unless_blank(),
     })])
 }
 
 fn reopen(
     task: &OpenTask,
-    assignee: UserId,
+    named: Option<UserId>,
+    force: Option<&Personal>,
     reason: &Personal,
     given: &Given<'_>,
 ) -> Result<Vec<Event>, Refusal> {
-    active(assignee, given)?;
+    let Assignable { user: assignee, forced } =
+        assignee::back(named, task.assignee, "assignee", given, force)?;
     Ok(vec![Event::Reopened(Reopened {
         task: own(given),
         assignee,
-        deals: targets::deals(&task.targets),
+        deals: target::deals(&task.targets),
+        forced,
         reason: reason.unless_blank(),
     })])
 }
@@ -982,80 +908,16 @@ fn defer(task: &OpenTask, until: DateTime<Utc>, given: &Given<'_>) -> Result<Vec
     Ok(vec![Event::Deferred(Deferred { until })])
 }
 
-fn add_item(task: &OpenTask, text: &Personal, given: &Given<'_>) -> Result<Vec<Event>, Refusal> {
-    not_blank("text", text)?;
-    if task.ticked.len() >= MOST_ITEMS {
-        return Err(Refusal::TooManyItems);
-    }
-    let item = task.last_item() + 1;
-    Ok(vec![Event::ItemAdded(ItemAdded { task: own(given), item, text: text.clone() })])
-}
-
-fn tick(task: &OpenTask, item: i32) -> Result<Vec<Event>, Refusal> {
-    match index(item).and_then(|at| task.ticked.get(at)) {
-        None => Err(Refusal::NoSuchItem { item, last: task.last_item() }),
-        Some(ticked) => Ok(changed(!ticked, Event::ItemTicked(ItemTicked { item }))),
-    }
-}
-
-fn set_reminder(task: &OpenTask, at: DateTime<Utc>, given: &Given<'_>) -> Result<Vec<Event>, Refusal> {
-    if task.reminders.iter().any(|reminder| reminder.at == at) {
-        return Ok(Vec::new());
-    }
-    if at >= task.due.overdue_after() {
-        return Err(Refusal::ReminderAfterDue { at, due: task.due });
-    }
-    later_than_now(at, given)?;
-    if task.waiting().count() >= MOST_REMINDERS {
-        return Err(Refusal::TooManyReminders);
-    }
-    Ok(vec![Event::ReminderSet(ReminderSet { at })])
-}
-
 fn link(task: &OpenTask, target: Target, given: &Given<'_>) -> Result<Vec<Event>, Refusal> {
     if task.targets.contains(&target) {
         return Ok(Vec::new());
     }
     let all: Vec<Target> = task.targets.iter().copied().chain([target]).collect();
-    if all.len() > targets::MOST {
-        return Err(targets::Refusal::TooManyTargets { given: all.len(), most: targets::MOST }.into());
+    if all.len() > target::MOST {
+        return Err(target::Refusal::TooManyTargets { given: all.len(), most: target::MOST }.into());
     }
-    targets::accepted(&[target], given)?;
+    target::accepted(&[target], given)?;
     Ok(vec![Event::Linked(Linked { target })])
-}
-
-fn fire(task: &OpenTask, at: DateTime<Utc>, given: &Given<'_>) -> Result<Vec<Event>, Refusal> {
-    match task.reminders.iter().find(|reminder| reminder.at == at) {
-        None => Err(Refusal::NoSuchReminder { at, accepted: task.waiting().collect() }),
-        Some(Reminder { fired: true, .. }) => Ok(Vec::new()),
-        Some(_) if at > given.now => Err(Refusal::ReminderNotDue { at, now: given.now }),
-        Some(_) => Ok(vec![Event::ReminderFired(ReminderFired { at, assignee: task.assignee })]),
-    }
-}
-
-fn mark(task: &OpenTask, due: Due, given: &Given<'_>) -> Result<Vec<Event>, Refusal> {
-    if task.marked(due).is_some() {
-        return Ok(Vec::new());
-    }
-    if task.due != due {
-        return Err(Refusal::OtherDue { due: task.due });
-    }
-    let since = task.overdue_after();
-    if !task.is_past(given.now) {
-        return Err(Refusal::NotOverdueYet { since, now: given.now });
-    }
-    Ok(vec![Event::BecameOverdue(BecameOverdue { due, since, assignee: task.assignee })])
-}
-
-fn determine(task: &OpenTask, due: Due, facts: &CauseFacts) -> Result<Vec<Event>, Refusal> {
-    let overdue = task.marked(due).ok_or(Refusal::NeverOverdue { due })?;
-    match overdue.cause {
-        None => {
-            Ok(vec![Event::CauseDetermined(CauseDetermined { due, cause: facts.cause(), facts: *facts })])
-        }
-        Some(known) if known == *facts => Ok(Vec::new()),
-        Some(known) => Err(Refusal::CauseKnown { cause: known.cause() }),
-    }
 }
 
 fn own(given: &Given<'_>) -> TaskId {
@@ -1082,10 +944,6 @@ fn some_minutes(estimate: Option<i32>) -> Result<(), Refusal> {
 
 fn later_than_now(time: DateTime<Utc>, given: &Given<'_>) -> Result<(), Refusal> {
     if time > given.now { Ok(()) } else { Err(Refusal::NotLater { time, now: given.now }) }
-}
-
-fn active(user: UserId, given: &Given<'_>) -> Result<(), Refusal> {
-    if given.is_active(user) { Ok(()) } else { Err(Refusal::AssigneeNotActive { user }) }
 }
 
 fn needs_reason(reason: &Personal, given: &Given<'_>) -> Result<(), Refusal> {

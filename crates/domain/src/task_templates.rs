@@ -1,9 +1,10 @@
 //! The dictionary of task templates, which stages and workflows create tasks from: one stream per tenant.
 
-use crate::activity_types::{self, ActivityTypes};
+use crate::activity_types;
 use crate::decider::{Describe, commands, events};
+use crate::dictionary::{self, NotInDictionary};
 use crate::label::{LabelProblem, label};
-use crate::pipeline::{Clock, list};
+use crate::pipeline::Clock;
 use crate::{ActivityTypeId, Decider, Given, Occurred, Reads, StreamId, TaskTemplateId, Version};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -16,7 +17,7 @@ pub const STREAM: StreamId = StreamId(Uuid::from_u128(0x0d1c_7a5c_7e00_4a00_9000
 const LONGEST_OFFSET_DAYS: i32 = 3660;
 
 commands! {
-    /// The subject is not blank; the activity type exists; the offset is between 0 days and ten years. A template that is
+    /// The subject is not blank; the activity type is one of tasks or calls; the offset is between 0 days and ten years. A template that is
     /// there already gets a new version.
     "DefineTaskTemplate" = Define {
         template: TaskTemplateId,
@@ -49,13 +50,14 @@ impl Describe for Event {}
 #[derive(thiserror::Error, Clone, PartialEq, Eq, Debug, Serialize)]
 #[serde(tag = "code", rename_all = "snake_case")]
 pub enum Refusal {
-    #[error("activity type {activity_type} does not exist; accepted: {}", list(.accepted))]
-    NoSuchActivityType { activity_type: ActivityTypeId, accepted: Vec<String> },
     #[error("an offset of {days} days is none; accepted: 0 to {most}")]
     Offset { days: i32, most: i32 },
     #[error(transparent)]
     #[serde(untagged)]
     Label(#[from] LabelProblem),
+    #[error(transparent)]
+    #[serde(untagged)]
+    Dictionary(#[from] NotInDictionary),
 }
 
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
@@ -107,11 +109,7 @@ impl Decider for TaskTemplates {
         if !(0..=LONGEST_OFFSET_DAYS).contains(days) {
             return Err(Refusal::Offset { days: *days, most: LONGEST_OFFSET_DAYS });
         }
-        let types = given.facts.get::<ActivityTypes>(activity_types::STREAM);
-        if types.and_then(|types| types.get(*activity_type)).is_none() {
-            let accepted = types.map(ActivityTypes::codes).unwrap_or_default();
-            return Err(Refusal::NoSuchActivityType { activity_type: *activity_type, accepted });
-        }
+        dictionary::activity_type(*activity_type, dictionary::OF_TASKS, given)?;
         let before = self.get(*template);
         let mut wanted = Defined {
             template: *template,

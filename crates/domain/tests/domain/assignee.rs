@@ -1,10 +1,14 @@
-//! The rule for new owners, seen through the deals that are given to them.
+//! The rule for new owners, seen through the deals that are given to them; and that every other way asks it too.
 
-use crate::given::{Happened, given};
+use crate::given::{Happened, World, given, on};
 use crate::sales::*;
 use kvali_domain::assignee::AssigneeProblem;
 use kvali_domain::deal::{self, Assigned, Command, Event, Refusal};
-use kvali_domain::{Personal, Refusal as AnyRefusal, SubjectId, user};
+use kvali_domain::pipeline::Policy;
+use kvali_domain::{
+    DealId, Due, Event as AnyEvent, LeadId, Order, Personal, Refusal as AnyRefusal, StreamId, SubjectId,
+    TaskId, UserId, call, company, contact, conversation, lead, task, user,
+};
 
 macro_rules! owner_refusal {
     ($pattern:pat) => {
@@ -117,4 +121,181 @@ fn the_reason_of_an_assignment_is_sealed_under_the_deals_key() {
     assert!(!event.data().contains("because"));
     let fields = event.personal();
     assert_eq!((fields.len(), fields[0].subject, fields[0].field), (1, SubjectId::from(DEAL), "reason"));
+}
+
+const CHORE: TaskId = TaskId(id(201));
+const DONE: TaskId = TaskId(id(202));
+const LOST_LEAD: LeadId = LeadId(id(203));
+const OLD_LEAD: LeadId = LeadId(id(204));
+const OLD_DEAL: DealId = DealId(id(205));
+const DUE: Due = Due::At(NOW);
+
+fn a_task(task: TaskId, assignee: UserId) -> Happened {
+    let created = task::Created {
+        task,
+        subject: Personal::new("call"),
+        template: None,
+        activity_type: None,
+        kind: task::Kind::ToDo,
+        result_required: false,
+        start: None,
+        due: DUE,
+        assignee,
+        targets: vec![],
+        priority: task::Priority::Normal,
+        estimate_minutes: None,
+        forced: false,
+        reason: Personal::default(),
+    };
+    at_start(task.stream(), task::Event::Created(created))
+}
+
+/// Something of everything that Nino, who is away, can be given, or have back.
+fn things() -> Vec<Happened> {
+    let none = Personal::default;
+    let (from, to) = (Personal::new("+995555000001"), Personal::new("+995322000000"));
+    let ringing = call::Started {
+        provider: "zadarma".to_owned(),
+        provider_id: "in-17".to_owned(),
+        direction: call::Direction::Inbound,
+        subject: CALL.into(),
+        from,
+        to,
+    };
+    let chat =
+        conversation::Opened { channel: "whatsapp".to_owned(), thread_id: "wa-1".to_owned(), contact: None };
+    let company =
+        company::Created { company: ACME_LTD, external: None, owner: None, name: Personal::new("Acme") };
+    let (lead, owner) = (LOST_LEAD, Some(NINO));
+    let disqualified = lead::Disqualified { lead, reason: PRICE, owner, comment: none() };
+    let won = deal::Won {
+        from: NEW,
+        stage: WON,
+        pipeline_version: 1,
+        visit: 2,
+        holds: Some(deal::Holds { stage: NEW, owner, company: None, sole_contact: None }),
+        value: None,
+    };
+    let cancelled = task::Cancelled { task: DONE, assignee: NINO, deals: vec![], reason: none() };
+    vec![
+        sales_with(Policy { allow_reopen: true, ..STRICT }),
+        registered(NINO),
+        registered(GIORGI),
+        away(NINO, "2024-07-01", "2024-07-09", Some(GIORGI)),
+        opened(),
+        a_task(CHORE, GIORGI),
+        a_task(DONE, NINO),
+        at_start(DONE.stream(), task::Event::Cancelled(cancelled)),
+        lead_captured(LEAD, None),
+        lead_captured(LOST_LEAD, owner),
+        at_start(LOST_LEAD.stream(), lead::Event::Disqualified(disqualified)),
+        lead_captured(OLD_LEAD, owner),
+        at_start(OLD_LEAD.stream(), lead::Event::Archived(lead::Archived { owner })),
+        at_start(OLD_DEAL.stream(), Event::Opened(deal::Opened { owner, ..opening() })),
+        at_start(OLD_DEAL.stream(), Event::Won(won)),
+        contact_known(ANNA),
+        at_start(ACME_LTD.stream(), company::Event::Created(company)),
+        at_start(CALL.stream(), call::Event::Started(ringing)),
+        at_start(CHAT.stream(), conversation::Event::Opened(chat)),
+    ]
+}
+
+/// Every way to give Nino something, or something back.
+fn all_ways(force: bool, reason: &Personal) -> Vec<Order> {
+    let reason = || reason.clone();
+    let (owner, assignee) = (NINO, NINO);
+    let create =
+        task::Create { force, reason: reason(), ..task::Create::new(Personal::new("call"), DUE, NINO) };
+    vec![
+        on(DEAL.stream(), Command::Assign { owner, force, reason: reason() }),
+        on(OLD_DEAL.stream(), Command::Reopen { to: NEW, owner: None, force, reason: reason() }),
+        on(TASK.stream(), task::Command::Create(create)),
+        on(CHORE.stream(), task::Command::Reassign { assignee, force, reason: reason() }),
+        on(DONE.stream(), task::Command::Reopen { assignee: None, force, reason: reason() }),
+        on(LEAD.stream(), lead::Command::Assign { owner, force, reason: reason() }),
+        on(LOST_LEAD.stream(), lead::Command::Recycle { owner: None, force, reason: reason() }),
+        on(OLD_LEAD.stream(), lead::Command::Restore { owner: None, force, reason: reason() }),
+        on(ANNA.stream(), contact::Command::Assign { owner, force, reason: reason() }),
+        on(ACME_LTD.stream(), company::Command::Assign { owner, force, reason: reason() }),
+        on(CHAT.stream(), conversation::Command::Assign { assignee, force, reason: reason() }),
+        on(CALL.stream(), call::Command::Miss { task: TASK, assignee, due: NOW, force, reason: reason() }),
+    ]
+}
+
+fn events_of(log: &[Happened], order: &Order) -> Vec<AnyEvent> {
+    let mut world = World::default();
+    for happened in log {
+        world.apply(happened);
+    }
+    world.decide(order, NOW, None, None).unwrap_or_else(|refusal| panic!("{refusal}"))
+}
+
+#[test]
+fn whatever_is_given_to_someone_absent_is_forced_with_a_reason() {
+    let code = |expected: &'static str| move |refusal: &AnyRefusal| refusal.code() == expected;
+    let asked = Personal::new("she asked for it");
+    for order in all_ways(false, &asked) {
+        given(things()).when(order).refused(code("owner_absent")).naming([&*GIORGI.to_string(), "force it"]);
+    }
+    for order in all_ways(true, &Personal::default()) {
+        // What wants a reason in any case says so.
+        let _said = given(things())
+            .when(order)
+            .refused(|refusal| ["force_without_reason", "reason_missing"].contains(&&*refusal.code()));
+    }
+    for order in all_ways(true, &asked) {
+        let events = events_of(&things(), &order);
+        let forced = events.iter().filter(|event| event.data().contains(r#""forced":true"#)).count();
+        let sealed = events.iter().any(|event| {
+            event.clone().personal().iter().any(|field| field.value.as_deref() == asked.as_deref())
+        });
+        assert!(forced == 1 && sealed, "{order:?} gives {events:?}");
+    }
+}
+
+#[test]
+fn someone_who_is_there_gets_everything_without_force() {
+    let back = things()
+        .into_iter()
+        .filter(|happened| !matches!(happened.event, AnyEvent::User(user::Event::AbsencePlanned(_))));
+    let back: Vec<Happened> = back.collect();
+    for order in all_ways(true, &Personal::new("she asked for it")) {
+        let events = events_of(&back, &order);
+        assert!(!events.iter().any(|event| event.data().contains("forced")), "{order:?} gives {events:?}");
+    }
+}
+
+#[test]
+fn what_is_begun_for_an_owner_asks_whether_the_owner_is_there() {
+    let owner = Some(NINO);
+    let contact = contact::Create { full: Personal::new("Mari"), owner, ..contact::Create::default() };
+    let company = company::Create { name: Personal::new("Globex"), owner, ..company::Create::default() };
+    for order in [
+        on(StreamId(id(206)), contact::Command::Create(contact)),
+        on(StreamId(id(207)), company::Command::Create(company)),
+    ] {
+        let _said = given(things()).when(order).refused(|refusal| refusal.code() == "owner_absent");
+    }
+}
+
+#[test]
+fn a_deal_is_reopened_for_whoever_is_named_if_its_owner_left() {
+    let log = || things().into_iter().chain([deactivated(NINO)]);
+    let again = |owner| Command::Reopen { to: NEW, owner, force: false, reason: Personal::new("again") };
+    given(log())
+        .when(on(OLD_DEAL.stream(), again(None)))
+        .refused(owner_refusal!(AssigneeProblem::OwnerLeft { user: NINO, .. }))
+        .naming(["name somebody who is in `owner`"]);
+    let reopened = deal::Reopened {
+        from: WON,
+        to: NEW,
+        pipeline_version: 1,
+        visit: 3,
+        holds: Some(deal::Holds { stage: NEW, owner: Some(NINO), company: None, sole_contact: None }),
+        subject: Some(OLD_DEAL.into()),
+        reason: Personal::new("again"),
+    };
+    given(log())
+        .when(on(OLD_DEAL.stream(), again(Some(GIORGI))))
+        .then([Event::Reopened(reopened), Event::Assigned(assigned(Some(NINO), GIORGI))]);
 }

@@ -1,11 +1,15 @@
+use crate::configuring::activity_type;
 use crate::given::{Happened, Tells, given, on};
 use crate::sales::*;
 use chrono::{DateTime, TimeDelta, Utc};
+use kvali_domain::activity_types::{self, Kind};
+use kvali_domain::assignee::AssigneeProblem;
 use kvali_domain::call::*;
 use kvali_domain::decider::Describe;
+use kvali_domain::dictionary::NotInDictionary;
 use kvali_domain::{
-    CallId, Claim, ContactId, ContentHash, Due, Event as AnyEvent, Personal, Refusal as AnyRefusal,
-    SubjectId, Target, TaskId, UserId, task,
+    ActivityTypeId, CallId, Claim, ContactId, ContentHash, Due, Event as AnyEvent, Personal,
+    Refusal as AnyRefusal, SubjectId, Target, TaskId, UserId, task,
 };
 use uuid::Uuid;
 
@@ -90,6 +94,8 @@ fn to_call_back(targets: Vec<Target>) -> task::Event {
         targets,
         priority: task::Priority::Normal,
         estimate_minutes: None,
+        forced: false,
+        reason: Personal::default(),
     })
 }
 
@@ -118,7 +124,7 @@ fn register(provider: &str, provider_id: &str, from: &str, to: &str) -> Command 
 }
 
 fn miss() -> Command {
-    Command::Miss { task: TASK, assignee: NINO, due: due() }
+    Command::Miss { task: TASK, assignee: NINO, due: due(), force: false, reason: Personal::default() }
 }
 
 fn found(outcome: Match) -> Command {
@@ -281,7 +287,13 @@ fn a_missed_call_names_the_task_to_call_back() {
     for events in [vec![missed()], vec![missed(), returned(None)]] {
         given(after(ringing(), events)).when(miss()).then_it_is_already_so();
     }
-    let another = || Command::Miss { task: TaskId(CALL.0), assignee: NINO, due: due() };
+    let another = || Command::Miss {
+        task: TaskId(CALL.0),
+        assignee: NINO,
+        due: due(),
+        force: false,
+        reason: Personal::default(),
+    };
     for events in [vec![missed()], vec![answered()], vec![answered(), ended(3)]] {
         given(after(ringing(), events))
             .when(another())
@@ -294,7 +306,7 @@ fn a_missed_call_names_the_task_to_call_back() {
 fn the_task_to_call_back_is_for_an_active_user_and_due_later() {
     given(after(ringing(), []).into_iter().chain([deactivated(NINO)]))
         .when(miss())
-        .refused(call_refusal!(Refusal::UserNotActive { .. }))
+        .refused(call_refusal!(Refusal::Owner(AssigneeProblem::OwnerNotActive { .. })))
         .naming(["active user"]);
     given(ringing())
         .at(due() + TimeDelta::seconds(1))
@@ -410,32 +422,76 @@ fn a_reason_has_a_longest_length() {
     }
 }
 
-#[test]
-fn a_disposition_is_a_code_and_its_comment_is_sealed_under_whose_call_it_is() {
-    let set = |from: Option<&str>, subject, comment| {
-        let (from, to) = (from.map(str::to_owned), "no_answer".to_owned());
-        Event::DispositionSet(DispositionSet { from, to, subject, comment })
+/// The call rings; two ways that calls may go, of which one comes with a comment, and a type of tasks.
+fn with_dispositions() -> Vec<Happened> {
+    let of = |kind, result_required, id, code| {
+        let body =
+            activity_types::Defined { kind, result_required, ..activity_type(ActivityTypeId(id), code) };
+        at_start(activity_types::STREAM, activity_types::Event::Defined(body))
     };
-    let (own, plain) = (SubjectId::from(CALL), || set(None, CALL.into(), Personal::default()));
-    given(ringing()).when(disposition("no_answer", " ")).then([plain()]);
-    given(after(ringing(), [plain()])).when(disposition("no_answer", "")).then_it_is_already_so();
-    let busy = || Personal::new("busy line");
-    given(after(ringing(), [plain()])).when(disposition("no_answer", "busy line")).then([set(
-        Some("no_answer"),
-        own,
-        busy(),
-    )]);
-    given(after(ringing(), [matched(None, MARI, LEAD)]))
+    let types = [
+        of(Kind::Call, false, Uuid::from_u128(1), "no_answer"),
+        of(Kind::Call, true, Uuid::from_u128(2), "talked"),
+        of(Kind::Task, false, Uuid::from_u128(3), "visit"),
+    ];
+    ringing().into_iter().chain(types).collect()
+}
+
+fn disposed(from: Option<&str>, subject: SubjectId, comment: &str) -> Event {
+    let (from, to) = (from.map(str::to_owned), "no_answer".to_owned());
+    Event::DispositionSet(DispositionSet {
+        from,
+        to,
+        subject,
+        comment: Personal::new(comment).unless_blank(),
+    })
+}
+
+#[test]
+fn the_comment_of_a_disposition_is_sealed_under_whose_call_it_is() {
+    let plain = || disposed(None, CALL.into(), "");
+    given(with_dispositions()).when(disposition("no_answer", " ")).then([plain()]);
+    given(after(with_dispositions(), [plain()])).when(disposition("NO_ANSWER", "")).then_it_is_already_so();
+    given(after(with_dispositions(), [plain()]))
         .when(disposition("no_answer", "busy line"))
-        .then([set(None, MARI.into(), busy())]);
-    given(ringing())
-        .when(disposition("No answer", ""))
-        .refused(call_refusal!(Refusal::NotACode(_)))
-        .naming(["code", "a-z", "no_answer"]);
-    given(ringing())
+        .then([disposed(Some("no_answer"), CALL.into(), "busy line")]);
+    given(after(with_dispositions(), [matched(None, MARI, LEAD)]))
+        .when(disposition("no_answer", "busy line"))
+        .then([disposed(None, MARI.into(), "busy line")]);
+    given(with_dispositions())
         .when(disposition("no_answer", &"a".repeat(MAX_COMMENT + 1)))
         .refused(call_refusal!(Refusal::TooLong(_)))
         .naming(["comment", "at most 4000"]);
+}
+
+#[test]
+fn a_disposition_is_the_code_of_an_activity_type_of_calls() {
+    for code in ["visit", "sulked", ""] {
+        given(with_dispositions())
+            .when(disposition(code, ""))
+            .refused(call_refusal!(Refusal::Dictionary(NotInDictionary::DispositionUnknown { .. })))
+            .naming([r#"accepted: "no_answer", "talked""#]);
+    }
+    given(ringing())
+        .when(disposition("no_answer", ""))
+        .refused(call_refusal!(Refusal::Dictionary(_)))
+        .naming(["accepted: none"]);
+}
+
+#[test]
+fn a_disposition_whose_type_requires_a_result_comes_with_a_comment() {
+    given(with_dispositions())
+        .when(disposition("talked", " "))
+        .refused(call_refusal!(Refusal::CommentMissing { .. }))
+        .naming(["talked", "`comment`"]);
+    let talked = |comment: &str| {
+        let (subject, comment) = (CALL.into(), Personal::new(comment));
+        Event::DispositionSet(DispositionSet { from: None, to: "talked".to_owned(), subject, comment })
+    };
+    given(with_dispositions()).when(disposition("Talked", "wants two")).then([talked("wants two")]);
+    given(after(with_dispositions(), [talked("wants two")]))
+        .when(disposition("talked", ""))
+        .then_it_is_already_so();
 }
 
 #[test]

@@ -1,11 +1,12 @@
 use crate::given::{Given, Happened, given, on};
 use crate::party::{CHAIR, COLOUR, GLOBEX, INITECH, SIZE, country};
 use crate::sales::*;
+use kvali_domain::assignee::AssigneeProblem;
 use kvali_domain::company::*;
 use kvali_domain::contact_point::Meant;
 use kvali_domain::deal::External;
 use kvali_domain::decider::Describe;
-use kvali_domain::field_changes::{FieldChange, FieldSetting, FieldValue};
+use kvali_domain::field_changes::{Changes, FieldChange, FieldSetting, FieldValue};
 use kvali_domain::fields::{Entity, FieldType};
 use kvali_domain::{Claim, CompanyId, Condition, Personal, ProductId, Refusal as AnyRefusal, SubjectId};
 
@@ -59,6 +60,14 @@ fn archived() -> Event {
     Event::Archived(Archived { company: ACME_LTD, merged: vec![] })
 }
 
+fn assign(owner: kvali_domain::UserId) -> Command {
+    Command::Assign { owner, force: false, reason: Personal::default() }
+}
+
+fn given_to(from: Option<kvali_domain::UserId>, to: kvali_domain::UserId) -> Event {
+    Event::Assigned(Assigned { from, to, forced: false, subject: None, reason: Personal::default() })
+}
+
 #[test]
 fn a_company_begins_once_and_with_a_name() {
     given([]).when(Command::Create(create())).then([created(ACME_LTD)]);
@@ -99,16 +108,16 @@ fn an_external_id_is_one_companys() {
 
 #[test]
 fn the_owner_is_an_active_user() {
-    let event = Event::Assigned(Assigned { from: None, to: NINO });
-    acme([]).when(Command::Assign { owner: NINO }).then([event.clone()]);
-    acme([event]).when(Command::Assign { owner: NINO }).then_it_is_already_so();
+    let event = given_to(None, NINO);
+    acme([]).when(assign(NINO)).then([event.clone()]);
+    acme([event]).when(assign(NINO)).then_it_is_already_so();
     acme([])
-        .when(Command::Assign { owner: GIORGI })
-        .refused(refusal!(Refusal::OwnerNotActive { user: GIORGI }))
+        .when(assign(GIORGI))
+        .refused(refusal!(Refusal::Owner(AssigneeProblem::OwnerNotActive { user: GIORGI })))
         .naming(["registered, active user"]);
     given([registered(NINO), deactivated(NINO)])
         .when(Command::Create(Create { owner: Some(NINO), ..create() }))
-        .refused(refusal!(Refusal::OwnerNotActive { user: NINO }));
+        .refused(refusal!(Refusal::Owner(AssigneeProblem::OwnerNotActive { user: NINO })));
 }
 
 #[test]
@@ -400,7 +409,7 @@ fn a_parent_is_an_active_company() {
 fn fields_change_to_what_they_are_not_yet() {
     let set = |field, value| FieldSetting { field, value };
     let change = FieldChange { field: SIZE, from: None, to: Some(FieldValue::Number(12.into())) };
-    let event = Event::FieldsChanged(FieldsChanged { changes: vec![change] });
+    let event = Event::FieldsChanged(FieldsChanged(Changes::in_clear(vec![change])));
     let command = || Command::SetFields {
         fields: vec![set(SIZE, Some(FieldValue::Number(12.into()))), set(COLOUR, None)],
     };

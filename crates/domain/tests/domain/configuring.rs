@@ -377,6 +377,7 @@ fn random_configuration_meets_its_refusals() {
         }
     }
     for code in [
+        "activity_type_unknown",
         "category",
         "days_not_positive",
         "default_option",
@@ -387,7 +388,6 @@ fn random_configuration_meets_its_refusals() {
         "lead_time",
         "merged_tag",
         "name_taken",
-        "no_such_activity_type",
         "no_such_field",
         "no_such_recycle_pipeline",
         "no_such_tag",

@@ -1,11 +1,14 @@
+use crate::configuring::BIG;
 use crate::given::{Given, Happened, given, on};
-use crate::party::{BORIS, COLOUR, FAIR, SIZE, VIP, country};
+use crate::party::{BORIS, COLOUR, FAIR, SIZE, VIP, country, dictionaries};
 use crate::sales::*;
+use kvali_domain::assignee::AssigneeProblem;
 use kvali_domain::contact::*;
-use kvali_domain::contact_point::{ContactPoint, Kind, Meant, Network};
+use kvali_domain::contact_point::{ContactPoint, Kind, Meant, Network, NotTaken};
 use kvali_domain::deal::External;
 use kvali_domain::decider::Describe;
-use kvali_domain::field_changes::{FieldChange, FieldSetting, FieldValue};
+use kvali_domain::dictionary::NotInDictionary;
+use kvali_domain::field_changes::{Changes, FieldChange, FieldSetting, FieldValue};
 use kvali_domain::fields::{Entity, FieldType};
 use kvali_domain::{
     Claim, CompanyId, Condition, ContactId, Personal, Refusal as AnyRefusal, SubjectId, company,
@@ -69,6 +72,7 @@ fn anna(then: impl IntoIterator<Item = Event>) -> Given {
             .chain(then)
             .map(anna_event)
             .chain(around())
+            .chain(dictionaries())
             .chain(crate::party::fields_of(Entity::Contact, FieldType::Text)),
     )
 }
@@ -100,6 +104,14 @@ fn create() -> Create {
 
 fn add(contact_point: ContactPoint) -> Command {
     Command::AddPoint { contact_point, override_duplicate: false, reason: nothing() }
+}
+
+fn assign(owner: kvali_domain::UserId) -> Command {
+    Command::Assign { owner, force: false, reason: Personal::default() }
+}
+
+fn given_to(from: Option<kvali_domain::UserId>, to: kvali_domain::UserId) -> Event {
+    Event::Assigned(Assigned { from, to, forced: false, subject: None, reason: Personal::default() })
 }
 
 #[test]
@@ -136,9 +148,22 @@ fn a_contact_keeps_its_source_its_external_id_and_its_owner() {
     let (source, owner) = (Some(FAIR), Some(NINO));
     let asked = Create { source, external: external.clone(), owner, ..create() };
     let event = Event::Created(Created { source, external, owner, ..named() });
-    given([registered(NINO)]).when(Command::Create(asked)).then([event.clone()]);
+    given([registered(NINO)].into_iter().chain(dictionaries()))
+        .when(Command::Create(asked))
+        .then([event.clone()]);
     assert_eq!(event.claims(), [Claim::take(EXTERNAL_CLAIM, "amo\u{1f}17")]);
     assert_eq!(Event::Created(named()).claims(), []);
+}
+
+#[test]
+fn the_source_of_a_contact_is_one_of_the_dictionary() {
+    let of = |source| Command::Create(Create { source: Some(source), ..create() });
+    let unknown = || refusal!(Refusal::Dictionary(NotInDictionary::SourceUnknown { .. }));
+    given(dictionaries())
+        .when(of(kvali_domain::SourceId(id(99))))
+        .refused(unknown())
+        .naming(["accepted: \"fair\""]);
+    given([]).when(of(FAIR)).refused(unknown()).naming(["accepted: none"]);
 }
 
 #[test]
@@ -153,13 +178,14 @@ fn the_owner_is_an_active_user() {
     for log in [vec![], vec![registered(NINO), deactivated(NINO)]] {
         given(log)
             .when(owned())
-            .refused(refusal!(Refusal::OwnerNotActive { .. }))
+            .refused(refusal!(Refusal::Owner(AssigneeProblem::OwnerNotActive { .. })))
             .naming(["registered, active user"]);
     }
-    let assign = |owner| Command::Assign { owner };
-    anna([]).when(assign(NINO)).then([Event::Assigned(Assigned { from: None, to: NINO })]);
-    anna([Event::Assigned(Assigned { from: None, to: NINO })]).when(assign(NINO)).then_it_is_already_so();
-    anna([]).when(assign(GIORGI)).refused(refusal!(Refusal::OwnerNotActive { user: GIORGI }));
+    anna([]).when(assign(NINO)).then([given_to(None, NINO)]);
+    anna([given_to(None, NINO)]).when(assign(NINO)).then_it_is_already_so();
+    anna([])
+        .when(assign(GIORGI))
+        .refused(refusal!(Refusal::Owner(AssigneeProblem::OwnerNotActive { user: GIORGI })));
 }
 
 #[test]
@@ -167,7 +193,7 @@ fn one_contact_point_is_given_once_however_it_is_written() {
     let points = vec![phone(), point(Kind::Email, "a@b.ge"), point(Kind::Phone, "00995 555 12 34 56")];
     given([])
         .when(Command::Create(Create { points, ..create() }))
-        .refused(refusal!(Refusal::SamePointTwice { first: 1, second: 3 }))
+        .refused(refusal!(Refusal::Points(NotTaken::SamePointTwice { first: 1, second: 3 })))
         .naming(["1 and 3"])
         .not_naming(["555"]);
 }
@@ -177,12 +203,12 @@ fn a_contact_point_that_is_none_is_refused_with_its_place_and_without_its_value(
     let points = vec![phone(), point(Kind::Email, "anna.example.ge")];
     given([])
         .when(Command::Create(Create { points, ..create() }))
-        .refused(refusal!(Refusal::BadContactPoint { place: 2, .. }))
+        .refused(refusal!(Refusal::Points(NotTaken::BadContactPoint { place: 2, .. })))
         .naming(["contact point 2", "name@example.com"])
         .not_naming(["anna"]);
     anna([])
         .when(add(point(Kind::Phone, "555 12 34 56")))
-        .refused(refusal!(Refusal::BadContactPoint { place: 1, .. }))
+        .refused(refusal!(Refusal::Points(NotTaken::BadContactPoint { place: 1, .. })))
         .naming(["+country code", "`region`"])
         .not_naming(["555 12"]);
 }
@@ -204,13 +230,16 @@ fn points_are_numbered_on_and_no_number_is_used_again() {
 #[test]
 fn a_contact_has_a_hundred_points_at_most() {
     let many = (1..=100).map(|number| added(number, telegram(), &format!("anna{number}")));
-    anna(many).when(add(phone())).refused(refusal!(Refusal::TooManyPoints { most: 100 })).naming(["100"]);
+    anna(many)
+        .when(add(phone()))
+        .refused(refusal!(Refusal::Points(NotTaken::TooManyPoints { most: 100 })))
+        .naming(["100"]);
     let points = (0..101).map(|number| point(telegram(), &format!("anna{number}"))).collect();
     given([])
         .when(Command::Create(Create { points, ..create() }))
-        .refused(refusal!(Refusal::TooManyPoints { .. }));
+        .refused(refusal!(Refusal::Points(NotTaken::TooManyPoints { .. })));
     let last = added(i32::MAX, telegram(), "anna");
-    anna([last]).when(add(phone())).refused(refusal!(Refusal::TooManyPoints { .. }));
+    anna([last]).when(add(phone())).refused(refusal!(Refusal::Points(NotTaken::TooManyPoints { .. })));
 }
 
 #[test]
@@ -355,7 +384,7 @@ fn a_point_is_removed_with_its_value() {
     }
     anna([added(1, Kind::Phone, MOBILE)])
         .when(remove(1, "anna@example.ge"))
-        .refused(refusal!(Refusal::BadContactPoint { .. }));
+        .refused(refusal!(Refusal::Points(NotTaken::BadContactPoint { .. })));
 }
 
 #[test]
@@ -435,15 +464,16 @@ fn fields_change_to_what_they_are_not_yet() {
     let text = |text: &str| Some(FieldValue::Text(text.to_owned()));
     let set = |field, value| FieldSetting { field, value };
     let was = FieldChange { field: SIZE, from: None, to: text("L") };
-    let log = || [Event::FieldsChanged(FieldsChanged { changes: vec![was.clone()] })];
+    let log = || [Event::FieldsChanged(FieldsChanged(Changes::in_clear(vec![was.clone()])))];
     let change = |field, from, to| FieldChange { field, from, to };
     anna(log()).when(Command::SetFields { fields: vec![set(SIZE, None), set(COLOUR, text("red"))] }).then([
-        Event::FieldsChanged(FieldsChanged {
-            changes: vec![change(SIZE, text("L"), None), change(COLOUR, None, text("red"))],
-        }),
+        Event::FieldsChanged(FieldsChanged(Changes::in_clear(vec![
+            change(SIZE, text("L"), None),
+            change(COLOUR, None, text("red")),
+        ]))),
     ]);
     anna(log()).when(Command::SetFields { fields: vec![set(SIZE, text("L"))] }).then_it_is_already_so();
-    let cleared = FieldsChanged { changes: vec![change(SIZE, text("L"), None)] };
+    let cleared = FieldsChanged(Changes::in_clear(vec![change(SIZE, text("L"), None)]));
     anna(log().into_iter().chain([Event::FieldsChanged(cleared)]))
         .when(Command::SetFields { fields: vec![set(SIZE, None)] })
         .then_it_is_already_so();
@@ -583,13 +613,22 @@ fn a_tag_is_put_on_and_taken_off_once() {
 }
 
 #[test]
+fn a_tag_of_a_contact_is_one_of_the_dictionary_and_a_merged_one_stands_for_another() {
+    anna([]).when(Command::Tag { tag: BIG }).then([Event::Tagged(Tagged { tag: VIP })]);
+    anna([])
+        .when(Command::Tag { tag: kvali_domain::TagId(id(99)) })
+        .refused(refusal!(Refusal::Dictionary(NotInDictionary::TagUnknown { .. })))
+        .naming(["accepted: \"vip\""]);
+}
+
+#[test]
 fn an_archived_contact_waits_to_be_restored() {
     let gone = || [archived(ANNA)];
     anna([]).when(Command::Archive {}).then([archived(ANNA)]);
     anna(gone()).when(Command::Archive {}).then_it_is_already_so();
     anna(gone()).when(Command::Restore {}).then([Event::Restored(Restored {})]);
     anna([]).when(Command::Restore {}).then_it_is_already_so();
-    for command in [add(phone()), Command::Tag { tag: VIP }, Command::Assign { owner: NINO }] {
+    for command in [add(phone()), Command::Tag { tag: VIP }, assign(NINO)] {
         anna(gone()).when(command).refused(refusal!(Refusal::ContactArchived)).naming(["RestoreContact"]);
     }
     let back = gone().into_iter().chain([Event::Restored(Restored {})]);

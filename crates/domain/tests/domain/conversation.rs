@@ -1,5 +1,6 @@
 use crate::given::{Happened, Tells, given};
 use crate::sales::*;
+use kvali_domain::assignee::AssigneeProblem;
 use kvali_domain::conversation::*;
 use kvali_domain::decider::Describe;
 use kvali_domain::{Claim, ContactId, Personal, Refusal as AnyRefusal, SubjectId, Target, UserId};
@@ -96,6 +97,14 @@ fn message_failed() -> Event {
 const DELIVERED: Event = Event::MessageDelivered(MessageDelivered { message: 1 });
 const READ: Event = Event::MessageRead(MessageRead { message: 1 });
 
+fn assign(assignee: UserId) -> Command {
+    Command::Assign { assignee, force: false, reason: Personal::default() }
+}
+
+fn given_to(from: Option<UserId>, to: UserId) -> Event {
+    Event::Assigned(Assigned { from, to, forced: false, subject: None, reason: Personal::default() })
+}
+
 #[test]
 fn a_conversation_is_opened_once() {
     given([]).when(open("whatsapp", "wa-1")).then([begun(None)]);
@@ -161,7 +170,7 @@ fn a_message_to_a_closed_conversation_reopens_it() {
 
 #[test]
 fn a_closed_conversation_sends_nothing_and_says_the_way_out() {
-    for command in [send("hello"), Command::Assign { assignee: NINO }] {
+    for command in [send("hello"), assign(NINO)] {
         given(chat([CLOSED]))
             .when(command)
             .refused(chat_refusal!(Refusal::Closed))
@@ -305,17 +314,16 @@ fn only_messages_that_we_sent_are_delivered() {
 
 #[test]
 fn a_conversation_is_assigned_to_an_active_user() {
-    let assign = |assignee| Command::Assign { assignee };
-    let nino = || Event::Assigned(Assigned { from: None, to: NINO });
+    let nino = || given_to(None, NINO);
     given(chat([])).when(assign(NINO)).then([nino()]);
     given(chat([nino()])).when(assign(NINO)).then_it_is_already_so();
     given(chat([nino()]).into_iter().chain([registered(GIORGI)]))
         .when(assign(GIORGI))
-        .then([Event::Assigned(Assigned { from: Some(NINO), to: GIORGI })]);
+        .then([given_to(Some(NINO), GIORGI)]);
     for stranger in [GIORGI, UserId(CHAT.0)] {
         given(chat([]).into_iter().chain([registered(GIORGI), deactivated(GIORGI)]))
             .when(assign(stranger))
-            .refused(chat_refusal!(Refusal::AssigneeNotActive { .. }))
+            .refused(chat_refusal!(Refusal::Owner(AssigneeProblem::OwnerNotActive { .. })))
             .naming(["active user"]);
     }
 }

@@ -1,10 +1,12 @@
 //! What a deal is told beside moving and closing: with whom it is, what it sells, its pace, and the deals that follow.
 
+use crate::configuring::BIG;
 use crate::given::{Happened, Sender, World, given, on};
-use crate::party::{BORIS, CHAIR, GLOBEX, VIP};
+use crate::party::{BORIS, CHAIR, GLOBEX, VIP, dictionaries};
 use crate::sales::*;
 use chrono::TimeDelta;
 use kvali_domain::deal::{self, Command, ContactRole, Deal, Event, Line, Matter, Origin, Party, Refusal};
+use kvali_domain::dictionary::NotInDictionary;
 use kvali_domain::pipeline::{self, Class, Clock, ForecastCategory, Policy, Requirement};
 use kvali_domain::{
     Claim, ContactId, DealId, Event as AnyEvent, Order, Personal, Refusal as AnyRefusal, StageId, State,
@@ -57,7 +59,7 @@ fn incorporated(company: kvali_domain::CompanyId) -> Happened {
 
 pub(crate) fn world_with(policy: Policy) -> Vec<Happened> {
     let linked = pipeline::RecyclePipelineLinked { from: None, to: SERVICE };
-    vec![
+    let around = [
         sales_with(policy),
         service(),
         sales_event(pipeline::Event::RecyclePipelineLinked(linked)),
@@ -68,7 +70,8 @@ pub(crate) fn world_with(policy: Policy) -> Vec<Happened> {
         known(BORIS),
         incorporated(ACME_LTD),
         incorporated(GLOBEX),
-    ]
+    ];
+    around.into_iter().chain(dictionaries()).collect()
 }
 
 /// The log after these were carried out.
@@ -452,7 +455,7 @@ fn an_open_deal_holds_its_stage_owner_company_and_sole_contact_whatever_happens(
                     match condition {
                         Condition::Count => assert!(holds.insert((kind, key)), "counted twice by {event:?}"),
                         Condition::Uncount => {
-                            assert!(holds.remove(&(kind, key)), "not counted before {event:?}")
+                            assert!(holds.remove(&(kind, key)), "not counted before {event:?}");
                         }
                         _ => {}
                     }
@@ -550,6 +553,15 @@ fn tags_and_followers_are_marked_once_and_unmarked_once() {
     given(told([follow()]))
         .when(Command::Unfollow { user: NINO })
         .then([Event::Unfollowed(deal::Unfollowed { user: NINO })]);
+}
+
+#[test]
+fn a_tag_of_a_deal_is_one_of_the_dictionary_and_a_merged_one_stands_for_another() {
+    given(told([])).when(Command::Tag { tag: BIG }).then([Event::Tagged(deal::Tagged { tag: VIP })]);
+    given(told([]))
+        .when(Command::Tag { tag: kvali_domain::TagId(id(99)) })
+        .refused(deal_refusal!(Refusal::Dictionary(NotInDictionary::TagUnknown { .. })))
+        .naming(["accepted: \"vip\""]);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use crate::given::on;
 use crate::party;
-use crate::properties::{DEALS, a_deal_command, a_personal, a_stage_id, a_user, a_value};
+use crate::properties::{DEALS, SECRET, a_deal_command, a_personal, a_stage_id, a_user, a_value};
 use crate::sales::{ACME, ACME_LTD, ANNA, NOW, SALES, TASK};
 use kvali_domain::deal::{Command, ContactRole, Line, Matter, Open};
 use kvali_domain::field_changes::{FieldSetting, FieldValue};
@@ -14,6 +14,9 @@ use uuid::Uuid;
 
 /// A field of deals that holds text.
 pub(crate) const PURPOSE: FieldId = FieldId(Uuid::from_u128(0xf2));
+
+/// A field of deals, sensitive.
+pub(crate) const ALLERGY: FieldId = FieldId(Uuid::from_u128(0xf4));
 
 /// Opened at the beginning, with a value.
 pub(crate) const BEGUN: DealId = DEALS[2];
@@ -64,9 +67,14 @@ fn a_further_command() -> BoxedStrategy<Command> {
     let contact = || select(vec![ANNA, MARI, party::BORIS]);
     let role = select(vec![ContactRole::DecisionMaker, ContactRole::Payer]);
     let number = || prop_oneof![9 => 1_i32..3, 1 => 0_i32..4, 1 => any::<i32>()];
-    let field = (select(vec![PURPOSE, PURPOSE, party::SIZE]), select(vec![None, Some("resale")])).prop_map(
-        |(field, text)| FieldSetting { field, value: text.map(|text| FieldValue::Text(text.to_owned())) },
-    );
+    let field = prop_oneof![
+        3 => (select(vec![PURPOSE, PURPOSE, party::SIZE]), select(vec![None, Some("resale")])),
+        1 => (Just(ALLERGY), select(vec![None, Some(SECRET)])),
+    ]
+    .prop_map(|(field, text)| FieldSetting {
+        field,
+        value: text.map(|text| FieldValue::Text(text.to_owned())),
+    });
     let with = prop_oneof![
         3 => (contact(), role).prop_map(|(contact, role)| Command::AddContact { contact, role }),
         1 => contact().prop_map(|contact| Command::RemoveContact { contact }),

@@ -88,6 +88,8 @@ fn lead_and_task() -> [Happened; 2] {
         targets: vec![],
         priority: task::Priority::Normal,
         estimate_minutes: None,
+        forced: false,
+        reason: Personal::default(),
     };
     [lead_captured(LEAD, Some(NINO)), task_event(task::Event::Created(created))]
 }
@@ -98,7 +100,7 @@ const BOTH: [Work; 2] = [Work::Lead(LEAD), Work::Task(TASK)];
 fn both_reassigned(from: UserId, to: UserId) -> [AnyEvent; 2] {
     let reason = || Personal::new("handed over");
     let lead = lead::Assigned { lead: LEAD, from: Some(from), to, forced: false, reason: reason() };
-    let task = task::Reassigned { task: TASK, from, to, reason: reason() };
+    let task = task::Reassigned { task: TASK, from, to, forced: false, reason: reason() };
     [AnyEvent::Lead(lead::Event::Assigned(lead)), AnyEvent::Task(task::Event::Reassigned(task))]
 }
 

@@ -1,18 +1,17 @@
 use crate::configuring::BIG;
 use crate::given::{Given, Happened, Tells, given};
-use crate::party::{BORIS, FAIR, SIZE, VIP, fields_of};
+use crate::party::{BORIS, FAIR, SIZE, VIP, dictionaries, fields_of};
 use crate::sales::LEAD;
 use crate::sales::*;
-use kvali_domain::contact_point::{ContactPoint, Kind, Meant};
+use kvali_domain::assignee::AssigneeProblem;
+use kvali_domain::contact_point::{ContactPoint, Kind, Meant, NotTaken};
 use kvali_domain::deal::{External, Party};
 use kvali_domain::decider::Describe;
-use kvali_domain::field_changes::{FieldChange, FieldSetting, FieldValue};
+use kvali_domain::dictionary::NotInDictionary;
+use kvali_domain::field_changes::{Changes, FieldChange, FieldSetting, FieldValue};
 use kvali_domain::fields::{Entity, FieldType};
 use kvali_domain::lead::*;
-use kvali_domain::sources::ChannelType;
-use kvali_domain::{
-    Claim, Personal, Refusal as AnyRefusal, SubjectId, company, contact, deal, sources, tags,
-};
+use kvali_domain::{Claim, Personal, Refusal as AnyRefusal, SubjectId, company, contact, deal};
 use std::collections::BTreeMap;
 
 macro_rules! refusal {
@@ -70,22 +69,9 @@ fn ninos(then: impl IntoIterator<Item = Event>) -> Given {
 }
 
 fn lead(events: impl IntoIterator<Item = Event>, others: impl IntoIterator<Item = Happened>) -> Given {
-    let fair = sources::Defined {
-        source: FAIR,
-        code: "fair".to_owned(),
-        label: "Fair".to_owned(),
-        channel: ChannelType::Event,
-    };
-    let vip = tags::Defined { tag: VIP, name: "vip".to_owned() };
-    let around = [
-        registered(NINO),
-        registered(GIORGI),
-        at_start(sources::STREAM, sources::Event::Defined(fair)),
-        at_start(tags::STREAM, tags::Event::Defined(vip)),
-        sales(),
-        reason(PRICE, "price", &[]),
-    ];
-    given(around.into_iter().chain(others).chain(events.into_iter().map(happened)))
+    let around = [registered(NINO), registered(GIORGI), sales(), reason(PRICE, "price", &[])];
+    let events = events.into_iter().map(happened);
+    given(around.into_iter().chain(dictionaries()).chain(others).chain(events))
 }
 
 fn qualified() -> Event {
@@ -117,6 +103,22 @@ fn releases(user: kvali_domain::UserId) -> Claim {
     Claim::uncount(kvali_domain::user::WORK_CLAIM, user.to_string())
 }
 
+fn recycled() -> Event {
+    Event::Recycled(Recycled { owner: Some(NINO) })
+}
+
+fn restored() -> Event {
+    Event::Restored(Restored { owner: Some(NINO) })
+}
+
+fn recycle(owner: Option<kvali_domain::UserId>) -> Command {
+    Command::Recycle { owner, force: false, reason: nothing() }
+}
+
+fn restore(owner: Option<kvali_domain::UserId>) -> Command {
+    Command::Restore { owner, force: false, reason: nothing() }
+}
+
 #[test]
 fn a_lead_needs_a_name_a_contact_point_or_a_company() {
     given([]).when(Command::Capture(Capture::default())).refused(refusal!(Refusal::NothingKnown)).naming([
@@ -141,10 +143,17 @@ fn contact_points_are_valid_and_given_once() {
     let asked = Capture { points: vec![email(), bad], ..anna() };
     given([])
         .when(Command::Capture(asked))
-        .refused(refusal!(Refusal::BadPoint { place: 2, .. }))
+        .refused(refusal!(Refusal::Points(NotTaken::BadContactPoint { place: 2, .. })))
         .naming(["name@example.com"]);
     let twice = Capture { points: vec![email(), email()], ..anna() };
-    given([]).when(Command::Capture(twice)).refused(refusal!(Refusal::PointTwice { place: 2 }));
+    given([])
+        .when(Command::Capture(twice))
+        .refused(refusal!(Refusal::Points(NotTaken::SamePointTwice { first: 1, second: 2 })));
+    let numbered = (0..101).map(|number| format!("anna{number}@example.ge"));
+    let points = numbered.map(|value| ContactPoint { value: Personal::new(value), ..email() }).collect();
+    given([])
+        .when(Command::Capture(Capture { points, ..anna() }))
+        .refused(refusal!(Refusal::Points(NotTaken::TooManyPoints { most: 100 })));
 }
 
 #[test]
@@ -181,7 +190,7 @@ fn the_source_is_one_of_the_dictionary() {
     lead([], []).when(of(FAIR)).then([Event::Captured(Captured { source: Some(FAIR), ..captured() })]);
     lead([], [])
         .when(of(kvali_domain::SourceId(id(99))))
-        .refused(refusal!(Refusal::SourceUnknown { .. }))
+        .refused(refusal!(Refusal::Dictionary(NotInDictionary::SourceUnknown { .. })))
         .naming(["fair"]);
 }
 
@@ -338,10 +347,9 @@ fn disqualifying_needs_a_reason_in_force() {
 
 #[test]
 fn only_a_disqualified_lead_is_recycled() {
-    let recycled = || Event::Recycled(Recycled { owner: Some(NINO) });
-    ninos([disqualified()]).when(Command::Recycle {}).then([recycled()]);
-    ninos([disqualified(), recycled()]).when(Command::Recycle {}).then_it_is_already_so();
-    ninos([qualified()]).when(Command::Recycle {}).refused(refusal!(Refusal::NotDisqualified { .. }));
+    ninos([disqualified()]).when(recycle(None)).then([recycled()]);
+    ninos([disqualified(), recycled()]).when(recycle(None)).then_it_is_already_so();
+    ninos([qualified()]).when(recycle(None)).refused(refusal!(Refusal::NotDisqualified { .. }));
 }
 
 fn converted() -> Event {
@@ -483,7 +491,7 @@ fn a_tag_of_the_dictionary_is_put_on_and_taken_off_once() {
     ninos([]).when(Command::Untag { tag: VIP }).then_it_is_already_so();
     ninos([])
         .when(Command::Tag { tag: kvali_domain::TagId(id(99)) })
-        .refused(refusal!(Refusal::TagUnknown { .. }))
+        .refused(refusal!(Refusal::Dictionary(NotInDictionary::TagUnknown { .. })))
         .naming(["vip"]);
 }
 
@@ -513,7 +521,7 @@ fn the_fields_of_a_lead_change_once_and_are_those_of_the_dictionary() {
     };
     let changed = || {
         let changes = vec![FieldChange { field: SIZE, from: None, to: value() }];
-        Event::FieldsChanged(FieldsChanged { changes })
+        Event::FieldsChanged(FieldsChanged(Changes::in_clear(changes)))
     };
     let known = |then: Vec<Event>| {
         lead([Event::Captured(captured())].into_iter().chain(then), fields_of(Entity::Lead, FieldType::Text))
@@ -525,12 +533,7 @@ fn the_fields_of_a_lead_change_once_and_are_those_of_the_dictionary() {
 
 #[test]
 fn a_merged_tag_stands_for_the_one_that_it_was_merged_into() {
-    let big = tags::Event::Defined(tags::Defined { tag: BIG, name: "big".to_owned() });
-    let merged = tags::Event::Merged(tags::Merged { tag: BIG, into: VIP });
-    let merged = [big, merged].map(|event| at_start(tags::STREAM, event));
-    lead([Event::Captured(captured())], merged)
-        .when(Command::Tag { tag: BIG })
-        .then([Event::Tagged(Tagged { tag: VIP })]);
+    ninos([]).when(Command::Tag { tag: BIG }).then([Event::Tagged(Tagged { tag: VIP })]);
 }
 
 #[test]
@@ -538,7 +541,7 @@ fn an_archived_lead_refuses_work_until_it_is_restored() {
     let work = [
         Command::Qualify {},
         Command::Unassign {},
-        Command::Recycle {},
+        recycle(None),
         Command::Tag { tag: VIP },
         convert_lead(conversion()),
         Command::Attach { deal: DEAL, party: ACME },
@@ -551,9 +554,39 @@ fn an_archived_lead_refuses_work_until_it_is_restored() {
     ninos([]).when(Command::Archive {}).then([archived()]);
     ninos([archived()]).when(Command::Archive {}).then_it_is_already_so();
     ninos([converted()]).when(Command::Archive {}).refused(refusal!(Refusal::NotInWork { .. }));
-    let restored = || Event::Restored(Restored { owner: Some(NINO) });
-    ninos([archived()]).when(Command::Restore {}).then([restored()]);
-    ninos([archived(), restored()]).when(Command::Restore {}).then_it_is_already_so();
+    ninos([archived()]).when(restore(None)).then([restored()]);
+    ninos([archived(), restored()]).when(restore(None)).then_it_is_already_so();
+}
+
+#[test]
+fn a_lead_in_work_again_is_given_to_whoever_is_named() {
+    for (gone, command, back) in
+        [(disqualified(), recycle(Some(GIORGI)), recycled()), (archived(), restore(Some(GIORGI)), restored())]
+    {
+        let events = || [back.clone(), assigned(Some(NINO), GIORGI)];
+        ninos([gone.clone()]).when(command.clone()).then(events());
+        ninos([gone].into_iter().chain(events())).when(command).then_it_is_already_so();
+    }
+    for command in [recycle(Some(GIORGI)), restore(Some(GIORGI))] {
+        ninos([]).when(command).refused(refusal!(Refusal::StaysWithOwner)).naming(["AssignLead"]);
+    }
+    ninos([disqualified(), Event::Archived(Archived { owner: None })])
+        .when(restore(Some(GIORGI)))
+        .refused(refusal!(Refusal::NotInWork { .. }))
+        .naming(["RecycleLead"]);
+}
+
+#[test]
+fn a_lead_does_not_come_back_to_somebody_who_left() {
+    for (gone, command) in [(disqualified(), recycle(None)), (archived(), restore(None))] {
+        let first = Event::Captured(Captured { owner: Some(NINO), ..captured() });
+        lead([first, gone], [deactivated(NINO)])
+            .when(command)
+            .refused(refusal!(Refusal::Owner(AssigneeProblem::OwnerLeft { user: NINO, .. })))
+            .naming(["name somebody who is in `owner`"]);
+    }
+    let nobodys = [Event::Captured(captured()), Event::Archived(Archived { owner: None })];
+    lead(nobodys, [deactivated(NINO)]).when(restore(None)).then([Event::Restored(Restored { owner: None })]);
 }
 
 #[test]

@@ -24,6 +24,9 @@ const LEADS: [LeadId; 3] = [LEAD, SECOND, LeadId(Uuid::from_u128(0x1eaf))];
 /// A field of leads that holds text.
 pub(crate) const INTEREST: FieldId = FieldId(Uuid::from_u128(0xf1));
 
+/// A field of leads, sensitive.
+pub(crate) const ILLNESS: FieldId = FieldId(Uuid::from_u128(0xf3));
+
 pub(crate) fn an_order() -> BoxedStrategy<Order> {
     (select(LEADS.to_vec()), a_lead_command()).prop_map(|(lead, command)| on(lead.stream(), command)).boxed()
 }
@@ -57,8 +60,12 @@ fn a_capture() -> impl Strategy<Value = Capture> {
 
 fn an_update() -> impl Strategy<Value = Update> {
     let value = select(vec![None, Some(FieldValue::Text("red".to_owned())), Some(FieldValue::Bool(true))]);
-    let setting = (select(vec![INTEREST, INTEREST, party::SIZE]), value)
-        .prop_map(|(field, value)| FieldSetting { field, value });
+    let secret = Some(FieldValue::Text(SECRET.to_owned()));
+    let setting = prop_oneof![
+        3 => (select(vec![INTEREST, INTEREST, party::SIZE]), value),
+        1 => (Just(ILLNESS), select(vec![None, secret])),
+    ]
+    .prop_map(|(field, value)| FieldSetting { field, value });
     (a_personal(), a_personal(), prop::collection::vec(setting, 0..2))
         .prop_map(|(full, company_name, fields)| Update { full, company_name, fields, ..Update::default() })
 }
@@ -103,6 +110,7 @@ fn a_lead_command() -> BoxedStrategy<Command> {
         2 => (a_name(), -1_i32..102)
             .prop_map(|(model, score)| Command::Score { model, score, factors: BTreeMap::new() }),
     ];
+    let to_whom = || (prop::option::of(a_user()), any::<bool>(), a_personal());
     let ending = prop_oneof![
         3 => Just(Command::Qualify {}),
         2 => (prop::option::weighted(0.8, select(vec![PRICE, BREAKAGE])), a_personal())
@@ -110,9 +118,9 @@ fn a_lead_command() -> BoxedStrategy<Command> {
         3 => a_conversion().prop_map(|convert| Command::Convert(Box::new(convert))),
         1 => (select(DEALS.to_vec()), select(vec![ACME, Party::Contact(ANNA)]))
             .prop_map(|(deal, party)| Command::Attach { deal, party }),
-        3 => Just(Command::Recycle {}),
+        3 => to_whom().prop_map(|(owner, force, reason)| Command::Recycle { owner, force, reason }),
         1 => Just(Command::Archive {}),
-        2 => Just(Command::Restore {}),
+        2 => to_whom().prop_map(|(owner, force, reason)| Command::Restore { owner, force, reason }),
     ];
     prop_oneof![
         1 => a_capture().prop_map(Command::Capture),

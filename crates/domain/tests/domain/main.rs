@@ -15,6 +15,7 @@ mod deal_more;
 mod dealing;
 mod duplicate;
 mod exchange_rates;
+mod field_changes;
 mod fields;
 mod given;
 mod handover;

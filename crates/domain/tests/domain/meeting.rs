@@ -1,14 +1,17 @@
+use crate::configuring::{RING, VISIT, activity_type, activity_type_defined};
 use crate::given::{Given, Happened, given};
 use crate::sales::*;
 use chrono::{DateTime, TimeDelta, Utc};
 use chrono_tz::Asia::Tbilisi;
+use kvali_domain::activity_types::{self, Kind};
 use kvali_domain::decider::Describe;
+use kvali_domain::dictionary::NotInDictionary;
 use kvali_domain::meeting::{
     Attendance, AttendanceRecorded, Attendee, Cancelled, Command, Event, Held, NoShow, Refusal, Rescheduled,
     Schedule, Scheduled, Slot,
 };
 use kvali_domain::{
-    ContactId, Occurred, Personal, Refusal as AnyRefusal, SubjectId, Target, UserId, subject, targets,
+    ContactId, Occurred, Personal, Refusal as AnyRefusal, SubjectId, Target, UserId, subject, target,
 };
 use uuid::Uuid;
 
@@ -41,6 +44,7 @@ fn next_week() -> Slot {
 fn plan() -> Schedule {
     Schedule {
         subject: Personal::new("დემო"),
+        activity_type: None,
         time: slot(start()),
         attendees: vec![HOST, CLIENT],
         targets: vec![LEAD],
@@ -48,8 +52,8 @@ fn plan() -> Schedule {
 }
 
 fn planned() -> Scheduled {
-    let Schedule { subject, time, attendees, targets } = plan();
-    Scheduled { meeting: MEETING, subject, time, attendees, targets }
+    let Schedule { subject, activity_type, time, attendees, targets } = plan();
+    Scheduled { meeting: MEETING, subject, activity_type, time, attendees, targets }
 }
 
 fn the_lead() -> Happened {
@@ -150,7 +154,7 @@ fn what_a_meeting_is_about_exists_and_was_not_erased() {
     let about = |target| Command::Schedule(Schedule { targets: vec![target], ..plan() });
     given([])
         .when(about(Target::Deal(DEAL)))
-        .refused(meeting_refusal!(Refusal::Target(targets::Refusal::NoSuchTarget { .. })));
+        .refused(meeting_refusal!(Refusal::Target(target::Refusal::NoSuchTarget { .. })));
     given([sales(), opened()])
         .when(about(Target::Deal(DEAL)))
         .then([Event::Scheduled(Scheduled { targets: vec![Target::Deal(DEAL)], ..planned() })]);
@@ -163,7 +167,7 @@ fn what_a_meeting_is_about_exists_and_was_not_erased() {
     };
     given([the_lead(), erased])
         .when(about(LEAD))
-        .refused(meeting_refusal!(Refusal::Target(targets::Refusal::TargetErased { .. })));
+        .refused(meeting_refusal!(Refusal::Target(target::Refusal::TargetErased { .. })));
 }
 
 #[test]
@@ -297,4 +301,19 @@ fn texts_are_sealed_under_the_meetings_own_key() {
         let fields: Vec<_> = event.personal().iter().map(|found| (found.subject, found.field)).collect();
         assert_eq!(fields, [(SubjectId::from(MEETING), field)]);
     }
+}
+
+#[test]
+fn a_meeting_is_of_an_activity_type_of_meetings() {
+    let of = |activity_type| Command::Schedule(Schedule { activity_type: Some(activity_type), ..plan() });
+    let demo = activity_types::Defined { kind: Kind::Meeting, ..activity_type(VISIT, "demo") };
+    let demo = at_start(activity_types::STREAM, activity_types::Event::Defined(demo));
+    let log = || [the_lead(), demo.clone(), activity_type_defined(RING, "ring")];
+    given(log())
+        .when(of(VISIT))
+        .then([Event::Scheduled(Scheduled { activity_type: Some(VISIT), ..planned() })]);
+    given(log())
+        .when(of(RING))
+        .refused(meeting_refusal!(Refusal::Dictionary(NotInDictionary::ActivityTypeUnknown { .. })))
+        .naming([r#"accepted: "demo""#]);
 }

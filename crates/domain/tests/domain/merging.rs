@@ -11,7 +11,7 @@ use kvali_domain::contact_point::{ContactPoint, Kind};
 use kvali_domain::merge::{self, Change, Choice, Preview, Problem, Seen};
 use kvali_domain::{
     Command, CompanyId, ContactId, DealId, Event, LeadId, Money, Order, Personal, Refusal, State, StreamId,
-    SubjectId, Target, company, contact, deal, duplicate, lead, pipeline, subject, user,
+    SubjectId, Target, UserId, company, contact, deal, duplicate, lead, pipeline, subject, user,
 };
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -242,6 +242,10 @@ fn created(contact: ContactId, full: &str) -> Order {
     on(contact.stream(), contact::Command::Create(contact::Create { full, ..contact::Create::default() }))
 }
 
+fn assign(owner: UserId) -> contact::Command {
+    contact::Command::Assign { owner, force: false, reason: Personal::default() }
+}
+
 /// Anna twice, with different owners; and Clara, who has none.
 fn people() -> Vec<Happened> {
     let log = vec![registered(NINO), registered(GIORGI), registered(TAMAR)];
@@ -251,8 +255,8 @@ fn people() -> Vec<Happened> {
             created(ANNA, "Anna K."),
             created(BORIS, "Anna Kalandadze"),
             created(CLARA, "Clara"),
-            on(ANNA.stream(), contact::Command::Assign { owner: NINO }),
-            on(BORIS.stream(), contact::Command::Assign { owner: GIORGI }),
+            on(ANNA.stream(), assign(NINO)),
+            on(BORIS.stream(), assign(GIORGI)),
         ],
     )
 }
@@ -354,7 +358,7 @@ fn a_preview_that_something_overtook_is_made_again() {
     let log = people();
     for changed in [ANNA, BORIS] {
         let asked = merge_of(&log, ANNA, &[BORIS]);
-        let log = after(log.clone(), [on(changed.stream(), contact::Command::Assign { owner: TAMAR })]);
+        let log = after(log.clone(), [on(changed.stream(), assign(TAMAR))]);
         given(log)
             .when(on(ANNA.stream(), contact::Command::Merge(asked)))
             .refused(problem!(Problem::StalePreview { .. }))
@@ -668,7 +672,7 @@ fn a_lead_that_came_to_something_is_the_survivor() {
         .refused(|refusal| matches!(refusal, Refusal::Lead(lead::Refusal::NotInWork { .. })));
 }
 
-fn deal_opened(deal: DealId, owner: kvali_domain::UserId, value: &str) -> Order {
+fn deal_opened(deal: DealId, owner: UserId, value: &str) -> Order {
     let open = deal::Open { party: Some(ACME), owner: Some(owner), value: Some(usd(value)), ..open() };
     on(deal.stream(), deal::Command::Open(open))
 }
@@ -811,12 +815,8 @@ fn whoever_was_merged_is_erased_as_one_person() {
     let log = merge_people(log, CLARA, &[ANNA]);
     for named in [ANNA, BORIS, CLARA] {
         let subject = SubjectId::from(named);
-        let events = world(&log).decide(
-            &on(subject.stream(), subject::Command::Erase { subject }),
-            NOW,
-            None,
-            None,
-        );
+        let events =
+            world(&log).decide(&on(subject.stream(), subject::Command::Erase { subject }), NOW, None, None);
         let erased: BTreeSet<Uuid> = events
             .expect("nobody is held back")
             .into_iter()

@@ -1,5 +1,6 @@
 //! Contacts and companies as random commands have them.
 
+use crate::configuring::BIG;
 use crate::given::Happened;
 use crate::given::on;
 use crate::properties::{SECRET, a_personal, a_user};
@@ -13,7 +14,8 @@ use kvali_domain::country::Country;
 use kvali_domain::deal::External;
 use kvali_domain::field_changes::{FieldSetting, FieldValue};
 use kvali_domain::fields;
-use kvali_domain::{CompanyId, ContactId, FieldId, Order, Personal, ProductId, SourceId, TagId};
+use kvali_domain::sources::{self, ChannelType};
+use kvali_domain::{CompanyId, ContactId, FieldId, Order, Personal, ProductId, SourceId, TagId, tags};
 use proptest::prelude::*;
 use proptest::sample::select;
 
@@ -22,6 +24,10 @@ pub(crate) const GLOBEX: CompanyId = CompanyId(id(62));
 pub(crate) const INITECH: CompanyId = CompanyId(id(63));
 pub(crate) const SIZE: FieldId = FieldId(id(64));
 pub(crate) const COLOUR: FieldId = FieldId(id(65));
+/// Of contacts, sensitive.
+pub(crate) const BIRTHDAY: FieldId = FieldId(id(69));
+/// Of companies, sensitive.
+pub(crate) const OWNER_ID: FieldId = FieldId(id(70));
 pub(crate) const VIP: TagId = TagId(id(66));
 pub(crate) const CHAIR: ProductId = ProductId(id(67));
 pub(crate) const FAIR: SourceId = SourceId(id(68));
@@ -83,7 +89,10 @@ fn settings() -> impl Strategy<Value = Vec<FieldSetting>> {
     ]);
     let setting =
         (select(vec![SIZE, COLOUR]), value).prop_map(|(field, value)| FieldSetting { field, value });
-    prop::collection::vec(setting, 0..3)
+    let secret = Some(FieldValue::Text(SECRET.to_owned()));
+    let private = (select(vec![BIRTHDAY, OWNER_ID]), select(vec![None, secret]))
+        .prop_map(|(field, value)| FieldSetting { field, value });
+    prop::collection::vec(prop_oneof![setting, private], 0..3)
 }
 
 fn a_number() -> impl Strategy<Value = i32> {
@@ -153,7 +162,8 @@ fn a_contact_command() -> impl Strategy<Value = contact::Command> {
             .prop_map(|(company, role, until)| Command::EndAffiliation { company, role, until }),
         3 => relation().prop_map(|(other, relation)| Command::Relate { other, relation }),
         3 => relation().prop_map(|(other, relation)| Command::Unrelate { other, relation }),
-        1 => a_user().prop_map(|owner| Command::Assign { owner }),
+        1 => (a_user(), any::<bool>(), a_personal())
+            .prop_map(|(owner, force, reason)| Command::Assign { owner, force, reason }),
         2 => (stage, a_personal()).prop_map(|(stage, reason)| Command::SetLifecycleStage { stage, reason }),
         1 => Just(Command::Tag { tag: VIP }),
         1 => Just(Command::Untag { tag: VIP }),
@@ -217,7 +227,11 @@ fn a_company_command() -> impl Strategy<Value = company::Command> {
             ancestors
         }),
         settings().prop_map(|fields| Command::SetFields { fields }),
-        a_user().prop_map(|owner| Command::Assign { owner }),
+        (a_user(), any::<bool>(), a_personal()).prop_map(|(owner, force, reason)| Command::Assign {
+            owner,
+            force,
+            reason
+        }),
         territory.prop_map(|territory| Command::SetTerritory { territory: territory.map(str::to_owned) }),
         terms.prop_map(|(country, product, exclusive, from, until)| Command::GrantTerms(GrantTerms {
             country,
@@ -248,4 +262,27 @@ pub(crate) fn fields_of(entity: fields::Entity, kind: fields::FieldType) -> [Hap
         };
         at_start(fields::STREAM, fields::Event::Defined(defined))
     })
+}
+
+pub(crate) fn define_fair() -> sources::Command {
+    let (code, label) = ("fair".to_owned(), "Fair".to_owned());
+    sources::Command::Define { source: FAIR, code, label, channel: ChannelType::Event }
+}
+
+/// The dictionaries that contacts, leads and deals share: a source, a tag, and another that was merged into it.
+pub(crate) fn dictionaries() -> [Happened; 4] {
+    let fair = sources::Defined {
+        source: FAIR,
+        code: "fair".to_owned(),
+        label: "Fair".to_owned(),
+        channel: ChannelType::Event,
+    };
+    let tag = |tag, name: &str| tags::Event::Defined(tags::Defined { tag, name: name.to_owned() });
+    let merged = tags::Event::Merged(tags::Merged { tag: BIG, into: VIP });
+    [
+        at_start(sources::STREAM, sources::Event::Defined(fair)),
+        at_start(tags::STREAM, tag(VIP, "vip")),
+        at_start(tags::STREAM, tag(BIG, "big")),
+        at_start(tags::STREAM, merged),
+    ]
 }

@@ -317,7 +317,7 @@ pub(crate) fn close_lost(reason: Option<LossReasonId>) -> deal::Command {
 }
 
 pub(crate) fn reopen(to: StageId, reason: &str) -> deal::Command {
-    deal::Command::Reopen { to, reason: Personal::new(reason) }
+    deal::Command::Reopen { to, owner: None, force: false, reason: Personal::new(reason) }
 }
 
 pub(crate) fn correct(visit: i32, to: StageId, reason: &str) -> deal::Command {

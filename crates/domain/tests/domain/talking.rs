@@ -64,7 +64,9 @@ pub(crate) fn a_call_command() -> impl Strategy<Value = call::Command> {
         ),
         1 => a_user().prop_map(|by| Command::Answer { by }),
         1 => prop_oneof![-1_i32..3, any::<i32>()].prop_map(|duration_s| Command::End { duration_s }),
-        1 => (task, a_user(), due).prop_map(|(task, assignee, due)| Command::Miss { task, assignee, due }),
+        1 => (task, a_user(), due, any::<bool>(), a_personal()).prop_map(|(task, assignee, due, force, reason)| {
+            Command::Miss { task, assignee, due, force, reason }
+        }),
         2 => (found, a_personal()).prop_map(|(outcome, reason)| Command::Match { outcome, reason }),
         1 => (a_code(), a_personal()).prop_map(|(code, comment)| Command::SetDisposition { code, comment }),
         1 => (a_hash(), consent).prop_map(|(hash, consent)| Command::AttachRecording { hash, consent }),
@@ -102,7 +104,8 @@ pub(crate) fn a_conversation_command() -> impl Strategy<Value = conversation::Co
             |(text, purpose, consent, template)| Command::Send { text, purpose, consent, template }
         ),
         8 => (message, report).prop_map(|(message, report)| Command::RecordDelivery { message, report }),
-        1 => a_user().prop_map(|assignee| Command::Assign { assignee }),
+        1 => (a_user(), any::<bool>(), a_personal())
+            .prop_map(|(assignee, force, reason)| Command::Assign { assignee, force, reason }),
         1 => Just(Command::Close {}),
         1 => a_target().prop_map(|to| Command::Link { to }),
     ]

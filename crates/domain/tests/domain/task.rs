@@ -1,17 +1,22 @@
+use crate::configuring::{CALL_BACK, RING, SEND_OFFER, VISIT, activity_type, template, template_defined};
 use crate::given::{Given, Happened, given, on};
 use crate::sales::*;
 use chrono::{DateTime, TimeDelta, Utc};
 use chrono_tz::Asia::Tbilisi;
+use kvali_domain::activity_types::{self, Kind as TypeKind};
+use kvali_domain::assignee::AssigneeProblem;
 use kvali_domain::decider::Describe;
+use kvali_domain::dictionary::NotInDictionary;
 use kvali_domain::task::{
     BecameOverdue, Cancelled, Cause, CauseDetermined, CauseFacts, Command, Completed, Create, Created,
     Deferred, Edit, Edited, Event, ItemAdded, ItemTicked, Kind, LeadTime, Linked, Load, OPEN_TASK_CLAIM,
     Priority, Reassigned, Refusal, ReminderCleared, ReminderFired, ReminderSet, Reopened, Rescheduled,
     Snoozed, Started, Template, Unlinked, WORK_CLAIM,
 };
+use kvali_domain::task_templates::Defined;
 use kvali_domain::{
-    Claim, ContactId, DealId, Due, LeadId, Occurred, Personal, Refusal as AnyRefusal, SubjectId, Target,
-    TaskTemplateId, UserId, subject, targets,
+    ActivityTypeId, Claim, ContactId, DealId, Due, LeadId, Occurred, Personal, Refusal as AnyRefusal,
+    SubjectId, Target, UserId, subject, target,
 };
 use uuid::Uuid;
 
@@ -24,6 +29,7 @@ macro_rules! task_refusal {
 const LEAD: Target = Target::Lead(crate::sales::LEAD);
 const MARI: ContactId = ContactId(Uuid::from_u128(0xc0));
 const CONTACT: Target = Target::Contact(MARI);
+const DEMO: ActivityTypeId = ActivityTypeId(Uuid::from_u128(0xde));
 const ABOUT: Target = Target::Deal(DEAL);
 
 fn at(text: &str) -> DateTime<Utc> {
@@ -57,6 +63,8 @@ fn called() -> Created {
         targets: Vec::new(),
         priority: Priority::Normal,
         estimate_minutes: None,
+        forced: false,
+        reason: nothing(),
     }
 }
 
@@ -104,7 +112,7 @@ fn cancelled() -> Event {
 }
 
 fn reopened(assignee: UserId) -> Event {
-    Event::Reopened(Reopened { task: TASK, assignee, deals: Vec::new(), reason: nothing() })
+    Event::Reopened(Reopened { task: TASK, assignee, deals: Vec::new(), forced: false, reason: nothing() })
 }
 
 fn rescheduled(to: Due, slip_no: i32, slip_days: i32) -> Rescheduled {
@@ -139,7 +147,7 @@ fn every_command_to_an_open_task() -> Vec<Command> {
     let time = at("2024-07-04T08:00:00Z");
     vec![
         Command::Edit(Edit { priority: Some(Priority::High), ..Edit::default() }),
-        Command::Reassign { assignee: GIORGI, reason: Personal::new("hand-over") },
+        Command::Reassign { assignee: GIORGI, force: false, reason: Personal::new("hand-over") },
         reschedule(by("2024-07-09")),
         Command::Snooze { until: time },
         Command::Start {},
@@ -212,7 +220,7 @@ fn an_assignee_is_registered_and_active() {
     for log in [vec![], vec![registered(NINO), deactivated(NINO)]] {
         given(log)
             .when(Command::Create(call()))
-            .refused(task_refusal!(Refusal::AssigneeNotActive { user: NINO }))
+            .refused(task_refusal!(Refusal::Owner(AssigneeProblem::OwnerNotActive { user: NINO })))
             .naming(["active user"]);
     }
 }
@@ -255,14 +263,14 @@ fn a_deal_that_a_task_is_about_exists() {
     let about = Command::Create(Create { targets: vec![ABOUT], ..call() });
     given([registered(NINO)])
         .when(about.clone())
-        .refused(task_refusal!(Refusal::Target(targets::Refusal::NoSuchTarget { .. })))
+        .refused(task_refusal!(Refusal::Target(target::Refusal::NoSuchTarget { .. })))
         .naming(["deal that exists"]);
     given([registered(NINO), sales(), opened()])
         .when(about)
         .then([Event::Created(Created { targets: vec![ABOUT], ..called() })]);
     open([])
         .when(Command::Link { target: ABOUT })
-        .refused(task_refusal!(Refusal::Target(targets::Refusal::NoSuchTarget { .. })));
+        .refused(task_refusal!(Refusal::Target(target::Refusal::NoSuchTarget { .. })));
 }
 
 #[test]
@@ -276,11 +284,11 @@ fn a_target_was_not_erased() {
     };
     given([registered(NINO), the_lead(), erased()])
         .when(Command::Create(Create { targets: vec![LEAD], ..call() }))
-        .refused(task_refusal!(Refusal::Target(targets::Refusal::TargetErased { .. })))
+        .refused(task_refusal!(Refusal::Target(target::Refusal::TargetErased { .. })))
         .naming(["erased"]);
     given(tasked([]).into_iter().chain([erased()]))
         .when(Command::Link { target: LEAD })
-        .refused(task_refusal!(Refusal::Target(targets::Refusal::TargetErased { .. })));
+        .refused(task_refusal!(Refusal::Target(target::Refusal::TargetErased { .. })));
 }
 
 #[test]
@@ -289,30 +297,95 @@ fn a_task_has_at_most_ten_targets() {
     let targets: Vec<Target> = (0..11).map(lead).collect();
     given([registered(NINO)])
         .when(Command::Create(Create { targets: targets.clone(), ..call() }))
-        .refused(task_refusal!(Refusal::Target(targets::Refusal::TooManyTargets { .. })))
+        .refused(task_refusal!(Refusal::Target(target::Refusal::TooManyTargets { .. })))
         .naming(["at most 10"]);
     let full = || tasked_as(Created { targets: targets[..10].to_vec(), ..called() }, []);
     given(full())
         .when(Command::Link { target: lead(10) })
-        .refused(task_refusal!(Refusal::Target(targets::Refusal::TooManyTargets { .. })));
+        .refused(task_refusal!(Refusal::Target(target::Refusal::TooManyTargets { .. })));
     given(full()).when(Command::Link { target: lead(9) }).then_it_is_already_so();
 }
 
-#[test]
-fn a_task_tells_the_template_that_it_was_made_from() {
-    let from = |version| {
-        let template = Template { id: TaskTemplateId(Uuid::from_u128(0x7e)), version };
-        (template, Command::FromTemplate { template, task: call() })
+/// Nino, an activity type of calls with a result, one of visits without, one of meetings; and a template of calls in its
+/// second version.
+fn dictionaries() -> Vec<Happened> {
+    let of = |kind, result_required, id, code| {
+        let body = activity_types::Defined { kind, result_required, ..activity_type(id, code) };
+        at_start(activity_types::STREAM, activity_types::Event::Defined(body))
     };
-    let (template, command) = from(2);
-    given([registered(NINO)])
-        .when(command)
-        .then([Event::Created(Created { template: Some(template), ..called() })]);
-    given([registered(NINO)])
-        .when(from(0).1)
-        .refused(task_refusal!(Refusal::NoSuchTemplateVersion { version: 0 }))
-        .naming(["count from 1"]);
-    given([]).when(from(1).1).refused(task_refusal!(Refusal::AssigneeNotActive { .. }));
+    let call_back = |version| template_defined(Defined { version, ..template(CALL_BACK, "Call back") });
+    vec![
+        registered(NINO),
+        of(TypeKind::Call, true, RING, "ring"),
+        of(TypeKind::Task, false, VISIT, "visit"),
+        of(TypeKind::Meeting, false, DEMO, "demo"),
+        call_back(1),
+        call_back(2),
+    ]
+}
+
+#[test]
+fn what_a_task_demands_follows_from_its_activity_type() {
+    let of = |activity_type| Create { activity_type: Some(activity_type), ..call() };
+    let ring = Created { activity_type: Some(RING), kind: Kind::Call, result_required: true, ..called() };
+    given(dictionaries()).when(Command::Create(of(RING))).then([Event::Created(ring.clone())]);
+    let visit = Created { activity_type: Some(VISIT), kind: Kind::Visit, ..called() };
+    let asked = Create { kind: Kind::Visit, ..of(VISIT) };
+    given(dictionaries()).when(Command::Create(asked)).then([Event::Created(visit.clone())]);
+    let strict = Create { kind: Kind::Visit, result_required: true, ..of(VISIT) };
+    given(dictionaries())
+        .when(Command::Create(strict))
+        .then([Event::Created(Created { result_required: true, ..visit })]);
+    given(tasked_as(ring, []))
+        .when(Command::Complete { result: nothing() })
+        .refused(task_refusal!(Refusal::ResultMissing));
+}
+
+#[test]
+fn a_task_is_of_an_activity_type_of_tasks_or_calls() {
+    let unknown = ActivityTypeId(Uuid::from_u128(0xac));
+    for activity_type in [DEMO, unknown] {
+        let asked = Create { activity_type: Some(activity_type), ..call() };
+        given(dictionaries())
+            .when(Command::Create(asked))
+            .refused(task_refusal!(Refusal::Dictionary(NotInDictionary::ActivityTypeUnknown { .. })))
+            .naming([r#"accepted: "ring", "visit""#]);
+    }
+}
+
+#[test]
+fn a_task_tells_the_template_that_it_was_made_from_and_is_of_its_type() {
+    let from = |version, task| {
+        let template = Template { id: CALL_BACK, version };
+        (template, Command::FromTemplate { template, task })
+    };
+    let (template, command) = from(2, call());
+    let made = Created {
+        template: Some(template),
+        activity_type: Some(RING),
+        kind: Kind::Call,
+        result_required: true,
+        ..called()
+    };
+    given(dictionaries()).when(command).then([Event::Created(made)]);
+    let (template, command) = from(2, Create { activity_type: Some(VISIT), ..call() });
+    let made = Created { template: Some(template), activity_type: Some(VISIT), ..called() };
+    given(dictionaries()).when(command).then([Event::Created(made)]);
+}
+
+#[test]
+fn a_template_is_applied_in_the_version_in_force() {
+    let from = |id, version| Command::FromTemplate { template: Template { id, version }, task: call() };
+    for version in [-1, 0, 1, 3] {
+        given(dictionaries())
+            .when(from(CALL_BACK, version))
+            .refused(task_refusal!(Refusal::Dictionary(NotInDictionary::TemplateVersion { in_force: 2, .. })))
+            .naming(["Call back", "accepted: 2"]);
+    }
+    given(dictionaries())
+        .when(from(SEND_OFFER, 1))
+        .refused(task_refusal!(Refusal::Dictionary(NotInDictionary::TemplateUnknown { .. })))
+        .naming([r#"accepted: "Call back""#]);
 }
 
 #[test]
@@ -375,8 +448,10 @@ fn an_edited_task_still_has_a_subject_and_starts_in_time() {
 
 #[test]
 fn a_task_is_reassigned_to_an_active_user_for_a_reason() {
-    let to = |assignee, reason: &str| Command::Reassign { assignee, reason: Personal::new(reason) };
-    let told = |reason| Event::Reassigned(Reassigned { task: TASK, from: NINO, to: GIORGI, reason });
+    let to =
+        |assignee, reason: &str| Command::Reassign { assignee, force: false, reason: Personal::new(reason) };
+    let told =
+        |reason| Event::Reassigned(Reassigned { task: TASK, from: NINO, to: GIORGI, forced: false, reason });
     open([]).when(to(GIORGI, "leave")).then([told(Personal::new("leave"))]);
     open([]).because("leave").when(to(GIORGI, " ")).then([told(nothing())]);
     open([]).when(to(GIORGI, " ")).refused(task_refusal!(Refusal::ReasonMissing)).naming(["reason code"]);
@@ -384,7 +459,7 @@ fn a_task_is_reassigned_to_an_active_user_for_a_reason() {
     open([told(nothing())]).when(to(GIORGI, "")).then_it_is_already_so();
     given(tasked([]).into_iter().chain([deactivated(GIORGI)]))
         .when(to(GIORGI, "leave"))
-        .refused(task_refusal!(Refusal::AssigneeNotActive { user: GIORGI }));
+        .refused(task_refusal!(Refusal::Owner(AssigneeProblem::OwnerNotActive { user: GIORGI })));
 }
 
 #[test]
@@ -504,12 +579,18 @@ fn ending_a_task_twice_the_same_way_is_already_so_unless_words_would_be_lost() {
 
 #[test]
 fn a_task_that_is_done_or_cancelled_is_reopened_for_an_active_user() {
-    let reopen = |assignee| Command::Reopen { assignee, reason: nothing() };
+    let reopen = |assignee| Command::Reopen { assignee, force: false, reason: nothing() };
     for ending in [done(), cancelled()] {
         open([ending.clone()]).when(reopen(None)).then([reopened(NINO)]);
         open([ending.clone()]).when(reopen(Some(GIORGI))).then([reopened(GIORGI)]);
         let log = || tasked([ending.clone()]).into_iter().chain([deactivated(NINO)]);
-        given(log()).when(reopen(None)).refused(task_refusal!(Refusal::AssigneeNotActive { user: NINO }));
+        given(log())
+            .when(reopen(None))
+            .refused(task_refusal!(Refusal::Owner(AssigneeProblem::OwnerLeft { user: NINO, .. })))
+            .naming(["name somebody who is in `assignee`"]);
+        given(log())
+            .when(reopen(Some(NINO)))
+            .refused(task_refusal!(Refusal::Owner(AssigneeProblem::OwnerNotActive { user: NINO })));
         given(log()).when(reopen(Some(GIORGI))).then([reopened(GIORGI)]);
         open([ending, reopened(GIORGI)])
             .when(complete(""))
@@ -728,12 +809,19 @@ fn an_open_task_holds_its_assignee_and_its_deals_until_it_ends() {
     let counted: Vec<Claim> = all().map(count).collect();
     let uncounted: Vec<Claim> = all().map(uncount).collect();
     assert_eq!(Event::Created(created).claims(), counted);
-    let again = Reopened { task: TASK, assignee: NINO, deals: deals.clone(), reason: nothing() };
+    let again =
+        Reopened { task: TASK, assignee: NINO, deals: deals.clone(), forced: false, reason: nothing() };
     assert_eq!(Event::Reopened(again).claims(), counted);
     assert_eq!(Event::Completed(Completed { deals: deals.clone(), ..completed() }).claims(), uncounted);
     let off = Cancelled { task: TASK, assignee: NINO, deals, reason: nothing() };
     assert_eq!(Event::Cancelled(off).claims(), uncounted);
-    let moved = Event::Reassigned(Reassigned { task: TASK, from: NINO, to: GIORGI, reason: nothing() });
+    let moved = Event::Reassigned(Reassigned {
+        task: TASK,
+        from: NINO,
+        to: GIORGI,
+        forced: false,
+        reason: nothing(),
+    });
     assert_eq!(moved.claims(), [uncount(work(NINO)), count(work(GIORGI))]);
     assert_eq!(linked(ABOUT).claims(), [count(about(DEAL))]);
     assert_eq!(Event::Unlinked(Unlinked { target: ABOUT }).claims(), [uncount(about(DEAL))]);
@@ -749,9 +837,9 @@ fn what_ends_or_returns_tells_the_deals_that_the_task_is_about_by_then() {
     given(tasked_as(created(), [])).when(complete("")).then([about(&[DEAL])]);
     given(tasked_as(created(), [unlinked()])).when(complete("")).then([about(&[])]);
     open([linked(ABOUT)]).when(complete("")).then([about(&[DEAL])]);
-    let again = Reopened { task: TASK, assignee: NINO, deals: vec![DEAL], reason: nothing() };
+    let again = Reopened { task: TASK, assignee: NINO, deals: vec![DEAL], forced: false, reason: nothing() };
     given(tasked_as(created(), [about(&[DEAL])]))
-        .when(Command::Reopen { assignee: None, reason: nothing() })
+        .when(Command::Reopen { assignee: None, force: false, reason: nothing() })
         .then([Event::Reopened(again)]);
     let off = Cancelled { task: TASK, assignee: NINO, deals: vec![DEAL], reason: nothing() };
     given(tasked_as(created(), []))
@@ -763,16 +851,17 @@ fn what_ends_or_returns_tells_the_deals_that_the_task_is_about_by_then() {
 #[test]
 fn texts_are_sealed_under_the_tasks_own_key() {
     let texts = [
-        (Event::Created(called()), "subject"),
-        (Event::Rescheduled(rescheduled(friday(), 0, 0)), "reason"),
-        (done(), "result"),
-        (cancelled(), "reason"),
-        (reopened(NINO), "reason"),
-        (Event::ItemAdded(ItemAdded { task: TASK, item: 1, text: nothing() }), "text"),
+        (Event::Created(called()), vec!["subject", "reason"]),
+        (Event::Rescheduled(rescheduled(friday(), 0, 0)), vec!["reason"]),
+        (done(), vec!["result"]),
+        (cancelled(), vec!["reason"]),
+        (reopened(NINO), vec!["reason"]),
+        (Event::ItemAdded(ItemAdded { task: TASK, item: 1, text: nothing() }), vec!["text"]),
     ];
-    for (mut event, field) in texts {
+    for (mut event, names) in texts {
         let fields: Vec<_> = event.personal().iter().map(|found| (found.subject, found.field)).collect();
-        assert_eq!(fields, [(SubjectId::from(TASK), field)]);
+        let sealed: Vec<_> = names.into_iter().map(|name| (SubjectId::from(TASK), name)).collect();
+        assert_eq!(fields, sealed);
     }
 }
 

@@ -1,6 +1,9 @@
 use crate::configuring::*;
 use crate::given::{Happened, given};
+use crate::sales::at_start;
 use kvali_domain::Refusal as AnyRefusal;
+use kvali_domain::activity_types::{self, Kind};
+use kvali_domain::dictionary::NotInDictionary;
 use kvali_domain::pipeline::Clock;
 use kvali_domain::task_templates::{Command, Defined, Event, Refusal};
 
@@ -46,12 +49,20 @@ fn a_task_template_that_changes_gets_a_new_version() {
 fn a_task_template_is_of_an_activity_type_that_exists() {
     given(types())
         .when(define(Defined { activity_type: VISIT, ..call_back() }))
-        .refused(template_refusal!(Refusal::NoSuchActivityType { .. }))
+        .refused(template_refusal!(Refusal::Dictionary(NotInDictionary::ActivityTypeUnknown { .. })))
         .naming([&*VISIT.to_string(), r#"accepted: "ring""#]);
     given([])
         .when(define(call_back()))
-        .refused(template_refusal!(Refusal::NoSuchActivityType { .. }))
+        .refused(template_refusal!(Refusal::Dictionary(NotInDictionary::ActivityTypeUnknown { .. })))
         .naming(["accepted: none"]);
+    let demo = activity_types::Defined { kind: Kind::Meeting, ..activity_type(VISIT, "demo") };
+    let log =
+        types().into_iter().chain([at_start(activity_types::STREAM, activity_types::Event::Defined(demo))]);
+    given(log)
+        .when(define(Defined { activity_type: VISIT, ..call_back() }))
+        .refused(template_refusal!(Refusal::Dictionary(NotInDictionary::ActivityTypeUnknown { .. })))
+        .naming([r#"accepted: "ring""#])
+        .not_naming(["demo"]);
 }
 
 #[test]

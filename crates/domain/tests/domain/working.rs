@@ -4,7 +4,11 @@ use crate::given::on;
 use crate::properties::{DEALS, a_personal, a_user};
 use crate::sales::{MEETING, NINO, NOW, TASK};
 use chrono::{DateTime, TimeDelta, Utc};
-use kvali_domain::{ContactId, Due, Order, Target, TaskId, TaskTemplateId, meeting, task};
+use kvali_domain::pipeline::Clock;
+use kvali_domain::{
+    ActivityTypeId, ContactId, Due, Order, Target, TaskId, TaskTemplateId, activity_types, meeting, task,
+    task_templates,
+};
 use proptest::prelude::*;
 use proptest::sample::select;
 use uuid::Uuid;
@@ -18,6 +22,31 @@ pub(crate) fn an_order() -> BoxedStrategy<Order> {
 }
 
 pub(crate) const TASKS: [TaskId; 2] = [TASK, TaskId(Uuid::from_u128(0x7a52))];
+
+/// An activity type of calls, and so a disposition.
+const RING: ActivityTypeId = ActivityTypeId(Uuid::from_u128(0xac));
+const CALL_BACK: TaskTemplateId = TaskTemplateId(Uuid::from_u128(0x7e));
+
+pub(crate) fn define_ring() -> activity_types::Command {
+    activity_types::Command::Define {
+        activity_type: RING,
+        code: "no_answer".to_owned(),
+        label: "Nobody answered".to_owned(),
+        kind: activity_types::Kind::Call,
+        result_required: false,
+        minimum_lead_minutes: 0,
+    }
+}
+
+pub(crate) fn define_call_back() -> task_templates::Command {
+    task_templates::Command::Define {
+        template: CALL_BACK,
+        subject: "Call back".to_owned(),
+        activity_type: RING,
+        offset_days: 2,
+        clock: Clock::Calendar,
+    }
+}
 
 fn a_due() -> impl Strategy<Value = Due> {
     let zone = chrono_tz::Asia::Tbilisi;
@@ -37,16 +66,30 @@ fn a_target() -> impl Strategy<Value = Target> {
 fn a_task() -> impl Strategy<Value = task::Create> {
     let estimate = prop::option::of(-1_i32..60);
     let targets = prop::collection::vec(a_target(), 0..3);
-    (a_personal(), a_due(), a_user(), any::<bool>(), prop::option::weighted(0.2, a_time()), targets, estimate)
-        .prop_map(|(subject, due, assignee, result_required, start, targets, estimate_minutes)| {
-            task::Create {
-                result_required,
+    let demands = (any::<bool>(), prop::option::weighted(0.2, Just(RING)), any::<bool>());
+    (a_personal(), a_due(), a_user(), demands, prop::option::weighted(0.2, a_time()), targets, estimate)
+        .prop_map(
+            |(
+                subject,
+                due,
+                assignee,
+                (result_required, activity_type, force),
                 start,
                 targets,
                 estimate_minutes,
-                ..task::Create::new(subject, due, assignee)
-            }
-        })
+            )| {
+                task::Create {
+                    result_required,
+                    activity_type,
+                    force,
+                    reason: subject.clone(),
+                    start,
+                    targets,
+                    estimate_minutes,
+                    ..task::Create::new(subject, due, assignee)
+                }
+            },
+        )
 }
 
 fn some_cause_facts() -> impl Strategy<Value = task::CauseFacts> {
@@ -70,11 +113,11 @@ pub(crate) fn a_task_command() -> BoxedStrategy<task::Command> {
             estimate_minutes,
         },
     );
-    let template =
-        (-1_i32..3).prop_map(|version| task::Template { id: TaskTemplateId(Uuid::from_u128(0x7e)), version });
+    let template = (-1_i32..3).prop_map(|version| task::Template { id: CALL_BACK, version });
     let working = prop_oneof![
         2 => edit.prop_map(Command::Edit),
-        2 => (a_user(), a_personal()).prop_map(|(assignee, reason)| Command::Reassign { assignee, reason }),
+        2 => (a_user(), any::<bool>(), a_personal())
+            .prop_map(|(assignee, force, reason)| Command::Reassign { assignee, force, reason }),
         2 => (a_due(), a_personal()).prop_map(|(due, reason)| Command::Reschedule { due, reason }),
         2 => Just(Command::Start {}),
         2 => a_time().prop_map(|until| Command::Defer { until }),
@@ -94,8 +137,8 @@ pub(crate) fn a_task_command() -> BoxedStrategy<task::Command> {
     let ending = prop_oneof![
         1 => a_personal().prop_map(|result| Command::Complete { result }),
         1 => a_personal().prop_map(|reason| Command::Cancel { reason }),
-        3 => (prop::option::of(a_user()), a_personal())
-            .prop_map(|(assignee, reason)| Command::Reopen { assignee, reason }),
+        3 => (prop::option::of(a_user()), any::<bool>(), a_personal())
+            .prop_map(|(assignee, force, reason)| Command::Reopen { assignee, force, reason }),
     ];
     prop_oneof![
         1 => a_task().prop_map(Command::Create),
@@ -123,7 +166,7 @@ pub(crate) fn a_meeting_command() -> BoxedStrategy<meeting::Command> {
         (prop::collection::vec(attendee(), 0..4), prop::collection::vec(a_target(), 0..2));
     let schedule =
         (a_personal(), slot(), attendees, targets).prop_map(|(subject, time, attendees, targets)| {
-            meeting::Schedule { subject, time, attendees, targets }
+            meeting::Schedule { subject, activity_type: None, time, attendees, targets }
         });
     prop_oneof![
         2 => schedule.prop_map(Command::Schedule),

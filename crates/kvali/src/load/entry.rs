@@ -56,7 +56,7 @@ impl Entry {
     }
 
     fn reopen(&self) -> Command {
-        Command::Reopen { to: self.stage, reason: Personal::default() }
+        Command::Reopen { to: self.stage, owner: None, force: false, reason: Personal::default() }
     }
 }
 
