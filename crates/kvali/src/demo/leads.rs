@@ -123,7 +123,11 @@ pub(crate) fn peter_out(nth: u32) -> Script {
     if dice.percent(70) {
         lead.go_on(script, 60 + dice.below(20_000), disqualify());
         if dice.percent(25) {
-            lead.go_on(script, 30_000, Command::Recycle {});
+            lead.go_on(
+                script,
+                30_000,
+                Command::Recycle { owner: None, force: false, reason: Personal::default() },
+            );
             if dice.percent(50) {
                 lead.go_on(script, 5_000, disqualify());
             }

@@ -88,12 +88,19 @@ fn dictionaries(tell: &mut impl FnMut(StreamId, Command)) {
         let tag = company::tag(name);
         tell(tags::STREAM, tags::Command::Define { tag, name: name.to_owned() }.into());
     }
-    for (code, label, result_required) in [("call", "Call", false), ("offer", "Offer", true)] {
+    let types = [
+        ("call", "Call", activity_types::Kind::Task, false),
+        ("offer", "Offer", activity_types::Kind::Task, true),
+        ("interested", "Interested", activity_types::Kind::Call, false),
+        ("call_again", "Call again", activity_types::Kind::Call, false),
+        ("no_need", "No need", activity_types::Kind::Call, false),
+    ];
+    for (code, label, kind, result_required) in types {
         let define = activity_types::Command::Define {
             activity_type: company::activity_type(code),
             code: code.to_owned(),
             label: label.to_owned(),
-            kind: activity_types::Kind::Task,
+            kind,
             result_required,
             minimum_lead_minutes: 60,
         };

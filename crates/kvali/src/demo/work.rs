@@ -181,6 +181,7 @@ impl Work<'_> {
             time: hours(start),
             attendees: vec![owner, contact],
             targets: vec![self.target()],
+            activity_type: None,
         };
         self.tell(meeting::Command::Schedule(schedule));
         self.at = start + TimeDelta::hours(1);
@@ -224,7 +225,13 @@ impl Work<'_> {
         self.belong_to_deal();
         let (missed, task, assignee) = (self.id, TaskId(self.part("call back")), self.life.owner());
         let due = self.at + TimeDelta::hours(4);
-        self.later(1).tell(call::Command::Miss { task, assignee, due });
+        self.later(1).tell(call::Command::Miss {
+            task,
+            assignee,
+            due,
+            force: false,
+            reason: Personal::default(),
+        });
         if self.life.dice.percent(20) {
             return;
         }
@@ -262,7 +269,7 @@ impl Work<'_> {
         let to = self.target();
         self.tell(conversation::Command::Link { to });
         let assignee = self.life.owner();
-        self.tell(conversation::Command::Assign { assignee });
+        self.tell(conversation::Command::Assign { assignee, force: false, reason: Personal::default() });
         let text = Personal::new("Within two weeks of the contract");
         let (purpose, consent, template) = (Purpose::Service, None, None);
         self.later(25).tell(conversation::Command::Send { text, purpose, consent, template });

@@ -106,7 +106,13 @@ impl Form for Call {
             Self::Missed { parties, assignee, due } => {
                 let assignee = directory.user(&us(assignee)).await?;
                 let due = by.later(due, edge::now())?;
-                let miss = Command::Miss { task: TaskId(edge::new_id()), assignee, due };
+                let miss = Command::Miss {
+                    task: TaskId(edge::new_id()),
+                    assignee,
+                    due,
+                    force: false,
+                    reason: Personal::default(),
+                };
                 let matched = parties.matched(directory).await?;
                 let rings = [parties.register(call, Direction::Inbound)];
                 rings.into_iter().chain(matched).chain([miss]).collect::<Vec<_>>()

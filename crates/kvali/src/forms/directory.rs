@@ -277,7 +277,13 @@ impl Directory<'_> {
 
     pub(crate) async fn activity_type(&self, code: &str) -> Result<ActivityTypeId, Failure> {
         let all: activity_types::ActivityTypes = self.of(activity_types::STREAM).await?.unwrap_or_default();
-        all.by_code(code).map(|known| known.id).ok_or_else(|| unknown("activity type", code, &all.codes()))
+        all.by_code(code).map(|known| known.id).ok_or_else(|| {
+            unknown(
+                "activity type",
+                code,
+                &all.codes_of(&[activity_types::Kind::Task, activity_types::Kind::Call]),
+            )
+        })
     }
 
     /// A reason that is not given is for the domain to ask for.

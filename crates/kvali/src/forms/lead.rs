@@ -34,7 +34,18 @@ pub(crate) enum Lead {
         comment: Option<String>,
     },
     /// Take a disqualified lead into work again
-    Recycle { lead: String },
+    Recycle {
+        lead: String,
+        /// Whose it is from now on [default: whose it was]
+        #[arg(long, value_name = "USER")]
+        owner: Option<String>,
+        /// Also to somebody absent; needs a --reason or --comment
+        #[arg(long)]
+        force: bool,
+        /// Why, in words
+        #[arg(long, value_name = "TEXT")]
+        comment: Option<String>,
+    },
     /// Put a tag on a lead
     Tag { lead: String, tag: String },
     /// Make a contact of a qualified lead, and a company and a deal if wanted
@@ -100,7 +111,11 @@ impl Form for Lead {
                 let comment = words(comment.as_ref());
                 (directory.lead(lead).await?, Command::Disqualify { reason, comment })
             }
-            Self::Recycle { lead } => (directory.lead(lead).await?, Command::Recycle {}),
+            Self::Recycle { lead, owner, force, comment } => {
+                let owner = directory::maybe(owner.as_deref(), |user| directory.user(user)).await?;
+                let reason = words(comment.as_ref());
+                (directory.lead(lead).await?, Command::Recycle { owner, force: *force, reason })
+            }
             Self::Tag { lead, tag } => {
                 let tag = directory.tag(tag).await?;
                 (directory.lead(lead).await?, Command::Tag { tag })

@@ -39,6 +39,9 @@ pub(crate) enum Task {
     Assign {
         task: String,
         user: String,
+        /// Also to somebody absent; needs a --reason or --comment
+        #[arg(long)]
+        force: bool,
         /// Why, in words
         #[arg(long, value_name = "TEXT")]
         comment: Option<String>,
@@ -90,9 +93,9 @@ impl Form for Task {
                 let reason = words(comment.as_ref());
                 (directory::task(task)?, Command::Reschedule { due: by.due(due)?, reason })
             }
-            Self::Assign { task, user, comment } => {
+            Self::Assign { task, user, force, comment } => {
                 let (assignee, reason) = (directory.user(user).await?, words(comment.as_ref()));
-                (directory::task(task)?, Command::Reassign { assignee, reason })
+                (directory::task(task)?, Command::Reassign { assignee, force: *force, reason })
             }
             Self::Cancel { task, comment } => {
                 (directory::task(task)?, Command::Cancel { reason: words(comment.as_ref()) })
