@@ -6,7 +6,7 @@ use crate::cache::Folded;
 use crate::keyring::{self, SubjectKeys, TenantKey};
 use crate::{Error, Store};
 use chrono::{DateTime, Utc};
-use kvali_domain::{Event, Occurred, Recorded, State, StreamId, SubjectId, TenantId, Version};
+use kvali_domain::{Claim, Event, Occurred, Recorded, State, StreamId, SubjectId, TenantId, Version};
 use sqlx::postgres::PgRow;
 use sqlx::{PgExecutor, PgPool, Row};
 use std::collections::{BTreeSet, HashMap};
@@ -213,6 +213,37 @@ impl Store {
         .await
         .map_err(Error::Read)?;
         Ok(holder.map(StreamId))
+    }
+
+    /// The streams that hold the keys of these claims, whatever their conditions; in the order of the claims.
+    pub async fn holders(&self, tenant: TenantId, claims: &[Claim]) -> Result<Vec<Vec<StreamId>>, Error> {
+        let mut holders = vec![Vec::new(); claims.len()];
+        // Nothing is claimed where nothing happened, and looking does not make the tenant's key.
+        if claims.is_empty() || self.head(tenant).await? == 0 {
+            return Ok(holders);
+        }
+        let key = self.inner.keyring.tenant(tenant).await?;
+        let hashed = |claim: &Claim| key.hash(claim.key.as_bytes()).to_hex().to_string();
+        let stored = |claim: &Claim| if claim.personal { hashed(claim) } else { claim.key.clone() };
+        let kinds: Vec<_> = claims.iter().map(|claim| claim.kind).collect();
+        let keys: Vec<_> = claims.iter().map(stored).collect();
+        let rows: Vec<(i64, uuid::Uuid)> = sqlx::query_as(
+            "select k.ord, c.holder \
+             from unnest($2::text[], $3::text[]) with ordinality k (kind, key, ord) \
+             join kvali.claim c on c.tenant_id = $1 and c.kind = k.kind and c.key = k.key \
+             order by k.ord, c.holder",
+        )
+        .bind(tenant.0)
+        .bind(&kinds)
+        .bind(&keys)
+        .fetch_all(&self.inner.pool)
+        .await
+        .map_err(Error::Read)?;
+        for (ord, holder) in rows {
+            let at = usize::try_from(ord - 1).expect("ordinality counts from 1");
+            holders[at].push(StreamId(holder));
+        }
+        Ok(holders)
     }
 
     /// How many a key counts, such as the open deals of a stage.

@@ -14,7 +14,7 @@ use std::sync::Arc;
 pub struct Rehearsal {
     states: HashMap<StreamId, Folded>,
     accepted: HashSet<CommandId>,
-    claims: HashMap<(&'static str, String), Option<StreamId>>,
+    claims: HashMap<(&'static str, String), Vec<StreamId>>,
     tallies: HashMap<(&'static str, String), i64>,
 }
 
@@ -23,6 +23,11 @@ impl Rehearsal {
     pub fn state(&self, stream: StreamId) -> Option<(Version, Arc<State>)> {
         let folded = self.states.get(&stream).filter(|folded| folded.version > 0)?;
         Some((folded.version, folded.state.clone()))
+    }
+
+    /// The streams that hold a claim's key, if a command tried out has looked at it.
+    pub fn holders(&self, claim: &Claim) -> Option<&[StreamId]> {
+        self.claims.get(&(claim.kind, claim.key.clone())).map(Vec::as_slice)
     }
 }
 
@@ -99,7 +104,7 @@ impl Store {
         Ok(accepted(i32::try_from(event_count).expect("a decision is a handful of events"), false))
     }
 
-    /// Takes or releases a claim in the rehearsal. Personal ones are hashed with a key and not looked up here.
+    /// Takes or releases a claim in the rehearsal.
     async fn claim(
         &self,
         tenant: TenantId,
@@ -107,35 +112,42 @@ impl Store {
         stream: StreamId,
         claim: Claim,
     ) -> Result<Option<Refusal>, Error> {
-        if claim.personal {
-            return Ok(None);
-        }
         if matches!(
             claim.condition,
             Condition::Count | Condition::Uncount | Condition::Some | Condition::None
         ) {
             return self.tally(tenant, rehearsal, claim).await;
         }
-        let Claim { kind, key, condition, .. } = claim;
-        let place = (kind, key);
+        let place = (claim.kind, claim.key.clone());
         if !rehearsal.claims.contains_key(&place) {
-            let holder = self.holder(tenant, kind, &place.1).await?;
-            rehearsal.claims.insert(place.clone(), holder);
+            let holders = self.holders(tenant, std::slice::from_ref(&claim)).await?.remove(0);
+            rehearsal.claims.insert(place.clone(), holders);
         }
-        let holder = rehearsal.claims.get(&place).copied().flatten();
-        let shown = place.1.replace('\u{1f}', " ");
-        Ok(match (condition, holder) {
-            (Condition::Take, Some(holder)) if holder != stream => Some(taken(kind, shown, holder)),
-            (Condition::Free, Some(holder)) => Some(taken(kind, shown, holder)),
-            (Condition::Own, holder) if holder != Some(stream) => {
+        let holders = rehearsal.claims.entry(place).or_default();
+        let Claim { kind, key, personal, condition } = claim;
+        let shown = if personal { "(personal)".to_owned() } else { key.replace('\u{1f}', " ") };
+        Ok(match condition {
+            Condition::Take | Condition::Free => match holders.iter().find(|holder| **holder != stream) {
+                Some(holder) => Some(taken(kind, shown, *holder)),
+                None if condition == Condition::Free && !holders.is_empty() => {
+                    Some(taken(kind, shown, stream))
+                }
+                None => {
+                    if condition == Condition::Take && holders.is_empty() {
+                        holders.push(stream);
+                    }
+                    None
+                }
+            },
+            Condition::Own if !holders.contains(&stream) => {
                 Some(General::NotOwn { kind: kind.to_owned() }.into())
             }
-            (Condition::Take | Condition::Join, _) => {
-                rehearsal.claims.insert(place, Some(stream));
+            Condition::Join if !holders.contains(&stream) => {
+                holders.push(stream);
                 None
             }
-            (Condition::Release, _) => {
-                rehearsal.claims.insert(place, None);
+            Condition::Release => {
+                holders.retain(|holder| *holder != stream);
                 None
             }
             _ => None,

@@ -31,6 +31,11 @@ pub(crate) fn deal(source: &str, external_id: &str) -> DealId {
     DealId(Uuid::new_v5(&named("source", source), external_id.as_bytes()))
 }
 
+/// A company, contact, lead or task that its source knows by that id.
+pub(crate) fn record(kind: &str, source: &str, external_id: &str) -> Uuid {
+    Uuid::new_v5(&named(kind, source), external_id.as_bytes())
+}
+
 pub(crate) fn loss_reason(code: &str) -> LossReasonId {
     LossReasonId(named("loss_reason", &folded(code)))
 }

@@ -11,6 +11,7 @@ use serde::Deserialize;
 use self::written::{WrittenDeals, WrittenHistory};
 use super::when::Dates;
 
+pub mod records;
 mod written;
 
 /// How to read a history: one row per stage entry.

@@ -5,12 +5,13 @@
 //!
 //! Memory stays bounded however long the file is: one record (4 MiB at most), the names of the stages, the (deal,
 //! stage) pairs of a single time; of an unsorted history one run of the sort (100,000 rows or 32 MiB of text); of a
-//! deals file a hash and a line per deal. Peaks with a million history rows: 5 MB sorted, 33 MB unsorted.
+//! deals file a hash and a line per deal; of a file of records the ids. Peaks with a million history rows: 5 MB sorted, 33 MB unsorted.
 
 pub mod deals;
 pub mod history;
 pub mod map;
 mod problem;
+pub mod records;
 mod sort;
 mod survey;
 mod table;
@@ -21,7 +22,9 @@ mod reference_data;
 
 pub use deals::{DealRow, DealRows, deal_rows, survey_deals};
 pub use history::{HistoryRow, HistoryRows, history_rows, survey_history};
+pub use map::records::{Duplicates, RecordsMap};
 pub use map::{DealsMap, HistoryMap, MapError};
 pub use problem::{ReadError, Reason, RowProblem, Rows};
+pub use records::{Kind, RecordRow, RecordRows};
 pub use survey::Survey;
 pub use when::When;

@@ -77,6 +77,15 @@ pub enum Reason {
         "is filled, but the deal stands open in {stage}; if it is the expected close, set [closed] of_open_deals = \"expected_close\""
     )]
     OpenWithCloseDate { stage: String },
+    #[error(
+        "is the record of line {first} again; a file has one row per record, or names the time of each version under [columns] occurred_at"
+    )]
+    RecordRepeated { first: u64 },
+    #[error("is older than the version of line {first}; sort the file by time, oldest first")]
+    OlderVersion { first: u64 },
+    /// What the cell is held against says why.
+    #[error("{why}")]
+    Unusable { why: String },
     #[error("is the deal of line {first} again; a deals file has one row per deal")]
     Repeated { first: u64 },
 }

@@ -90,7 +90,11 @@ impl Table {
         self.records.bytes
     }
 
-    fn missing(&self, key: &str, name: &str) -> ReadError {
+    pub(super) fn names(&self) -> &[String] {
+        &self.names
+    }
+
+    pub(super) fn missing(&self, key: &str, name: &str) -> ReadError {
         let way_out = match self.names.as_slice() {
             [only] if only.contains([';', '\t', '|', ',']) => {
                 let sign = only.chars().find(|sign| ";\t|,".contains(*sign)).unwrap_or(';');

@@ -1,14 +1,13 @@
 //! Rows on their way: gathered, sent in one go, and each one's outcome told.
 
 use super::people::People;
-use super::pipeline::Stages;
 use super::reasons::Reasons;
 use super::report::{Refusals, Refused, Tally};
 use super::sink::Sink;
 use crate::failure::Failure;
 use crate::import::{RowProblem, When};
 use indicatif::ProgressBar;
-use kvali_domain::{ActorId, DealId, LossReasonId, Refusal, UserId};
+use kvali_domain::{ActorId, LossReasonId, Refusal, StreamId, UserId};
 use kvali_eventstore::{Outcome, Plan};
 use std::sync::Arc;
 
@@ -24,7 +23,7 @@ pub(crate) struct Cell {
 /// A row as commands, in the order in which they are sent.
 pub(crate) struct RowPlans {
     pub(crate) line: u64,
-    pub(crate) deal: DealId,
+    pub(crate) record: StreamId,
     /// Pointed at when a time is what is wrong.
     pub(crate) time: (Option<Arc<str>>, When),
     pub(crate) plans: Vec<(Plan, Cell)>,
@@ -34,7 +33,6 @@ pub(crate) struct RowPlans {
 pub(crate) struct Loading<'a> {
     pub(crate) sink: Sink<'a>,
     pub(crate) source: String,
-    pub(crate) stages: Stages,
     people: People,
     reasons: Reasons,
     /// Registrations of whom the waiting rows name for the first time; they go first.
@@ -46,28 +44,24 @@ pub(crate) struct Loading<'a> {
 }
 
 impl<'a> Loading<'a> {
-    pub(crate) fn new(
-        sink: Sink<'a>,
-        source: String,
-        stages: Stages,
-        refusals: Refusals,
-        progress: ProgressBar,
-    ) -> Self {
-        let mut tally = Tally::default();
-        for (first, count) in &stages.events {
-            tally.events(*first, *count);
-        }
+    pub(crate) fn new(sink: Sink<'a>, source: String, refusals: Refusals, progress: ProgressBar) -> Self {
         Self {
             sink,
             source,
-            stages,
             people: People::default(),
             reasons: Reasons::default(),
             registrations: Vec::new(),
             waiting: Vec::with_capacity(ROWS),
-            tally,
+            tally: Tally::default(),
             refusals,
             progress,
+        }
+    }
+
+    /// Counts events of what the import makes before its rows.
+    pub(crate) fn set_up(&mut self, events: &[(i64, i32)]) {
+        for (first, count) in events {
+            self.tally.events(*first, *count);
         }
     }
 
@@ -86,6 +80,12 @@ impl<'a> Loading<'a> {
 
     pub(crate) async fn account(&mut self, name: &str) -> Result<kvali_domain::deal::Party, Failure> {
         self.people.account(&self.sink, name).await
+    }
+
+    pub(crate) async fn company(&mut self, name: &str) -> Result<kvali_domain::CompanyId, Failure> {
+        let (company, creation) = self.people.company(&self.sink, name).await?;
+        self.registrations.extend(creation);
+        Ok(company)
     }
 
     pub(crate) async fn reason(&mut self, code: &str) -> Result<LossReasonId, Failure> {
@@ -111,10 +111,10 @@ impl<'a> Loading<'a> {
         let mut plans = std::mem::take(&mut self.registrations);
         let registrations = plans.len();
         let mut rows = Vec::with_capacity(self.waiting.len());
-        for RowPlans { line, deal, time, plans: of_row } in self.waiting.drain(..) {
+        for RowPlans { line, record, time, plans: of_row } in self.waiting.drain(..) {
             let (of_row, cells): (Vec<_>, Vec<_>) = of_row.into_iter().unzip();
             plans.extend(of_row);
-            rows.push(Sent { line, deal, time, cells });
+            rows.push(Sent { line, record, time, cells });
         }
         let mut outcomes = self.sink.send(&plans).await?.into_iter();
         for outcome in outcomes.by_ref().take(registrations) {
@@ -123,7 +123,7 @@ impl<'a> Loading<'a> {
         for row in rows {
             let outcomes: Vec<Outcome> = outcomes.by_ref().take(row.cells.len()).collect();
             if let Some(refused) =
-                self.tally.row(row.deal, &outcomes).map(|(at, refusal)| row.refused(at, refusal))
+                self.tally.row(row.record, &outcomes).map(|(at, refusal)| row.refused(at, refusal))
             {
                 self.refusals.add(refused)?;
             }
@@ -143,7 +143,7 @@ impl<'a> Loading<'a> {
 
 struct Sent {
     line: u64,
-    deal: DealId,
+    record: StreamId,
     time: (Option<Arc<str>>, When),
     cells: Vec<Cell>,
 }

@@ -3,8 +3,8 @@
 use super::Common;
 use super::batch::{Cell, Loading, RowPlans};
 use super::entry::{Detail, Entry};
-use super::pipeline::{self, Wanted};
-use super::report::{Refusals, Report};
+use super::pipeline::{self, Stages, Wanted};
+use super::report::{Of, Refusals, Report};
 use super::sink::Sink;
 use crate::cli::{Done, Global};
 use crate::failure::Failure;
@@ -18,6 +18,7 @@ use kvali_domain::deal::{Command, Deal, External, Open};
 use kvali_domain::money::Currency;
 use kvali_domain::{DealId, LossReasonId, Money, Occurred, Personal};
 use kvali_eventstore::{Choice, Plan};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
@@ -26,6 +27,9 @@ use std::time::Instant;
 pub(crate) struct Deals {
     #[command(flatten)]
     common: Common,
+    /// The pipeline the deals are in; made if there is none of that name
+    #[arg(long, value_name = "NAME")]
+    pipeline: String,
     /// What the file calls things
     #[arg(long, value_name = "MAP.toml")]
     map: PathBuf,
@@ -43,10 +47,12 @@ impl Deals {
         let session = common.session(global).await?;
         let mut sink =
             if common.dry_run { Sink::rehearsal(&session).await? } else { Sink::log(&session).await? };
-        let stages = pipeline::ensure(&mut sink, &common.pipeline, wanted).await?;
+        let stages = pipeline::ensure(&mut sink, &self.pipeline, wanted).await?;
         let source = common.source.clone().unwrap_or_else(|| map.source.clone());
         let bar = progress::bar("importing", survey.rows);
-        let mut reading = Reading { loading: Loading::new(sink, source, stages, refusals, bar), map: &map };
+        let mut loading = Loading::new(sink, source, refusals, bar);
+        loading.set_up(&stages.events);
+        let mut reading = Reading { loading, stages, map: &map };
         for row in deal_rows(&common.file, &map)? {
             match row? {
                 Ok(row) => reading.row(row).await?,
@@ -55,12 +61,15 @@ impl Deals {
         }
         let (tally, refusals) = reading.loading.finish().await?;
         let took = started.elapsed();
-        Report { common, survey: &survey, tally: &tally, refusals: &refusals, took }.print(global)
+        let (unused_columns, pipeline) = (survey.unused_columns, Some(self.pipeline.as_str()));
+        let of = Of { records: "deals", pipeline, unused_columns, left_out: BTreeMap::new() };
+        Report { common, of, tally: &tally, refusals: &refusals, took }.print(global)
     }
 }
 
 struct Reading<'a> {
     loading: Loading<'a>,
+    stages: Stages,
     map: &'a DealsMap,
 }
 
@@ -73,17 +82,17 @@ impl Reading<'_> {
         let close_column = self.map.closed.as_ref().map(|closed| Arc::from(closed.column.as_str()));
         let last = row.entries.last().map_or(When::Unknown, |entry| entry.when);
         let time = (close_column, row.close.as_ref().map_or(last, |close| close.when));
-        let maker = Maker { loading: &self.loading, map: self.map, row: &row, deal };
+        let maker = Maker { loading: &self.loading, stages: &self.stages, map: self.map, row: &row, deal };
         let mut plans = maker.entries(&open);
         plans.extend(details.into_iter().map(|detail| maker.detail(detail)));
         plans.extend(row.close.as_ref().map(|close| maker.close(close, reason, &open)));
         plans.extend(row.expected_close.and_then(|when| maker.expected_close(when)));
-        self.loading.row(RowPlans { line: row.line, deal, time, plans }).await
+        self.loading.row(RowPlans { line: row.line, record: deal.stream(), time, plans }).await
     }
 
     async fn open(&mut self, row: &DealRow) -> Result<Open, Failure> {
         let external = External { source: self.loading.source.clone(), id: row.deal.clone() };
-        let mut open = Open { external: Some(external), ..Open::new(self.loading.stages.pipeline) };
+        let mut open = Open { external: Some(external), ..Open::new(self.stages.pipeline) };
         if let Some(name) = &row.owner {
             open.owner = Some(self.loading.user(name).await?);
         }
@@ -117,6 +126,7 @@ impl Reading<'_> {
 /// Makes the commands of one row.
 struct Maker<'r> {
     loading: &'r Loading<'r>,
+    stages: &'r Stages,
     map: &'r DealsMap,
     row: &'r DealRow,
     deal: DealId,
@@ -127,7 +137,7 @@ impl Maker<'_> {
         let last = self.row.entries.len() - 1;
         let entries = self.row.entries.iter().enumerate();
         let plans = entries.map(|(at, step)| {
-            let (stage, class) = self.loading.stages.find(&step.stage);
+            let (stage, class) = self.stages.find(&step.stage);
             let entry =
                 Entry { open: Open { stage: Some(stage), ..open.clone() }, stage, class, reason: None };
             let stands_there = at == last && self.row.close.is_none();
@@ -167,7 +177,7 @@ impl Maker<'_> {
     }
 
     fn close(&self, close: &Close, reason: Option<LossReasonId>, open: &Open) -> (Plan, Cell) {
-        let (stage, class) = self.loading.stages.find(&self.row.stage);
+        let (stage, class) = self.stages.find(&self.row.stage);
         let entry = Entry { open: Open { stage: Some(stage), ..open.clone() }, stage, class, reason };
         let plan = self.plan(&["close", &self.row.stage], close.when, move |deal| entry.choose(deal));
         (plan, self.stage_cell())
@@ -198,7 +208,7 @@ impl Maker<'_> {
         let mut identity: Vec<&[u8]> = vec![
             b"deals",
             self.loading.source.as_bytes(),
-            self.loading.stages.pipeline.0.as_bytes(),
+            self.stages.pipeline.0.as_bytes(),
             self.row.deal.as_bytes(),
             &time,
             occurred.precision().as_bytes(),

@@ -3,8 +3,8 @@
 use super::Common;
 use super::batch::{Cell, Loading, RowPlans};
 use super::entry::{Detail, Entry};
-use super::pipeline::{self, Wanted};
-use super::report::{Refusals, Report};
+use super::pipeline::{self, Stages, Wanted};
+use super::report::{Of, Refusals, Report};
 use super::sink::Sink;
 use crate::cli::{Done, Global};
 use crate::failure::Failure;
@@ -15,7 +15,8 @@ use clap::Args;
 use kvali_domain::deal::{External, Open};
 use kvali_domain::money::Currency;
 use kvali_domain::pipeline::Class;
-use kvali_domain::{ActorId, DealId, Money, Occurred, Personal};
+use kvali_domain::{ActorId, DealId, Money, Occurred, Personal, PipelineId};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
@@ -24,6 +25,9 @@ use std::time::Instant;
 pub(crate) struct History {
     #[command(flatten)]
     common: Common,
+    /// The pipeline the deals are in; made if there is none of that name
+    #[arg(long, value_name = "NAME")]
+    pipeline: String,
     /// The stages in their order, parted by commas; others follow in order of first appearance
     #[arg(long, value_name = "A,B,C", value_delimiter = ',', conflicts_with = "stage")]
     stages: Vec<String>,
@@ -47,11 +51,12 @@ impl History {
         let session = common.session(global).await?;
         let mut sink =
             if common.dry_run { Sink::rehearsal(&session).await? } else { Sink::log(&session).await? };
-        let stages = pipeline::ensure(&mut sink, &common.pipeline, wanted).await?;
+        let stages = pipeline::ensure(&mut sink, &self.pipeline, wanted).await?;
         let source = common.source.clone().unwrap_or_else(|| map.source.clone());
         let bar = progress::bar("importing", survey.rows);
-        let loading = Loading::new(sink, source, stages, refusals, bar);
-        let mut reading = Reading::new(loading, &map);
+        let mut loading = Loading::new(sink, source, refusals, bar);
+        loading.set_up(&stages.events);
+        let mut reading = Reading::new(loading, stages, &map);
         for row in history_rows(&common.file, &map, &survey)? {
             match row? {
                 Ok(row) => reading.row(row).await?,
@@ -60,7 +65,9 @@ impl History {
         }
         let (tally, refusals) = reading.loading.finish().await?;
         let took = started.elapsed();
-        Report { common, survey: &survey, tally: &tally, refusals: &refusals, took }.print(global)
+        let (unused_columns, pipeline) = (survey.unused_columns, Some(self.pipeline.as_str()));
+        let of = Of { records: "deals", pipeline, unused_columns, left_out: BTreeMap::new() };
+        Report { common, of, tally: &tally, refusals: &refusals, took }.print(global)
     }
 
     fn wanted(&self, map: &HistoryMap, seen: &[String]) -> Result<Wanted, Failure> {
@@ -81,6 +88,7 @@ struct Columns {
 
 struct Reading<'a> {
     loading: Loading<'a>,
+    stages: Stages,
     columns: Columns,
     currency: Option<Currency>,
     /// The reason of a loss where the map does not know that the stage is one.
@@ -90,7 +98,7 @@ struct Reading<'a> {
 }
 
 impl<'a> Reading<'a> {
-    fn new(loading: Loading<'a>, map: &'a HistoryMap) -> Self {
+    fn new(loading: Loading<'a>, stages: Stages, map: &'a HistoryMap) -> Self {
         let columns = Columns {
             stage: map.columns.stage.as_str().into(),
             time: map.columns.occurred_at.as_str().into(),
@@ -99,7 +107,7 @@ impl<'a> Reading<'a> {
         };
         let currency = map.currency.as_ref().and_then(|currency| Currency::parse(currency.as_str()));
         let closes = !(map.stages.success().is_empty() && map.stages.failure().is_empty());
-        Self { loading, columns, currency, default_reason: &map.loss.reason, closes }
+        Self { loading, stages, columns, currency, default_reason: &map.loss.reason, closes }
     }
 
     async fn row(&mut self, row: HistoryRow) -> Result<(), Failure> {
@@ -107,7 +115,9 @@ impl<'a> Reading<'a> {
         let by = self.loading.actor(row.actor.as_deref()).await?;
         let details = self.details(&row).await?;
         let entry = self.entry(&row, &details).await?;
-        let identity = Identity { loading: &self.loading, row: &row, deal, by, occurred: row.when.into() };
+        let pipeline = self.stages.pipeline;
+        let identity =
+            Identity { loading: &self.loading, pipeline, row: &row, deal, by, occurred: row.when.into() };
         let (class, stage, occurred) = (entry.class, entry.stage, identity.occurred);
         let mut plans = Vec::with_capacity(1 + 2 * details.len());
         for (detail, value) in &details {
@@ -125,7 +135,7 @@ impl<'a> Reading<'a> {
             }
         }
         let time = (Some(self.columns.time.clone()), row.when);
-        self.loading.row(RowPlans { line: row.line, deal, time, plans }).await
+        self.loading.row(RowPlans { line: row.line, record: deal.stream(), time, plans }).await
     }
 
     async fn details(&mut self, row: &HistoryRow) -> Result<Vec<(Detail, String)>, Failure> {
@@ -148,7 +158,7 @@ impl<'a> Reading<'a> {
     }
 
     async fn entry(&mut self, row: &HistoryRow, details: &[(Detail, String)]) -> Result<Entry, Failure> {
-        let (stage, class) = self.loading.stages.find(&row.stage);
+        let (stage, class) = self.stages.find(&row.stage);
         let reason = match class {
             Class::Failure => {
                 let code = row.loss_reason.as_deref().unwrap_or(self.default_reason);
@@ -158,7 +168,7 @@ impl<'a> Reading<'a> {
         };
         let external = External { source: self.loading.source.clone(), id: row.deal.clone() };
         let mut open =
-            Open { stage: Some(stage), external: Some(external), ..Open::new(self.loading.stages.pipeline) };
+            Open { stage: Some(stage), external: Some(external), ..Open::new(self.stages.pipeline) };
         if let Some(name) = &row.account {
             open.party = Some(self.loading.account(name).await?);
             open.party_name = Personal::new(name);
@@ -190,6 +200,7 @@ fn after(detail: Detail) -> &'static str {
 /// What all commands of one row share.
 struct Identity<'r> {
     loading: &'r Loading<'r>,
+    pipeline: PipelineId,
     row: &'r HistoryRow,
     deal: DealId,
     by: ActorId,
@@ -206,7 +217,7 @@ impl Identity<'_> {
         let fingerprint = Fingerprint::of(&[
             b"history",
             self.loading.source.as_bytes(),
-            self.loading.stages.pipeline.0.as_bytes(),
+            self.pipeline.0.as_bytes(),
             self.row.deal.as_bytes(),
             self.row.stage.as_bytes(),
             &time.to_be_bytes(),

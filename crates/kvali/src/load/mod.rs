@@ -10,13 +10,14 @@ mod history;
 mod people;
 mod pipeline;
 mod reasons;
+mod records;
 mod report;
 mod sink;
 
 use crate::cli::{Done, Global};
 use crate::connect::Session;
 use crate::failure::Failure;
-use crate::import::When;
+use crate::import::{Kind, When};
 use clap::{Args, Subcommand};
 use kvali_domain::Occurred;
 use std::path::PathBuf;
@@ -42,6 +43,18 @@ Example:
 The same file again adds nothing; a newer export adds what has changed.
 Exit code 3: some rows were refused and are listed; all others are in.";
 
+const RECORDS_HELP: &str = "\
+The file has one row per record, with its id in the system it comes from. Without a map its headers are recognised:
+id, given, family, name, email, phone, company, owner and the like; docs/maps/README.md lists them.
+
+Examples:
+  kvali import companies accounts.csv --source crm
+  kvali import contacts people.csv --source crm --duplicates link --dry-run
+  kvali import tasks tasks.csv --map tasks.toml --refusals refused.csv
+
+The same file again adds nothing; a newer export updates what has changed.
+Exit code 3: some rows were refused and are listed; all others are in.";
+
 #[derive(Subcommand)]
 pub(crate) enum Import {
     /// One row per stage entry
@@ -50,6 +63,21 @@ pub(crate) enum Import {
     /// One row per deal
     #[command(after_help = DEALS_HELP)]
     Deals(deals::Deals),
+    /// One row per company
+    #[command(after_help = RECORDS_HELP)]
+    Companies(records::Parties),
+    /// One row per contact
+    #[command(after_help = RECORDS_HELP)]
+    Contacts(records::Parties),
+    /// One row per lead
+    #[command(after_help = RECORDS_HELP)]
+    Leads(records::Parties),
+    /// One row per task
+    #[command(after_help = RECORDS_HELP)]
+    Tasks(records::Records),
+    /// One row per user, by the id that other files name owners with
+    #[command(after_help = RECORDS_HELP)]
+    Users(records::Records),
 }
 
 impl Import {
@@ -57,6 +85,11 @@ impl Import {
         match self {
             Self::History(history) => history.run(global).await,
             Self::Deals(deals) => deals.run(global).await,
+            Self::Companies(companies) => companies.run(Kind::Companies, global).await,
+            Self::Contacts(contacts) => contacts.run(Kind::Contacts, global).await,
+            Self::Leads(leads) => leads.run(Kind::Leads, global).await,
+            Self::Tasks(tasks) => tasks.run(Kind::Tasks, global).await,
+            Self::Users(users) => users.run(Kind::Users, global).await,
         }
     }
 }
@@ -67,9 +100,6 @@ pub(crate) struct Common {
     /// The CSV file
     #[arg(value_name = "FILE.csv")]
     file: PathBuf,
-    /// The pipeline the deals are in; made if there is none of that name
-    #[arg(long, value_name = "NAME")]
-    pipeline: String,
     /// The system the rows come from, instead of the map's `source`; part of every id
     #[arg(long, value_name = "NAME")]
     source: Option<String>,

@@ -3,15 +3,16 @@
 use super::sink::Sink;
 use crate::failure::Failure;
 use kvali_domain::deal::Party;
-use kvali_domain::{CompanyId, Personal, UserId, user};
+use kvali_domain::{CompanyId, Personal, UserId, company, user};
 use kvali_eventstore::Plan;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// Grows with the number of distinct names.
 #[derive(Default)]
 pub(crate) struct People {
     users: HashMap<String, UserId>,
     accounts: HashMap<String, Party>,
+    companies: HashSet<CompanyId>,
 }
 
 impl People {
@@ -28,6 +29,20 @@ impl People {
         self.users.insert(name.to_owned(), user);
         let register = user::Command::Register { user, name: Personal::new(name) };
         Ok((user, Some(sink.registration(user.stream(), register))))
+    }
+
+    /// The company of that name, as deals name it; at first sight with the plan that creates it.
+    pub(crate) async fn company(
+        &mut self,
+        sink: &Sink<'_>,
+        name: &str,
+    ) -> Result<(CompanyId, Option<Plan>), Failure> {
+        let company = CompanyId(sink.keyed_id("account", name).await?);
+        if !self.companies.insert(company) {
+            return Ok((company, None));
+        }
+        let create = company::Create { name: Personal::new(name), ..company::Create::default() };
+        Ok((company, Some(sink.registration(company.stream(), company::Command::Create(create)))))
     }
 
     pub(crate) async fn account(&mut self, sink: &Sink<'_>, name: &str) -> Result<Party, Failure> {

@@ -3,13 +3,13 @@
 use super::Common;
 use crate::cli::{Done, Global};
 use crate::failure::Failure;
-use crate::import::{RowProblem, Survey};
+use crate::import::RowProblem;
 use crate::output::{Answer, Format, Table};
-use kvali_domain::{DealId, Refusal};
+use kvali_domain::{Refusal, StreamId};
 use kvali_eventstore::Outcome;
 use serde::Serialize;
 use serde_json::{Value, json};
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -31,7 +31,7 @@ pub(crate) struct Tally {
     pub(crate) already_known: u64,
     pub(crate) already_so: u64,
     /// 16 bytes each.
-    deals: HashSet<DealId>,
+    records: HashSet<StreamId>,
     events: i64,
     first_position: Option<i64>,
     last_position: Option<i64>,
@@ -60,7 +60,11 @@ impl Tally {
     }
 
     /// Counts a row; if it is refused, says by which of its commands and why.
-    pub(crate) fn row<'o>(&mut self, deal: DealId, outcomes: &'o [Outcome]) -> Option<(usize, &'o Refusal)> {
+    pub(crate) fn row<'o>(
+        &mut self,
+        record: StreamId,
+        outcomes: &'o [Outcome],
+    ) -> Option<(usize, &'o Refusal)> {
         self.rows += 1;
         let (mut refused, mut all_known, mut any_event) = (None, true, false);
         for (at, outcome) in outcomes.iter().enumerate() {
@@ -78,7 +82,7 @@ impl Tally {
         if refused.is_some() {
             return refused;
         }
-        self.deals.insert(deal);
+        self.records.insert(record);
         match (all_known, any_event) {
             (true, _) => self.already_known += 1,
             (false, true) => self.accepted += 1,
@@ -196,10 +200,20 @@ impl Refusals {
 
 const COLUMNS: [&str; 5] = ["line", "column", "value", "reason", "code"];
 
+/// What a file held.
+pub(crate) struct Of<'a> {
+    /// What one record of it is, in the plural.
+    pub(crate) records: &'static str,
+    pub(crate) pipeline: Option<&'a str>,
+    pub(crate) unused_columns: Vec<String>,
+    /// Cells that could not be used and were left out because the map says so, by column.
+    pub(crate) left_out: BTreeMap<String, u64>,
+}
+
 /// What was imported, as the closing summary names it.
 pub(crate) struct Report<'a> {
     pub(crate) common: &'a Common,
-    pub(crate) survey: &'a Survey,
+    pub(crate) of: Of<'a>,
     pub(crate) tally: &'a Tally,
     pub(crate) refusals: &'a Refusals,
     pub(crate) took: Duration,
@@ -223,7 +237,7 @@ impl Report<'_> {
             ("already_known", json!(tally.already_known)),
             ("already_so", json!(tally.already_so)),
             ("refused", json!(self.refusals.count)),
-            ("deals", json!(tally.deals.len())),
+            (self.of.records, json!(tally.records.len())),
             ("events", json!(tally.events)),
             ("first_position", json!(tally.first_position)),
             ("last_position", json!(tally.last_position)),
@@ -241,11 +255,11 @@ impl Report<'_> {
             return table;
         }
         let file = self.common.file.display();
-        let pipeline = &self.common.pipeline;
+        let into = self.of.pipeline.map_or_else(String::new, |pipeline| format!(" into {pipeline:?}"));
         let title = if self.common.dry_run {
-            format!("Dry run of {file} into {pipeline:?}: nothing was written; this is what would happen")
+            format!("Dry run of {file}{into}: nothing was written; this is what would happen")
         } else {
-            format!("Imported {file} into {pipeline:?}")
+            format!("Imported {file}{into}")
         };
         let mut table = Table::new(title, &["what", "count"]);
         for (name, value) in figures {
@@ -256,8 +270,13 @@ impl Report<'_> {
 
     fn notes(&self) -> Vec<String> {
         let mut notes = self.refusals.notes();
-        if !self.survey.unused_columns.is_empty() {
-            notes.push(format!("Columns not read: {}.", self.survey.unused_columns.join(", ")));
+        if !self.of.unused_columns.is_empty() {
+            notes.push(format!("Columns not read: {}.", self.of.unused_columns.join(", ")));
+        }
+        if !self.of.left_out.is_empty() {
+            let cells = self.of.left_out.iter().map(|(column, count)| format!("{count} in {column}"));
+            let cells = cells.collect::<Vec<_>>().join(", ");
+            notes.push(format!("Cells that could not be used and were left out: {cells}."));
         }
         notes
     }
@@ -266,9 +285,10 @@ impl Report<'_> {
         let mut json: serde_json::Map<_, _> =
             self.figures().into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
         json.insert("file".to_owned(), json!(self.common.file.display().to_string()));
-        json.insert("pipeline".to_owned(), json!(self.common.pipeline));
+        json.insert("pipeline".to_owned(), json!(self.of.pipeline));
+        json.insert("left_out".to_owned(), json!(self.of.left_out));
         json.insert("dry_run".to_owned(), json!(self.common.dry_run));
-        json.insert("unused_columns".to_owned(), json!(self.survey.unused_columns));
+        json.insert("unused_columns".to_owned(), json!(self.of.unused_columns));
         json.insert("refusals".to_owned(), json!(self.refusals.kept));
         Value::Object(json)
     }

@@ -4,7 +4,7 @@ use crate::connect::Session;
 use crate::edge;
 use crate::failure::Failure;
 use crate::ids;
-use kvali_domain::{ActorId, Channel, Command, CommandId, Occurred, Order, State, StreamId, Version};
+use kvali_domain::{ActorId, Channel, Claim, Command, CommandId, Occurred, Order, State, StreamId, Version};
 use kvali_eventstore::{Answer, Choice, Envelope, Outcome, Plan, Rehearsal};
 use std::sync::Arc;
 use uuid::Uuid;
@@ -65,6 +65,18 @@ impl<'a> Sink<'a> {
         Ok(self.session.store.holder(self.session.tenant, kind, key).await?)
     }
 
+    /// The streams that hold the keys of these claims, in their order.
+    pub(crate) async fn holders(&self, claims: &[Claim]) -> Result<Vec<Vec<StreamId>>, Failure> {
+        let mut holders = self.session.store.holders(self.session.tenant, claims).await?;
+        let rehearsed = |claim| self.rehearsal.as_ref().and_then(|rehearsal| rehearsal.holders(claim));
+        for (claim, holders) in claims.iter().zip(&mut holders) {
+            if let Some(rehearsed) = rehearsed(claim) {
+                *holders = rehearsed.to_vec();
+            }
+        }
+        Ok(holders)
+    }
+
     /// The id of whoever bears a name. A dry run does not make the tenant's key only to learn ids that nobody knows.
     pub(crate) async fn keyed_id(&self, kind: &str, name: &str) -> Result<Uuid, Failure> {
         if self.rehearsal.is_some() && self.empty {
@@ -100,6 +112,19 @@ impl<'a> Sink<'a> {
             }),
             begins: false,
         }
+    }
+
+    /// A plan for a record of any kind, chosen when its state is known.
+    pub(crate) fn record_plan(
+        &self,
+        stream: StreamId,
+        identity: &ids::Fingerprint,
+        occurred: Occurred,
+        before: State,
+        choose: Box<dyn Fn(&State) -> Choice + Send + Sync>,
+    ) -> Plan {
+        let envelope = self.envelope(identity.command_id(), ids::importer()).occurred(occurred);
+        Plan { stream, envelope, before, fingerprint: identity.bytes(), choose, begins: false }
     }
 
     /// A plan that registers something before its first use, at a time nobody knows.

@@ -54,3 +54,27 @@ deal,stage,owner,account,value,created,offered,closed
 3,Offer,Nino,Vake Clinic,500,2024-01-03,2024-01-12,2024-12-31
 4,Lead,Luca,,,,,
 ";
+
+pub(crate) const COMPANIES: &str = "\
+id,name,website,owner
+7,Vake Clinic,vake.ge,Nino
+8,Saburtalo Dental,https://www.saburtalo.ge/en,Luca
+";
+
+pub(crate) const CONTACTS: &str = "\
+id,first_name,last_name,email,phone,company_id,job title,country
+1,Ketevan,Tsereteli,keti@vake.ge,+995 555 12 34 56,7,Head physician,GE
+2,Nino,,nino@example.ge,,,,
+";
+
+pub(crate) const LEADS: &str = "\
+id,name,company,email,owner
+1,Giorgi,Batumi Dental,giorgi@batumi.ge,Nino
+2,,Kutaisi Dental,,
+";
+
+pub(crate) const TASKS: &str = "\
+id,subject,due,owner,priority,status,about,about_2
+1,Call back,2030-01-15,Nino,high,open,1,7
+2,Send offer,2024-01-15,Luca,,done,2,
+";

@@ -13,5 +13,6 @@ mod interruption;
 mod log;
 mod order;
 mod pg;
+mod records;
 mod reference;
 mod support;

@@ -119,6 +119,14 @@ impl Kvali {
         self.json(exit_code, &args)
     }
 
+    /// `kvali import KIND FILE`.
+    #[track_caller]
+    pub(crate) fn import_records(&self, exit_code: i32, kind: &str, file: &Path, more: &[&str]) -> Value {
+        let mut args: Vec<&OsStr> = vec!["import".as_ref(), kind.as_ref(), file.as_ref()];
+        args.extend(more.iter().map(OsStr::new));
+        self.json(exit_code, &args)
+    }
+
     /// Every event of the tenant, in order.
     pub(crate) fn log(&self) -> Vec<Value> {
         let log = self.json(0, &["log", "tail", "--after", "0"]);
@@ -172,4 +180,16 @@ impl std::fmt::Display for Ran {
 pub(crate) fn counts(report: &Value) -> [u64; 6] {
     ["accepted", "already_known", "already_so", "refused", "deals", "events"]
         .map(|figure| report[figure].as_u64().unwrap_or_else(|| panic!("no {figure} in {report}")))
+}
+
+/// What became of the rows: accepted, already known, already so, refused.
+pub(crate) fn rows(report: &Value) -> [u64; 4] {
+    ["accepted", "already_known", "already_so", "refused"]
+        .map(|figure| report[figure].as_u64().unwrap_or_else(|| panic!("no {figure} in {report}")))
+}
+
+/// Column, value and reason of a refused row.
+pub(crate) fn refusal(report: &Value, at: usize) -> (String, String, String) {
+    let text = |key: &str| report["refusals"][at][key].as_str().unwrap_or_default().to_owned();
+    (text("column"), text("value"), text("reason"))
 }

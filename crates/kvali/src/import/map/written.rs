@@ -76,7 +76,7 @@ struct WrittenDealColumns {
 
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields)]
-struct WrittenDates {
+pub(super) struct WrittenDates {
     #[serde(default)]
     formats: Vec<String>,
     zone: Option<String>,
@@ -123,7 +123,7 @@ pub(super) struct Unusable {
 }
 
 impl Unusable {
-    fn new(key: impl Into<String>, value: impl Into<String>, way_out: impl Into<String>) -> Self {
+    pub(super) fn new(key: impl Into<String>, value: impl Into<String>, way_out: impl Into<String>) -> Self {
         Self { key: key.into(), value: value.into(), way_out: way_out.into() }
     }
 
@@ -206,7 +206,7 @@ impl WrittenDealColumns {
 }
 
 impl WrittenDates {
-    fn check(self) -> Result<Dates, Unusable> {
+    pub(super) fn check(self) -> Result<Dates, Unusable> {
         let zone = match self.zone {
             None => Tz::UTC,
             Some(zone) => zone.parse().map_err(|_| {
@@ -306,7 +306,7 @@ fn entered(written: BTreeMap<String, String>, stages: &Stages) -> Result<Vec<Ent
     Ok(entered.into_iter().map(|(_, column)| column).collect())
 }
 
-fn delimiter(written: Option<String>) -> Result<u8, Unusable> {
+pub(super) fn delimiter(written: Option<String>) -> Result<u8, Unusable> {
     let Some(written) = written else { return Ok(b',') };
     match written.as_bytes() {
         [sign @ (b',' | b';' | b'\t' | b'|')] => Ok(*sign),
@@ -333,7 +333,7 @@ fn currency(written: Option<WrittenValue>, column: Option<&str>) -> Result<Optio
 }
 
 /// Cells and headers are read without surrounding white space, so a name that has any would never be found.
-fn name(key: &str, name: String) -> Result<String, Unusable> {
+pub(super) fn name(key: &str, name: String) -> Result<String, Unusable> {
     if name.is_empty() {
         return Err(Unusable::new(key, name, "is empty; write a name, or leave the key out"));
     }
