@@ -5,6 +5,7 @@
 mod data;
 mod deals;
 mod demo;
+mod duplicates;
 mod failures;
 mod forms;
 mod forms_people;
