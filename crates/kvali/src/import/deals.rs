@@ -80,7 +80,7 @@ pub fn survey_deals(file: &Path, map: &DealsMap) -> Result<Survey, ReadError> {
 
 /// The deals in the order of the file.
 pub fn deal_rows<'m>(file: &Path, map: &'m DealsMap) -> Result<DealRows<'m>, ReadError> {
-    let mut table = Table::open(file, map.delimiter)?;
+    let mut table = Table::open(file, map.open())?;
     let reader = Reader::new(&mut table, map)?;
     Ok(DealRows { table, reader, failed: false })
 }

@@ -86,7 +86,7 @@ fn rows_within<'m>(
 }
 
 fn open<'m>(file: &Path, map: &'m HistoryMap) -> Result<(Table, Reader<'m>), ReadError> {
-    let mut table = Table::open(file, map.delimiter)?;
+    let mut table = Table::open(file, map.open())?;
     let reader = Reader::new(&mut table, map)?;
     Ok((table, reader))
 }

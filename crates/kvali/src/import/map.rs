@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use self::written::{WrittenDeals, WrittenHistory};
+use super::table::Open;
 use super::when::Dates;
 
 pub mod records;
@@ -20,6 +21,8 @@ pub struct HistoryMap {
     /// Names the system the rows come from; part of every command id and external id.
     pub source: String,
     pub delimiter: u8,
+    /// The sheet of a workbook that holds the rows; the only one if absent.
+    pub sheet: Option<String>,
     pub columns: HistoryColumns,
     pub dates: Dates,
     pub stages: Stages,
@@ -33,6 +36,8 @@ pub struct DealsMap {
     /// Names the system the rows come from; part of every command id and external id.
     pub source: String,
     pub delimiter: u8,
+    /// The sheet of a workbook that holds the rows; the only one if absent.
+    pub sheet: Option<String>,
     pub columns: DealColumns,
     pub dates: Dates,
     pub stages: Stages,
@@ -135,6 +140,7 @@ impl Default for HistoryMap {
         Self {
             source: "csv".to_owned(),
             delimiter: b',',
+            sheet: None,
             columns: HistoryColumns::default(),
             dates: Dates::default(),
             stages: Stages::default(),
@@ -145,6 +151,10 @@ impl Default for HistoryMap {
 }
 
 impl HistoryMap {
+    pub(super) fn open(&self) -> Open<'_> {
+        Open { delimiter: self.delimiter, sheet: self.sheet.as_deref() }
+    }
+
     pub fn load(file: &Path) -> Result<Self, MapError> {
         Self::parse(&text_of(file)?, file)
     }
@@ -157,6 +167,10 @@ impl HistoryMap {
 }
 
 impl DealsMap {
+    pub(super) fn open(&self) -> Open<'_> {
+        Open { delimiter: self.delimiter, sheet: self.sheet.as_deref() }
+    }
+
     pub fn load(file: &Path) -> Result<Self, MapError> {
         Self::parse(&text_of(file)?, file)
     }

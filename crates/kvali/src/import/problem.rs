@@ -55,6 +55,8 @@ pub enum Reason {
     Ragged { found: usize, expected: usize },
     #[error("holds a NUL character")]
     Nul,
+    #[error("is an error of the spreadsheet; correct the formula, or empty the cell")]
+    ErrorCell,
     #[error(transparent)]
     NotATime(#[from] NotATime),
     #[error(
@@ -97,6 +99,14 @@ pub enum ReadError {
     Open { file: PathBuf, source: io::Error },
     #[error("{} is not a regular file; the import reads it twice, so save a pipe's content to a file first", .file.display())]
     NotAFile { file: PathBuf },
+    #[error("cannot read the workbook {}", .file.display())]
+    Workbook { file: PathBuf, source: Box<calamine::XlsxError> },
+    #[error("{} has several sheets; say with --sheet which of {}", .file.display(), .has.join(", "))]
+    WhichSheet { file: PathBuf, has: Vec<String> },
+    #[error("{} has no sheet {name:?}; it has {}", .file.display(), .has.join(", "))]
+    NoSuchSheet { file: PathBuf, name: String, has: Vec<String> },
+    #[error("{} is no workbook (.xlsx), so it has no sheet {name:?}; leave --sheet out", .file.display())]
+    NoWorkbook { file: PathBuf, name: String },
     #[error("{} is empty; its first line must name the columns", .file.display())]
     Empty { file: PathBuf },
     #[error("{} has no column {name:?}; it has: {}. {way_out}", .file.display(), .has.join(", "))]

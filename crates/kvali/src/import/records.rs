@@ -61,7 +61,7 @@ pub struct RecordRows<'m> {
 
 impl<'m> RecordRows<'m> {
     pub fn open(file: &Path, kind: Kind, map: &'m RecordsMap) -> Result<Self, ReadError> {
-        let mut table = Table::open(file, map.delimiter)?;
+        let mut table = Table::open(file, map.open())?;
         let reader = Reader::new(&mut table, kind, map)?;
         Ok(Self { table, reader, failed: false })
     }
@@ -79,6 +79,11 @@ impl<'m> RecordRows<'m> {
 
     pub fn columns(&self) -> &Columns {
         &self.reader.names
+    }
+
+    /// The sheet of a workbook.
+    pub fn sheet(&self) -> Option<&str> {
+        self.table.sheet()
     }
 
     /// Columns of the file that the import does not read.

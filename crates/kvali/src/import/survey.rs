@@ -14,6 +14,8 @@ pub struct Survey {
     /// Records that reading will refuse, each with a reason.
     pub bad_rows: u64,
     pub bytes: u64,
+    /// The sheet of a workbook.
+    pub sheet: Option<String>,
     /// After the map's outcomes, in order of first appearance: by time in a history, by line in a deals file.
     pub stages: Vec<String>,
     /// Whether time never goes back from row to row (in a deals file: the time of the first entry).
@@ -42,6 +44,7 @@ impl Surveyor {
             rows: 0,
             bad_rows: 0,
             bytes: table.bytes(),
+            sheet: table.sheet().map(str::to_owned),
             stages: Vec::new(),
             sorted: true,
             first: None,

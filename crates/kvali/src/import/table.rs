@@ -1,4 +1,4 @@
-//! Reads a CSV file record by record: the header, physical line numbers, and every way a file can be malformed.
+//! Reads a table record by record, from a CSV file or from a sheet of a workbook: the header, physical line numbers, and every way a file can be malformed.
 //!
 //! Built on `csv-core` rather than `csv`, whose `Position::line` is one short on CRLF files and after blank lines
 //! (BurntSushi/rust-csv#395, #208), and which ends a quote left open in silence.
@@ -12,14 +12,25 @@ use rust_decimal::Decimal;
 use super::map::Loss;
 use super::problem::{ReadError, Reason, RowProblem};
 use super::when::{Dates, When};
+use source::{Source, regular};
+
+mod source;
 
 /// A record longer than this is taken for a quote left open, so that one cannot swallow the memory.
 const MAX_ROW_BYTES: usize = 4 << 20;
 const BUFFER_BYTES: usize = 1 << 16;
 
-/// An open CSV file, past its header.
+/// How a file is to be opened.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Open<'a> {
+    pub(super) delimiter: u8,
+    /// Of a workbook.
+    pub(super) sheet: Option<&'a str>,
+}
+
+/// An open table, past its header.
 pub(super) struct Table {
-    records: Records,
+    source: Source,
     names: Vec<String>,
     used: Vec<bool>,
 }
@@ -38,14 +49,18 @@ pub(super) struct Row<'r> {
     pub(super) line: u64,
     text: &'r str,
     ends: &'r [usize],
+    /// Cells that hold an error of the spreadsheet.
+    errors: &'r [usize],
 }
 
 impl Table {
-    pub(super) fn open(file: &Path, delimiter: u8) -> Result<Self, ReadError> {
-        let mut records = Records::open(file, delimiter)?;
-        let Some(header) = records.next(&[])? else { return Err(ReadError::Empty { file: file.to_owned() }) };
+    pub(super) fn open(file: &Path, how: Open<'_>) -> Result<Self, ReadError> {
+        let mut source = Source::open(file, how)?;
+        let Some(header) = source.next(&[])? else {
+            return Err(ReadError::Empty { file: source.file().to_owned() });
+        };
         let names: Vec<String> = (0..header.ends.len()).map(|index| header.cell(index).to_owned()).collect();
-        Ok(Self { records, used: vec![false; names.len()], names })
+        Ok(Self { source, used: vec![false; names.len()], names })
     }
 
     /// Finds a column by its name; `key` is where the map would name another.
@@ -74,7 +89,7 @@ impl Table {
     }
 
     pub(super) fn next(&mut self) -> Result<Option<Row<'_>>, ReadError> {
-        self.records.next(&self.names)
+        self.source.next(&self.names)
     }
 
     /// The number of columns the header names.
@@ -83,11 +98,22 @@ impl Table {
     }
 
     pub(super) fn file(&self) -> &Path {
-        &self.records.file
+        self.source.file()
     }
 
     pub(super) fn bytes(&self) -> u64 {
-        self.records.bytes
+        match &self.source {
+            Source::Csv(records) => records.bytes,
+            Source::Sheet(pages) => pages.bytes,
+        }
+    }
+
+    /// The name of the sheet, in a workbook.
+    pub(super) fn sheet(&self) -> Option<&str> {
+        match &self.source {
+            Source::Csv(_) => None,
+            Source::Sheet(pages) => Some(&pages.name),
+        }
     }
 
     pub(super) fn names(&self) -> &[String] {
@@ -117,6 +143,9 @@ impl<'r> Row<'r> {
     /// The cell without surrounding white space.
     pub(super) fn text(&self, column: &Column) -> Result<&'r str, RowProblem> {
         let cell = self.cell(column.index);
+        if self.errors.contains(&column.index) {
+            return Err(self.problem(column, Reason::ErrorCell));
+        }
         if cell.contains('\0') { Err(self.problem(column, Reason::Nul)) } else { Ok(cell) }
     }
 
@@ -196,10 +225,7 @@ struct Records {
 impl Records {
     fn open(file: &Path, delimiter: u8) -> Result<Self, ReadError> {
         let open = |source| ReadError::Open { file: file.to_owned(), source };
-        let metadata = std::fs::metadata(file).map_err(open)?;
-        if !metadata.is_file() {
-            return Err(ReadError::NotAFile { file: file.to_owned() });
-        }
+        let metadata = regular(file)?;
         let mut records = Self {
             file: file.to_owned(),
             bytes: metadata.len(),
@@ -236,7 +262,7 @@ impl Records {
         let (length, cells) = self.frame(line)?;
         let (text, ends) = (&self.text[..length], &self.ends[..cells]);
         match utf8(text, ends) {
-            Ok(text) => Ok(Some(Row { line, text, ends })),
+            Ok(text) => Ok(Some(Row { line, text, ends, errors: &[] })),
             Err(index) => {
                 let column = shown(index, names.get(index).map_or("", String::as_str));
                 Err(ReadError::NotUtf8 { file: self.file.clone(), line, column })

@@ -39,7 +39,8 @@ impl Deals {
     pub(super) async fn run(&self, global: &Global) -> Result<Done, Failure> {
         let started = Instant::now();
         let common = &self.common;
-        let map = DealsMap::load(&self.map)?;
+        let mut map = DealsMap::load(&self.map)?;
+        map.sheet = common.sheet.clone().or(map.sheet);
         // The file is looked through before anything is written, or even connected to.
         let survey = survey_deals(&common.file, &map)?;
         let wanted = Wanted::of(map.stages.order().iter(), &map.stages)?;
@@ -62,7 +63,8 @@ impl Deals {
         let (tally, refusals) = reading.loading.finish().await?;
         let took = started.elapsed();
         let (unused_columns, pipeline) = (survey.unused_columns, Some(self.pipeline.as_str()));
-        let of = Of { records: "deals", pipeline, unused_columns, left_out: BTreeMap::new() };
+        let sheet = survey.sheet;
+        let of = Of { records: "deals", sheet, pipeline, unused_columns, left_out: BTreeMap::new() };
         Report { common, of, tally: &tally, refusals: &refusals, took }.print(global)
     }
 }

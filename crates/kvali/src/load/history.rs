@@ -43,7 +43,8 @@ impl History {
     pub(super) async fn run(&self, global: &Global) -> Result<Done, Failure> {
         let started = Instant::now();
         let common = &self.common;
-        let map = self.map.as_deref().map_or_else(|| Ok(HistoryMap::default()), HistoryMap::load)?;
+        let mut map = self.map.as_deref().map_or_else(|| Ok(HistoryMap::default()), HistoryMap::load)?;
+        map.sheet = common.sheet.clone().or(map.sheet);
         // The file is looked through before anything is written, or even connected to.
         let survey = survey_history(&common.file, &map)?;
         let wanted = self.wanted(&map, &survey.stages)?;
@@ -66,7 +67,8 @@ impl History {
         let (tally, refusals) = reading.loading.finish().await?;
         let took = started.elapsed();
         let (unused_columns, pipeline) = (survey.unused_columns, Some(self.pipeline.as_str()));
-        let of = Of { records: "deals", pipeline, unused_columns, left_out: BTreeMap::new() };
+        let sheet = survey.sheet;
+        let of = Of { records: "deals", sheet, pipeline, unused_columns, left_out: BTreeMap::new() };
         Report { common, of, tally: &tally, refusals: &refusals, took }.print(global)
     }
 

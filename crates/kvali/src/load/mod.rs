@@ -97,9 +97,12 @@ impl Import {
 /// What both kinds of import ask for.
 #[derive(Args)]
 pub(crate) struct Common {
-    /// The CSV file
+    /// The CSV file, or a workbook (.xlsx)
     #[arg(value_name = "FILE.csv")]
     file: PathBuf,
+    /// The sheet of a workbook that holds the rows, instead of the map's `sheet` [default: the only one]
+    #[arg(long, value_name = "NAME")]
+    sheet: Option<String>,
     /// The system the rows come from, instead of the map's `source`; part of every id
     #[arg(long, value_name = "NAME")]
     source: Option<String>,

@@ -78,7 +78,8 @@ impl Records {
         let started = Instant::now();
         let common = &self.common;
         let load = |file| RecordsMap::load(file, kind);
-        let map = self.map.as_deref().map_or_else(|| Ok(RecordsMap::default()), load)?;
+        let mut map = self.map.as_deref().map_or_else(|| Ok(RecordsMap::default()), load)?;
+        map.sheet = common.sheet.clone().or(map.sheet);
         // The file is looked through before anything is written, or even connected to.
         let rows = RecordRows::survey(&common.file, kind, &map)?;
         let mut file = RecordRows::open(&common.file, kind, &map)?;
@@ -114,7 +115,8 @@ impl Records {
         reading.send(&mut file).await?;
         let (tally, refusals) = reading.loading.finish().await?;
         let (unused_columns, left_out) = (file.unused_columns(), file.left_out().clone());
-        let of = Of { records: kind.plural(), pipeline: None, unused_columns, left_out };
+        let sheet = file.sheet().map(str::to_owned);
+        let of = Of { records: kind.plural(), sheet, pipeline: None, unused_columns, left_out };
         Report { common, of, tally: &tally, refusals: &refusals, took: started.elapsed() }.print(global)
     }
 }

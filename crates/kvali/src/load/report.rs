@@ -162,8 +162,9 @@ impl Refusals {
         }
     }
 
-    fn table(&self) -> Table {
-        let title = format!("Refused rows ({} of {} shown)", self.kept.len(), self.count);
+    fn table(&self, sheet: Option<&str>) -> Table {
+        let sheet = sheet.map_or_else(String::new, |sheet| format!(" of sheet {sheet:?}"));
+        let title = format!("Refused rows{sheet} ({} of {} shown)", self.kept.len(), self.count);
         let mut table = Table::new(title, &COLUMNS);
         for refused in &self.kept {
             table.row([
@@ -204,6 +205,8 @@ const COLUMNS: [&str; 5] = ["line", "column", "value", "reason", "code"];
 pub(crate) struct Of<'a> {
     /// What one record of it is, in the plural.
     pub(crate) records: &'static str,
+    /// Of a workbook.
+    pub(crate) sheet: Option<String>,
     pub(crate) pipeline: Option<&'a str>,
     pub(crate) unused_columns: Vec<String>,
     /// Cells that could not be used and were left out because the map says so, by column.
@@ -223,7 +226,7 @@ impl Report<'_> {
     pub(crate) fn print(&self, global: &Global) -> Result<Done, Failure> {
         let mut tables = vec![self.summary(global.format)];
         if self.refusals.count > 0 {
-            tables.push(self.refusals.table());
+            tables.push(self.refusals.table(self.of.sheet.as_deref()));
         }
         Answer { tables, notes: self.notes(), json: self.json() }.print(global.format)?;
         Ok(if self.refusals.count > 0 { Done::RowsRefused } else { Done::Well })
@@ -285,6 +288,7 @@ impl Report<'_> {
         let mut json: serde_json::Map<_, _> =
             self.figures().into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
         json.insert("file".to_owned(), json!(self.common.file.display().to_string()));
+        json.insert("sheet".to_owned(), json!(self.of.sheet));
         json.insert("pipeline".to_owned(), json!(self.of.pipeline));
         json.insert("left_out".to_owned(), json!(self.of.left_out));
         json.insert("dry_run".to_owned(), json!(self.common.dry_run));

@@ -17,3 +17,4 @@ mod pg;
 mod records;
 mod reference;
 mod support;
+mod workbook;

@@ -8,6 +8,7 @@ use serde::Deserialize;
 use super::written::{self, WrittenDates};
 use super::{MapError, syntax, text_of};
 use crate::import::records::Kind;
+use crate::import::table::Open;
 use crate::import::when::Dates;
 
 /// How to read a file with one row per record.
@@ -16,6 +17,8 @@ pub struct RecordsMap {
     /// Names the system the rows come from; part of every command id and external id.
     pub source: String,
     pub delimiter: u8,
+    /// The sheet of a workbook that holds the rows; the only one if absent.
+    pub sheet: Option<String>,
     /// By key; without a map the headers are recognised.
     pub columns: Option<BTreeMap<String, String>>,
     /// Columns that fill the tenant's own fields, by the fields' keys.
@@ -57,6 +60,7 @@ pub enum Unusable {
 struct Written {
     source: String,
     delimiter: Option<String>,
+    sheet: Option<String>,
     region: Option<String>,
     #[serde(default)]
     duplicates: Duplicates,
@@ -79,6 +83,7 @@ impl Default for RecordsMap {
         Self {
             source: "csv".to_owned(),
             delimiter: b',',
+            sheet: None,
             columns: None,
             fields: BTreeMap::new(),
             dates: Dates::default(),
@@ -92,6 +97,10 @@ impl Default for RecordsMap {
 }
 
 impl RecordsMap {
+    pub(in crate::import) fn open(&self) -> Open<'_> {
+        Open { delimiter: self.delimiter, sheet: self.sheet.as_deref() }
+    }
+
     pub fn load(file: &Path, kind: Kind) -> Result<Self, MapError> {
         Self::parse(&text_of(file)?, kind, file)
     }
@@ -138,6 +147,7 @@ impl Written {
         Ok(RecordsMap {
             source: written::name("source", self.source)?,
             delimiter: written::delimiter(self.delimiter)?,
+            sheet: self.sheet,
             columns: Some(self.columns),
             fields: self.fields,
             dates: self.dates.check()?,

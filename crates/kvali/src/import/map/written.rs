@@ -17,6 +17,7 @@ use crate::import::when::{Dates, Format};
 pub(super) struct WrittenHistory {
     source: String,
     delimiter: Option<String>,
+    sheet: Option<String>,
     #[serde(default)]
     columns: WrittenHistoryColumns,
     #[serde(default)]
@@ -35,6 +36,7 @@ pub(super) struct WrittenHistory {
 pub(super) struct WrittenDeals {
     source: String,
     delimiter: Option<String>,
+    sheet: Option<String>,
     #[serde(default)]
     columns: WrittenDealColumns,
     #[serde(default)]
@@ -139,6 +141,7 @@ impl WrittenHistory {
         Ok(HistoryMap {
             source: name("source", self.source)?,
             delimiter: delimiter(self.delimiter)?,
+            sheet: self.sheet,
             currency: currency(self.value, columns.value.as_deref())?,
             columns,
             dates: self.dates.check()?,
@@ -159,6 +162,7 @@ impl WrittenDeals {
         Ok(DealsMap {
             source: name("source", self.source)?,
             delimiter: delimiter(self.delimiter)?,
+            sheet: self.sheet,
             currency: currency(self.value, columns.value.as_deref())?,
             columns,
             dates: self.dates.check()?,

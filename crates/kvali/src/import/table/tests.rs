@@ -2,12 +2,14 @@ use proptest::prelude::*;
 
 use super::*;
 
+const COMMAS: Open<'_> = Open { delimiter: b',', sheet: None };
+
 /// The records of a file with these bytes: lines and cells.
 fn read(bytes: impl AsRef<[u8]>) -> Result<Vec<(u64, Vec<String>)>, ReadError> {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("rows.csv");
     std::fs::write(&file, bytes).unwrap();
-    let mut table = Table::open(&file, b',')?;
+    let mut table = Table::open(&file, COMMAS)?;
     let mut rows = vec![(1, table.names.clone())];
     while let Some(row) = table.next()? {
         rows.push((row.line, (0..row.ends.len()).map(|index| row.cell(index).to_owned()).collect()));
@@ -101,8 +103,8 @@ fn a_row_longer_than_the_first_buffers_is_read_whole() {
 
 #[test]
 fn a_directory_is_no_file_to_import() {
-    assert!(Table::open(&std::env::temp_dir(), b',').err().unwrap().to_string().contains("regular file"));
-    let missing = Table::open(Path::new("/nowhere/rows.csv"), b',').err().unwrap();
+    assert!(Table::open(&std::env::temp_dir(), COMMAS).err().unwrap().to_string().contains("regular file"));
+    let missing = Table::open(Path::new("/nowhere/rows.csv"), COMMAS).err().unwrap();
     assert!(missing.to_string().contains("/nowhere/rows.csv"));
 }
 
