@@ -83,6 +83,16 @@ impl Fingerprint {
     }
 }
 
+/// The run of an import: the same file, read in the same way, is the same run, so that one which was interrupted goes on.
+pub(crate) fn import(parts: &[&[u8]]) -> Uuid {
+    Fingerprint::of(&[&[b"import".as_slice()], parts].concat()).command_id().0
+}
+
+/// What undoes the run of an import.
+pub(crate) fn revert(import: Uuid) -> Uuid {
+    named("revert", &import.to_string())
+}
+
 /// The id of a command that has no natural one: the same command on the same version of its stream is the same.
 pub(crate) fn of_command(stream: StreamId, version: i32, command: &kvali_domain::Command) -> CommandId {
     let json = serde_json::to_vec(command).expect("commands hold no fallible values");

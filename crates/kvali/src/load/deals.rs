@@ -5,7 +5,6 @@ use super::batch::{Cell, Loading, RowPlans};
 use super::entry::{Detail, Entry};
 use super::pipeline::{self, Stages, Wanted};
 use super::report::{Of, Refusals, Report};
-use super::sink::Sink;
 use crate::cli::{Done, Global};
 use crate::failure::Failure;
 use crate::ids::{self, Fingerprint};
@@ -46,10 +45,10 @@ impl Deals {
         let wanted = Wanted::of(map.stages.order().iter(), &map.stages)?;
         let refusals = Refusals::new(global.format, common.refusals.as_deref())?;
         let session = common.session(global).await?;
-        let mut sink =
-            if common.dry_run { Sink::rehearsal(&session).await? } else { Sink::log(&session).await? };
-        let stages = pipeline::ensure(&mut sink, &self.pipeline, wanted).await?;
         let source = common.source.clone().unwrap_or_else(|| map.source.clone());
+        let import = common.import("deals", &source, Some(&self.map), &self.pipeline)?;
+        let mut sink = common.sink(&session, import).await?;
+        let stages = pipeline::ensure(&mut sink, &self.pipeline, wanted).await?;
         let bar = progress::bar("importing", survey.rows);
         let mut loading = Loading::new(sink, source, refusals, bar);
         loading.set_up(&stages.events);
@@ -64,7 +63,7 @@ impl Deals {
         let took = started.elapsed();
         let (unused_columns, pipeline) = (survey.unused_columns, Some(self.pipeline.as_str()));
         let sheet = survey.sheet;
-        let of = Of { records: "deals", sheet, pipeline, unused_columns, left_out: BTreeMap::new() };
+        let of = Of { import, records: "deals", sheet, pipeline, unused_columns, left_out: BTreeMap::new() };
         Report { common, of, tally: &tally, refusals: &refusals, took }.print(global)
     }
 }

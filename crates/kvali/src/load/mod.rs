@@ -12,15 +12,19 @@ mod pipeline;
 mod reasons;
 mod records;
 mod report;
+mod revert;
 mod sink;
 
 use crate::cli::{Done, Global};
 use crate::connect::Session;
 use crate::failure::Failure;
-use crate::import::{Kind, When};
+use crate::ids;
+use crate::import::{Kind, ReadError, When};
 use clap::{Args, Subcommand};
 use kvali_domain::Occurred;
-use std::path::PathBuf;
+use sink::Sink;
+use std::path::{Path, PathBuf};
+use uuid::Uuid;
 
 const HISTORY_HELP: &str = "\
 The file has one row per stage entry. Without a map its columns are deal, stage, actor, occurred_at, every stage is a
@@ -55,6 +59,17 @@ Examples:
 The same file again adds nothing; a newer export updates what has changed.
 Exit code 3: some rows were refused and are listed; all others are in.";
 
+const REVERT_HELP: &str = "\
+IMPORT is the id that the import's report names. Companies, contacts and leads are archived, tasks cancelled, closed
+deals archived, as long as nothing happened to them since; all others are listed, with who touched them. Nothing
+undoes an open deal: closing it as lost would count as a loss. Users, pipelines and reasons stay, and so do
+changes to records that were there before.
+
+Example:
+  kvali import revert 0190d9c6-… --dry-run
+
+A second revert adds nothing. Exit code 3: some records were left and are listed.";
+
 #[derive(Subcommand)]
 pub(crate) enum Import {
     /// One row per stage entry
@@ -78,6 +93,9 @@ pub(crate) enum Import {
     /// One row per user, by the id that other files name owners with
     #[command(after_help = RECORDS_HELP)]
     Users(records::Records),
+    /// Undo an import: archive or cancel what it created and nobody touched since
+    #[command(after_help = REVERT_HELP)]
+    Revert(revert::Revert),
 }
 
 impl Import {
@@ -90,6 +108,7 @@ impl Import {
             Self::Leads(leads) => leads.run(Kind::Leads, global).await,
             Self::Tasks(tasks) => tasks.run(Kind::Tasks, global).await,
             Self::Users(users) => users.run(Kind::Users, global).await,
+            Self::Revert(revert) => revert.run(global).await,
         }
     }
 }
@@ -115,6 +134,24 @@ pub(crate) struct Common {
 }
 
 impl Common {
+    /// The id of this run: of what the file holds and how it is read.
+    fn import(&self, kind: &str, source: &str, map: Option<&Path>, more: &str) -> Result<Uuid, Failure> {
+        let hash = |file: &Path| {
+            let mut hasher = blake3::Hasher::new();
+            let read = std::fs::File::open(file).and_then(|file| hasher.update_reader(file).map(drop));
+            let failed = |source| ReadError::Open { file: file.to_owned(), source };
+            read.map(|()| *hasher.finalize().as_bytes()).map_err(failed)
+        };
+        let map = map.map(hash).transpose()?.map_or_else(Vec::new, Vec::from);
+        let sheet = self.sheet.as_deref().unwrap_or_default().as_bytes();
+        let texts = [kind, source, more].map(str::as_bytes);
+        Ok(ids::import(&[&texts[..], &[&hash(&self.file)?, &map, sheet]].concat()))
+    }
+
+    async fn sink<'s>(&self, session: &'s Session, import: Uuid) -> Result<Sink<'s>, Failure> {
+        if self.dry_run { Sink::rehearsal(session, import).await } else { Sink::log(session, import).await }
+    }
+
     async fn session(&self, global: &Global) -> Result<Session, Failure> {
         Session::open(global, "default").await
     }

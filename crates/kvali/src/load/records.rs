@@ -8,7 +8,6 @@
 use super::Common;
 use super::batch::{Cell, Loading, RowPlans};
 use super::report::{Of, Refusals, Report};
-use super::sink::Sink;
 use crate::cli::{Done, Global};
 use crate::failure::Failure;
 use crate::ids::{self, Fingerprint};
@@ -85,12 +84,13 @@ impl Records {
         let mut file = RecordRows::open(&common.file, kind, &map)?;
         let refusals = Refusals::new(global.format, common.refusals.as_deref())?;
         let session = common.session(global).await?;
-        let sink =
-            if common.dry_run { Sink::rehearsal(&session).await? } else { Sink::log(&session).await? };
-        let fields = custom::Fields::of(&sink, kind, map.fields.keys()).await?;
         let source = common.source.clone().unwrap_or_else(|| map.source.clone());
-        let loading = Loading::new(sink, source, refusals, progress::bar("importing", rows));
         let duplicates = duplicates.unwrap_or(map.duplicates);
+        let import =
+            common.import(kind.plural(), &source, self.map.as_deref(), &format!("{duplicates:?}"))?;
+        let sink = common.sink(&session, import).await?;
+        let fields = custom::Fields::of(&sink, kind, map.fields.keys()).await?;
+        let loading = Loading::new(sink, source, refusals, progress::bar("importing", rows));
         let columns = file.columns().clone();
         let setting = Setting::new(&map, fields)?;
         let mut reading = Reading {
@@ -116,7 +116,7 @@ impl Records {
         let (tally, refusals) = reading.loading.finish().await?;
         let (unused_columns, left_out) = (file.unused_columns(), file.left_out().clone());
         let sheet = file.sheet().map(str::to_owned);
-        let of = Of { records: kind.plural(), sheet, pipeline: None, unused_columns, left_out };
+        let of = Of { import, records: kind.plural(), sheet, pipeline: None, unused_columns, left_out };
         Report { common, of, tally: &tally, refusals: &refusals, took: started.elapsed() }.print(global)
     }
 }
@@ -221,7 +221,9 @@ impl Reading<'_> {
             }
         }
         let column = self.columns.of(&key).or_else(|| self.columns.of_field(&key));
-        let value = content.iter().find(|text| !text.is_empty()).cloned().unwrap_or_default();
+        let row = sending.row;
+        let cell = row.cells.get(&*key).or_else(|| row.fields.get(&key));
+        let value = cell.or_else(|| content.first()).cloned().unwrap_or_default();
         let mut identity = vec![name, key.as_str()];
         identity.extend(content.iter().map(String::as_str));
         let absent = sending.before.clone();

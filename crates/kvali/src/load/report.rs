@@ -13,6 +13,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use uuid::Uuid;
 
 /// Refused rows that a table shows; the rest is counted.
 const SHOWN: usize = 20;
@@ -203,6 +204,8 @@ const COLUMNS: [&str; 5] = ["line", "column", "value", "reason", "code"];
 
 /// What a file held.
 pub(crate) struct Of<'a> {
+    /// The id of the run.
+    pub(crate) import: Uuid,
     /// What one record of it is, in the plural.
     pub(crate) records: &'static str,
     /// Of a workbook.
@@ -273,6 +276,9 @@ impl Report<'_> {
 
     fn notes(&self) -> Vec<String> {
         let mut notes = self.refusals.notes();
+        if !self.common.dry_run {
+            notes.push(format!("This import is {0}; kvali import revert {0} undoes it.", self.of.import));
+        }
         if !self.of.unused_columns.is_empty() {
             notes.push(format!("Columns not read: {}.", self.of.unused_columns.join(", ")));
         }
@@ -288,6 +294,7 @@ impl Report<'_> {
         let mut json: serde_json::Map<_, _> =
             self.figures().into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
         json.insert("file".to_owned(), json!(self.common.file.display().to_string()));
+        json.insert("import".to_owned(), json!(self.of.import));
         json.insert("sheet".to_owned(), json!(self.of.sheet));
         json.insert("pipeline".to_owned(), json!(self.of.pipeline));
         json.insert("left_out".to_owned(), json!(self.of.left_out));

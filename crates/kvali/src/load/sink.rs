@@ -17,16 +17,18 @@ pub(crate) struct Sink<'a> {
     rehearsal: Option<Rehearsal>,
     /// Whether the tenant had no events when the import began, so that none of its ids can matter yet.
     empty: bool,
+    /// The run of the import, which all its commands bear.
+    pub(crate) import: Uuid,
 }
 
 impl<'a> Sink<'a> {
-    pub(crate) async fn log(session: &'a Session) -> Result<Self, Failure> {
+    pub(crate) async fn log(session: &'a Session, import: Uuid) -> Result<Self, Failure> {
         let empty = session.store.head(session.tenant).await? == 0;
-        Ok(Self { session, rehearsal: None, empty })
+        Ok(Self { session, rehearsal: None, empty, import })
     }
 
-    pub(crate) async fn rehearsal(session: &'a Session) -> Result<Self, Failure> {
-        Ok(Self { rehearsal: Some(Rehearsal::default()), ..Self::log(session).await? })
+    pub(crate) async fn rehearsal(session: &'a Session, import: Uuid) -> Result<Self, Failure> {
+        Ok(Self { rehearsal: Some(Rehearsal::default()), ..Self::log(session, import).await? })
     }
 
     pub(crate) async fn send(&mut self, plans: &[Plan]) -> Result<Vec<Outcome>, Failure> {
@@ -87,7 +89,7 @@ impl<'a> Sink<'a> {
 
     pub(crate) fn envelope(&self, id: CommandId, actor: ActorId) -> Envelope {
         let envelope = Envelope::new(self.session.tenant, id, actor, Channel::Import, edge::now());
-        Envelope { reason_code: Some(REASON.to_owned()), ..envelope }
+        Envelope { reason_code: Some(REASON.to_owned()), correlation: self.import, ..envelope }
     }
 
     /// A plan for a deal, chosen when its state is known.

@@ -16,5 +16,6 @@ mod order;
 mod pg;
 mod records;
 mod reference;
+mod revert;
 mod support;
 mod workbook;

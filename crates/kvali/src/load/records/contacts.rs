@@ -28,6 +28,7 @@ pub(super) fn draft(
         ..Create::default()
     };
     let title = text("title");
+    let company_key = if row.cells.contains_key("company_id") { "company_id" } else { "company" };
     let claims = claims(&Command::Create(create.clone()).into(), |_, at| {
         points.get(at.saturating_sub(1)).map_or("id", |point| point.key)
     });
@@ -48,7 +49,7 @@ pub(super) fn draft(
         }));
         parts.extend(known.named.company.map(|company| {
             let employed = Command::StartAffiliation { company, role: Role::Employee, title, from: None };
-            Part::always("company", &[&company.to_string()], employed)
+            Part::always("company", &[&company.to_string()], employed).at(company_key)
         }));
         parts.extend(custom::parts(Entity::Contact, fields));
         let create = Create {
