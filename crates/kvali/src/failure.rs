@@ -1,6 +1,6 @@
 //! Why a command failed, told on stderr with its whole chain of causes and the way out.
 
-use crate::import::{MapError, ReadError};
+use crate::import::{MapError, ReadError, StageTableError};
 use std::error::Error;
 use std::io;
 use std::path::PathBuf;
@@ -17,6 +17,8 @@ pub(crate) enum Failure {
     Read(#[from] ReadError),
     #[error(transparent)]
     Map(#[from] MapError),
+    #[error(transparent)]
+    Stages(#[from] StageTableError),
     #[error(transparent)]
     Command(#[from] kvali_domain::CommandError),
     #[error("cannot read the command's fields from {place}")]

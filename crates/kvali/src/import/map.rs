@@ -13,6 +13,7 @@ use super::table::Open;
 use super::when::Dates;
 
 pub mod records;
+pub mod stage_table;
 mod written;
 
 /// How to read a history: one row per stage entry.
@@ -23,6 +24,8 @@ pub struct HistoryMap {
     pub delimiter: u8,
     /// The sheet of a workbook that holds the rows; the only one if absent.
     pub sheet: Option<String>,
+    /// Rows whose cell of a column is none of these are passed over.
+    pub only: BTreeMap<String, Vec<String>>,
     pub columns: HistoryColumns,
     pub dates: Dates,
     pub stages: Stages,
@@ -38,6 +41,8 @@ pub struct DealsMap {
     pub delimiter: u8,
     /// The sheet of a workbook that holds the rows; the only one if absent.
     pub sheet: Option<String>,
+    /// Rows whose cell of a column is none of these are passed over.
+    pub only: BTreeMap<String, Vec<String>>,
     pub columns: DealColumns,
     pub dates: Dates,
     pub stages: Stages,
@@ -108,6 +113,8 @@ pub struct Stages {
     success: Vec<String>,
     failure: Vec<String>,
     outcomes: BTreeMap<String, String>,
+    /// Where more of them stand, with [`Stages::with_table`].
+    table: Option<stage_table::StageTable>,
 }
 
 /// Reason codes of lost deals.
@@ -141,6 +148,7 @@ impl Default for HistoryMap {
             source: "csv".to_owned(),
             delimiter: b',',
             sheet: None,
+            only: BTreeMap::new(),
             columns: HistoryColumns::default(),
             dates: Dates::default(),
             stages: Stages::default(),
@@ -152,7 +160,7 @@ impl Default for HistoryMap {
 
 impl HistoryMap {
     pub(super) fn open(&self) -> Open<'_> {
-        Open { delimiter: self.delimiter, sheet: self.sheet.as_deref() }
+        Open { delimiter: self.delimiter, sheet: self.sheet.as_deref(), only: &self.only }
     }
 
     pub fn load(file: &Path) -> Result<Self, MapError> {
@@ -168,7 +176,7 @@ impl HistoryMap {
 
 impl DealsMap {
     pub(super) fn open(&self) -> Open<'_> {
-        Open { delimiter: self.delimiter, sheet: self.sheet.as_deref() }
+        Open { delimiter: self.delimiter, sheet: self.sheet.as_deref(), only: &self.only }
     }
 
     pub fn load(file: &Path) -> Result<Self, MapError> {
@@ -231,7 +239,7 @@ impl Stages {
     }
 
     /// The first stage in which a deal can be open.
-    pub(super) fn first_open(&self) -> Option<&str> {
+    pub fn first_open(&self) -> Option<&str> {
         self.order.iter().map(String::as_str).find(|stage| self.class(stage) == StageClass::Process)
     }
 }

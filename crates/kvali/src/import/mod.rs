@@ -24,6 +24,7 @@ mod reference_data;
 pub use deals::{DealRow, DealRows, deal_rows, survey_deals};
 pub use history::{HistoryRow, HistoryRows, history_rows, survey_history};
 pub use map::records::{Duplicates, RecordsMap};
+pub use map::stage_table::StageTableError;
 pub use map::{DealsMap, HistoryMap, MapError};
 pub use problem::{ReadError, Reason, RowProblem, Rows};
 pub use records::{Kind, RecordRow, RecordRows};

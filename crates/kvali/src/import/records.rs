@@ -112,17 +112,16 @@ impl Iterator for RecordRows<'_> {
     type Item = Rows<RecordRow>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        while !self.failed {
-            match self.table.next() {
-                Ok(Some(row)) if self.reader.is_left_out(&row) => {}
-                Ok(row) => return row.map(|row| Ok(self.reader.read(&row))),
-                Err(error) => {
-                    self.failed = true;
-                    return Some(Err(error));
-                }
+        if self.failed {
+            return None;
+        }
+        match self.table.next() {
+            Ok(row) => row.map(|row| Ok(self.reader.read(&row))),
+            Err(error) => {
+                self.failed = true;
+                Some(Err(error))
             }
         }
-        None
     }
 }
 
@@ -132,7 +131,6 @@ struct Reader<'m> {
     width: usize,
     columns: Vec<(&'static Known, Column)>,
     fields: Vec<(&'m str, Column)>,
-    only: Vec<(Column, &'m [String])>,
     names: Columns,
     met: BTreeMap<String, (u64, Option<DateTime<Utc>>)>,
     left_out: BTreeMap<String, u64>,
@@ -157,10 +155,6 @@ impl<'m> Reader<'m> {
         for (key, name) in &map.fields {
             fields.push((key.as_str(), table.column(&format!("[fields] {key}"), name)?));
         }
-        let mut only = Vec::new();
-        for (name, cells) in &map.only {
-            only.push((table.column(&format!("[only] {name:?}"), name)?, cells.as_slice()));
-        }
         let names = Columns {
             by_key: columns.iter().map(|(known, column)| (known.key, column.name.as_str().into())).collect(),
             by_field: fields
@@ -169,15 +163,7 @@ impl<'m> Reader<'m> {
                 .collect(),
         };
         let (met, left_out) = (BTreeMap::new(), BTreeMap::new());
-        Ok(Self { map, width: table.width(), columns, fields, only, names, met, left_out })
-    }
-
-    /// Whether the map keeps rows like this one out.
-    fn is_left_out(&self, row: &Row<'_>) -> bool {
-        let kept = |(column, cells): &(Column, &[String])| {
-            row.text(column).map_or(true, |cell| cells.iter().any(|kept| kept == cell))
-        };
-        row.has_cells(self.width).is_ok() && !self.only.iter().all(kept)
+        Ok(Self { map, width: table.width(), columns, fields, names, met, left_out })
     }
 
     fn read(&mut self, row: &Row<'_>) -> Result<RecordRow, RowProblem> {

@@ -3,6 +3,7 @@
 //! Built on `csv-core` rather than `csv`, whose `Position::line` is one short on CRLF files and after blank lines
 //! (BurntSushi/rust-csv#395, #208), and which ends a quote left open in silence.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read as _};
 use std::path::{Path, PathBuf};
@@ -26,6 +27,15 @@ pub(super) struct Open<'a> {
     pub(super) delimiter: u8,
     /// Of a workbook.
     pub(super) sheet: Option<&'a str>,
+    /// Rows whose cell of a column is none of these are passed over.
+    pub(super) only: &'a BTreeMap<String, Vec<String>>,
+}
+
+/// Rows whose cell of the column is none of these are passed over.
+#[derive(Debug)]
+struct Only {
+    column: Column,
+    cells: Vec<String>,
 }
 
 /// An open table, past its header.
@@ -33,6 +43,7 @@ pub(super) struct Table {
     source: Source,
     names: Vec<String>,
     used: Vec<bool>,
+    only: Vec<Only>,
 }
 
 /// A column the import reads.
@@ -56,11 +67,16 @@ pub(super) struct Row<'r> {
 impl Table {
     pub(super) fn open(file: &Path, how: Open<'_>) -> Result<Self, ReadError> {
         let mut source = Source::open(file, how)?;
-        let Some(header) = source.next(&[])? else {
+        let Some(header) = source.next(&[], &[])? else {
             return Err(ReadError::Empty { file: source.file().to_owned() });
         };
         let names: Vec<String> = (0..header.ends.len()).map(|index| header.cell(index).to_owned()).collect();
-        Ok(Self { source, used: vec![false; names.len()], names })
+        let mut table = Self { source, used: vec![false; names.len()], names, only: Vec::new() };
+        for (name, cells) in how.only {
+            let column = table.column(&format!("[only] {name:?}"), name)?;
+            table.only.push(Only { column, cells: cells.clone() });
+        }
+        Ok(table)
     }
 
     /// Finds a column by its name; `key` is where the map would name another.
@@ -89,7 +105,7 @@ impl Table {
     }
 
     pub(super) fn next(&mut self) -> Result<Option<Row<'_>>, ReadError> {
-        self.source.next(&self.names)
+        self.source.next(&self.names, &self.only)
     }
 
     /// The number of columns the header names.
@@ -201,6 +217,13 @@ impl<'r> Row<'r> {
         Err(RowProblem::new(self.line, None, self.text, Reason::Ragged { found, expected }))
     }
 
+    /// A row without the cell is not, so that its reader refuses it.
+    fn is_passed_over(&self, only: &[Only]) -> bool {
+        only.iter().any(|Only { column, cells }| {
+            column.index < self.ends.len() && !cells.iter().any(|cell| cell == self.cell(column.index))
+        })
+    }
+
     fn cell(&self, index: usize) -> &'r str {
         let start = if index == 0 { 0 } else { self.ends.get(index - 1).copied().unwrap_or(0) };
         let end = self.ends.get(index).copied().unwrap_or(start);
@@ -253,13 +276,20 @@ impl Records {
         }
     }
 
-    /// The next record; `names` only serve the message about a cell that is not UTF-8.
-    fn next(&mut self, names: &[String]) -> Result<Option<Row<'_>>, ReadError> {
-        if !self.skip_line_breaks().map_err(|source| self.failed(source))? {
-            return Ok(None);
-        }
-        let line = self.line;
-        let (length, cells) = self.frame(line)?;
+    /// The next record that is not passed over; `names` only serve the message about a cell that is not UTF-8.
+    fn next(&mut self, names: &[String], only: &[Only]) -> Result<Option<Row<'_>>, ReadError> {
+        let (line, length, cells) = loop {
+            if !self.skip_line_breaks().map_err(|source| self.failed(source))? {
+                return Ok(None);
+            }
+            let line = self.line;
+            let (length, cells) = self.frame(line)?;
+            let (text, ends) = (&self.text[..length], &self.ends[..cells]);
+            let row = |text| Row { line, text, ends, errors: &[] };
+            if only.is_empty() || !utf8(text, ends).is_ok_and(|text| row(text).is_passed_over(only)) {
+                break (line, length, cells);
+            }
+        };
         let (text, ends) = (&self.text[..length], &self.ends[..cells]);
         match utf8(text, ends) {
             Ok(text) => Ok(Some(Row { line, text, ends, errors: &[] })),

@@ -7,7 +7,8 @@ use super::sink::Sink;
 use crate::failure::Failure;
 use crate::import::{RowProblem, When};
 use indicatif::ProgressBar;
-use kvali_domain::{ActorId, LossReasonId, Refusal, StreamId, UserId};
+use kvali_domain::deal::Party;
+use kvali_domain::{ActorId, LossReasonId, Personal, Refusal, StreamId, UserId};
 use kvali_eventstore::{Outcome, Plan};
 use std::sync::Arc;
 
@@ -78,8 +79,8 @@ impl<'a> Loading<'a> {
         }
     }
 
-    pub(crate) async fn account(&mut self, name: &str) -> Result<kvali_domain::deal::Party, Failure> {
-        self.people.account(&self.sink, name).await
+    pub(crate) async fn account(&mut self, name: &str) -> Result<(Party, Personal), Failure> {
+        self.people.account(&self.sink, &self.source, name).await
     }
 
     pub(crate) async fn company(&mut self, name: &str) -> Result<kvali_domain::CompanyId, Failure> {

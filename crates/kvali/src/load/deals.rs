@@ -15,7 +15,7 @@ use chrono::NaiveDate;
 use clap::Args;
 use kvali_domain::deal::{Command, Deal, External, Open};
 use kvali_domain::money::Currency;
-use kvali_domain::{DealId, LossReasonId, Money, Occurred, Personal};
+use kvali_domain::{DealId, LossReasonId, Money, Occurred};
 use kvali_eventstore::{Choice, Plan};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -40,6 +40,7 @@ impl Deals {
         let common = &self.common;
         let mut map = DealsMap::load(&self.map)?;
         map.sheet = common.sheet.clone().or(map.sheet);
+        map.stages = map.stages.with_table(&common.file)?;
         // The file is looked through before anything is written, or even connected to.
         let survey = survey_deals(&common.file, &map)?;
         let wanted = Wanted::of(map.stages.order().iter(), &map.stages)?;
@@ -98,8 +99,8 @@ impl Reading<'_> {
             open.owner = Some(self.loading.user(name).await?);
         }
         if let Some(name) = &row.account {
-            open.party = Some(self.loading.account(name).await?);
-            open.party_name = Personal::new(name);
+            let (party, name) = self.loading.account(name).await?;
+            (open.party, open.party_name) = (Some(party), name);
         }
         Ok(open)
     }

@@ -41,6 +41,12 @@ impl Entry {
         }
     }
 
+    /// For a deal whose first known entry closes it: it was open before, in the stage of this entry.
+    pub(crate) fn choose_opening(&self, deal: &Deal) -> Choice {
+        let open = Command::Open(self.open.clone()).into();
+        if *deal == Deal::Absent { Choice::Do(open) } else { Choice::AlreadySo(open) }
+    }
+
     /// The command that enters the stage from an open one.
     fn close(&self) -> Command {
         match self.class {

@@ -14,7 +14,7 @@ use clap::Args;
 use kvali_domain::deal::{External, Open};
 use kvali_domain::money::Currency;
 use kvali_domain::pipeline::Class;
-use kvali_domain::{ActorId, DealId, Money, Occurred, Personal, PipelineId};
+use kvali_domain::{ActorId, DealId, Money, Occurred, PipelineId};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -44,6 +44,7 @@ impl History {
         let common = &self.common;
         let mut map = self.map.as_deref().map_or_else(|| Ok(HistoryMap::default()), HistoryMap::load)?;
         map.sheet = common.sheet.clone().or(map.sheet);
+        map.stages = map.stages.with_table(&common.file)?;
         // The file is looked through before anything is written, or even connected to.
         let survey = survey_history(&common.file, &map)?;
         let wanted = self.wanted(&map, &survey.stages)?;
@@ -96,6 +97,7 @@ struct Reading<'a> {
     default_reason: &'a str,
     /// Whether a deal can be reopened at all, so that details may have to follow the entry.
     closes: bool,
+    first_open: Option<String>,
 }
 
 impl<'a> Reading<'a> {
@@ -108,7 +110,9 @@ impl<'a> Reading<'a> {
         };
         let currency = map.currency.as_ref().and_then(|currency| Currency::parse(currency.as_str()));
         let closes = !(map.stages.success().is_empty() && map.stages.failure().is_empty());
-        Self { loading, stages, columns, currency, default_reason: &map.loss.reason, closes }
+        let first_open = map.stages.first_open().map(str::to_owned);
+        let default_reason = &map.loss.reason;
+        Self { loading, stages, columns, currency, default_reason, closes, first_open }
     }
 
     async fn row(&mut self, row: HistoryRow) -> Result<(), Failure> {
@@ -126,6 +130,11 @@ impl<'a> Reading<'a> {
             let choose = move |deal: &_| detail.choose_before(deal, class, &occurred);
             plans.push((identity.plan(before(detail), choose), self.cell(detail, value)));
         }
+        if let Some(opening) = self.opening(&entry) {
+            let at_stage = Cell { column: Some(self.columns.stage.clone()), value: row.stage.clone() };
+            let undated = Identity { occurred: Occurred::Unknown, ..identity };
+            plans.push((undated.plan("opening", move |deal| opening.choose_opening(deal)), at_stage));
+        }
         let at_stage = Cell { column: Some(self.columns.stage.clone()), value: row.stage.clone() };
         plans.push((identity.plan("stage", move |deal| entry.choose(deal)), at_stage));
         if self.closes && class == Class::Process {
@@ -137,6 +146,14 @@ impl<'a> Reading<'a> {
         }
         let time = (Some(self.columns.time.clone()), row.when);
         self.loading.row(RowPlans { line: row.line, record: deal.stream(), time, plans }).await
+    }
+
+    /// Into the first open stage at a time nobody knows, before an entry that closes the deal.
+    fn opening(&self, entry: &Entry) -> Option<Entry> {
+        let first = self.first_open.as_deref().filter(|_| entry.class != Class::Process)?;
+        let (stage, class) = self.stages.find(first);
+        let open = Open { stage: Some(stage), ..entry.open.clone() };
+        Some(Entry { open, stage, class, reason: None })
     }
 
     async fn details(&mut self, row: &HistoryRow) -> Result<Vec<(Detail, String)>, Failure> {
@@ -171,8 +188,8 @@ impl<'a> Reading<'a> {
         let mut open =
             Open { stage: Some(stage), external: Some(external), ..Open::new(self.stages.pipeline) };
         if let Some(name) = &row.account {
-            open.party = Some(self.loading.account(name).await?);
-            open.party_name = Personal::new(name);
+            let (party, name) = self.loading.account(name).await?;
+            (open.party, open.party_name) = (Some(party), name);
         }
         for (detail, _) in details {
             match detail {
@@ -199,6 +216,7 @@ fn after(detail: Detail) -> &'static str {
 }
 
 /// What all commands of one row share.
+#[derive(Clone, Copy)]
 struct Identity<'r> {
     loading: &'r Loading<'r>,
     pipeline: PipelineId,

@@ -11,7 +11,7 @@ use std::collections::{HashMap, HashSet};
 #[derive(Default)]
 pub(crate) struct People {
     users: HashMap<String, UserId>,
-    accounts: HashMap<String, Party>,
+    accounts: HashMap<String, (Party, Personal)>,
     companies: HashSet<CompanyId>,
 }
 
@@ -45,12 +45,24 @@ impl People {
         Ok((company, Some(sink.registration(company.stream(), company::Command::Create(create)))))
     }
 
-    pub(crate) async fn account(&mut self, sink: &Sink<'_>, name: &str) -> Result<Party, Failure> {
-        if let Some(party) = self.accounts.get(name) {
-            return Ok(*party);
+    /// The company that the source has brought under that id; else one known by that name, with the name.
+    pub(crate) async fn account(
+        &mut self,
+        sink: &Sink<'_>,
+        source: &str,
+        name: &str,
+    ) -> Result<(Party, Personal), Failure> {
+        if let Some(account) = self.accounts.get(name) {
+            return Ok(account.clone());
         }
-        let party = Party::Company(CompanyId(sink.keyed_id("account", name).await?));
-        self.accounts.insert(name.to_owned(), party);
-        Ok(party)
+        let brought = sink.holder(company::EXTERNAL_CLAIM, &format!("{source}\u{1f}{name}")).await?;
+        let account = if let Some(stream) = brought {
+            (Party::Company(CompanyId(stream.0)), Personal::default())
+        } else {
+            let company = CompanyId(sink.keyed_id("account", name).await?);
+            (Party::Company(company), Personal::new(name))
+        };
+        self.accounts.insert(name.to_owned(), account.clone());
+        Ok(account)
     }
 }

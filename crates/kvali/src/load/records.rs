@@ -169,10 +169,11 @@ impl Reading<'_> {
             Ok(named) => named,
             Err(problem) => return Ok(Err(problem)),
         };
-        let external = self.external(&draft);
+        let own_id = self.external(&draft);
         let own = self.own(&draft.row).await?;
         let rival = draft.claims.iter().find_map(|(claim, key)| Some((self.held.other(claim, own)?, *key)));
-        let stream = match (external.as_ref().and_then(|claim| self.held.first(claim)), rival) {
+        let known = own_id.as_ref().and_then(|claim| self.held.first(claim));
+        let stream = match (known, rival) {
             (Some(known), _) => known,
             (None, Some((rival, _))) if self.duplicates == Duplicates::Link => rival,
             (None, _) => own,
@@ -181,7 +182,13 @@ impl Reading<'_> {
         let external = External { source: self.loading.source.clone(), id: row.id.clone() };
         let keep = self.duplicates == Duplicates::Keep;
         let record = build(Known { stream, external, named, keep, held: &self.held });
-        for (claim, _) in &claims {
+        // A file of versions may tell of one property alone, which says nothing of a record that is not there.
+        if known.is_none() && row.occurred_at.is_known() && draft::says_not_who(&record.create) {
+            let kind = self.kind.plural();
+            let why = format!("is none of the {kind} that this source has brought; import those first");
+            return Ok(Err(file.problem(row.line, "id", &row.id, why)));
+        }
+        for claim in claims.iter().map(|(claim, _)| claim).chain(&own_id) {
             self.held.expect(claim, stream);
         }
         // Where the creation itself is refused, the cell that clashes is the one to look at.

@@ -5,7 +5,7 @@ use serde_json::Value;
 use std::path::PathBuf;
 
 /// `KVALI_REFERENCE_DATA`, or `shared/data` beside the checkout. Says aloud when a file is not there.
-fn reference(name: &str) -> Option<PathBuf> {
+pub(crate) fn reference(name: &str) -> Option<PathBuf> {
     let beside = || concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data").into();
     let file = std::env::var_os("KVALI_REFERENCE_DATA").map_or_else(beside, PathBuf::from).join(name);
     if file.is_file() {

@@ -98,7 +98,7 @@ impl Default for RecordsMap {
 
 impl RecordsMap {
     pub(in crate::import) fn open(&self) -> Open<'_> {
-        Open { delimiter: self.delimiter, sheet: self.sheet.as_deref() }
+        Open { delimiter: self.delimiter, sheet: self.sheet.as_deref(), only: &self.only }
     }
 
     pub fn load(file: &Path, kind: Kind) -> Result<Self, MapError> {

@@ -129,3 +129,31 @@ fn a_deals_map_needs_its_stages() {
 fn a_map_that_is_not_there_is_named() {
     assert!(said(HistoryMap::load(Path::new("/nowhere/MAP.toml"))).contains("/nowhere/MAP.toml"));
 }
+
+#[test]
+fn every_map_that_ships_is_understood() {
+    use super::records::RecordsMap;
+    use crate::import::Kind;
+    let maps = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/maps"));
+    let mut seen = 0;
+    for entry in std::fs::read_dir(maps).unwrap() {
+        let file = entry.unwrap().path();
+        if file.extension().is_none_or(|extension| extension != "toml") {
+            continue;
+        }
+        let name = file.file_stem().unwrap().to_str().unwrap().split_once('_').unwrap().1;
+        let records = |kind| RecordsMap::load(&file, kind).map(drop);
+        let understood = match name {
+            "owners" | "users" => records(Kind::Users),
+            "companies" | "accounts" | "account_history" | "company_properties" => records(Kind::Companies),
+            "contacts" => records(Kind::Contacts),
+            "leads" => records(Kind::Leads),
+            "tasks" => records(Kind::Tasks),
+            "deals" | "opportunities" | "crm_sales" => DealsMap::load(&file).map(drop),
+            _ => HistoryMap::load(&file).map(drop),
+        };
+        understood.unwrap_or_else(|error| panic!("{}: {error:?}", file.display()));
+        seen += 1;
+    }
+    assert!(seen >= 18, "{seen}");
+}

@@ -6,6 +6,7 @@ use std::path::Path;
 use chrono_tz::Tz;
 use serde::Deserialize;
 
+use super::stage_table::StageTable;
 use super::{
     ClosedColumn, Currency, DealColumns, DealsMap, EnteredColumn, HistoryColumns, HistoryMap, Loss, MapError,
     OfOpenDeals, StageClass, Stages, is_code,
@@ -18,6 +19,8 @@ pub(super) struct WrittenHistory {
     source: String,
     delimiter: Option<String>,
     sheet: Option<String>,
+    #[serde(default)]
+    only: BTreeMap<String, Vec<String>>,
     #[serde(default)]
     columns: WrittenHistoryColumns,
     #[serde(default)]
@@ -37,6 +40,8 @@ pub(super) struct WrittenDeals {
     source: String,
     delimiter: Option<String>,
     sheet: Option<String>,
+    #[serde(default)]
+    only: BTreeMap<String, Vec<String>>,
     #[serde(default)]
     columns: WrittenDealColumns,
     #[serde(default)]
@@ -93,6 +98,7 @@ struct WrittenStages {
     success: Vec<String>,
     #[serde(default)]
     failure: Vec<String>,
+    table: Option<StageTable>,
 }
 
 #[derive(Deserialize)]
@@ -142,6 +148,7 @@ impl WrittenHistory {
             source: name("source", self.source)?,
             delimiter: delimiter(self.delimiter)?,
             sheet: self.sheet,
+            only: self.only,
             currency: currency(self.value, columns.value.as_deref())?,
             columns,
             dates: self.dates.check()?,
@@ -155,7 +162,7 @@ impl WrittenDeals {
     pub(super) fn check(self) -> Result<DealsMap, Unusable> {
         let columns = self.columns.check()?;
         let stages = self.stages.check(self.outcomes)?;
-        if stages.first_open().is_none() {
+        if stages.first_open().is_none() && stages.table.is_none() {
             let way_out = "name the stages a deal can be open in, in their order";
             return Err(Unusable::new("[stages] order", format!("{:?}", stages.order), way_out));
         }
@@ -163,6 +170,7 @@ impl WrittenDeals {
             source: name("source", self.source)?,
             delimiter: delimiter(self.delimiter)?,
             sheet: self.sheet,
+            only: self.only,
             currency: currency(self.value, columns.value.as_deref())?,
             columns,
             dates: self.dates.check()?,
@@ -264,7 +272,8 @@ impl WrittenStages {
             }
             name(&key, cell.clone())?;
         }
-        Ok(Stages { order, success, failure, outcomes })
+        let table = self.table.map(StageTable::check).transpose()?;
+        Ok(Stages { order, success, failure, outcomes, table })
     }
 }
 

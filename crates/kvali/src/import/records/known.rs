@@ -42,7 +42,7 @@ const PHONE_2: Known = known("phone_2", &["mobile", "mobile_phone"]);
 
 const COMPANIES: &[Known] = &[
     ID,
-    required("name", &["company", "company_name", "account", "account_name"]),
+    known("name", &["company", "company_name", "account", "account_name"]),
     known("domain", &["website", "web_site"]),
     known("country", &["country_code"]),
     known("tax_id", &["vat_id", "vat_number"]),

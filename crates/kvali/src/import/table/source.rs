@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Open, Records, Row};
+use super::{Only, Open, Records, Row};
 use crate::import::problem::ReadError;
 use crate::import::workbook::{Sheet, SheetRow, is_workbook, sheet};
 
@@ -12,7 +12,7 @@ pub(super) enum Source {
 }
 
 impl Source {
-    pub(super) fn open(file: &Path, Open { delimiter, sheet }: Open<'_>) -> Result<Self, ReadError> {
+    pub(super) fn open(file: &Path, Open { delimiter, sheet, .. }: Open<'_>) -> Result<Self, ReadError> {
         match sheet {
             _ if is_workbook(file) => Pages::open(file, sheet).map(Self::Sheet),
             Some(name) => Err(ReadError::NoWorkbook { file: file.to_owned(), name: name.to_owned() }),
@@ -20,10 +20,10 @@ impl Source {
         }
     }
 
-    pub(super) fn next(&mut self, names: &[String]) -> Result<Option<Row<'_>>, ReadError> {
+    pub(super) fn next(&mut self, names: &[String], only: &[Only]) -> Result<Option<Row<'_>>, ReadError> {
         match self {
-            Self::Csv(records) => records.next(names),
-            Self::Sheet(pages) => Ok(pages.next()),
+            Self::Csv(records) => records.next(names, only),
+            Self::Sheet(pages) => Ok(pages.next(only)),
         }
     }
 
@@ -53,11 +53,14 @@ impl Pages {
         Ok(Self { file, name, bytes: metadata.len(), rows: rows.into_iter(), current: None })
     }
 
-    fn next(&mut self) -> Option<Row<'_>> {
-        self.current = self.rows.next();
-        let SheetRow { line, text, ends, errors } = self.current.as_ref()?;
-        Some(Row { line: *line, text, ends, errors })
+    fn next(&mut self, only: &[Only]) -> Option<Row<'_>> {
+        self.current = self.rows.by_ref().find(|row| !borrowed(row).is_passed_over(only));
+        self.current.as_ref().map(borrowed)
     }
+}
+
+fn borrowed(SheetRow { line, text, ends, errors }: &SheetRow) -> Row<'_> {
+    Row { line: *line, text, ends, errors }
 }
 
 pub(super) fn regular(file: &Path) -> Result<std::fs::Metadata, ReadError> {

@@ -2,7 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-const COMMAS: Open<'_> = Open { delimiter: b',', sheet: None };
+const COMMAS: Open<'_> = Open { delimiter: b',', sheet: None, only: &BTreeMap::new() };
 
 /// The records of a file with these bytes: lines and cells.
 fn read(bytes: impl AsRef<[u8]>) -> Result<Vec<(u64, Vec<String>)>, ReadError> {

@@ -36,9 +36,10 @@ pub(super) fn draft(
     let claimed = claims.clone();
     let build = move |known: Known<'_>| {
         let overrides = known.overrides(&claimed);
-        let name = create.name.as_deref().unwrap_or_default();
-        let rename = Command::Rename { name: create.name.clone() };
-        let mut parts = vec![Part::always("name", &[name], rename).carried()];
+        let mut parts = Vec::new();
+        parts.extend(create.name.as_deref().map(|name| {
+            Part::always("name", &[name], Command::Rename { name: create.name.clone() }).carried()
+        }));
         parts.extend(create.domains.first().map(|domain| domain_part(domain, overrides)));
         parts.extend(create.legal_ids.as_ref().map(|ids| {
             let has = claimed.iter().any(|(claim, key)| key.ends_with("_id") && known.has(claim));
@@ -112,7 +113,8 @@ fn legal_ids<'r>(
 
 /// Why the rules would not have a company like this, whoever held its keys.
 fn refused(create: &Create) -> Option<String> {
-    let command: kvali_domain::Command = Command::Create(create.clone()).into();
+    let named = Create { name: Personal::new("any"), ..create.clone() };
+    let command: kvali_domain::Command = Command::Create(named).into();
     super::draft::tried(&command).err().map(|refusal| refusal.to_string())
 }
 

@@ -167,6 +167,12 @@ pub(super) fn tried(create: &Command) -> Result<Vec<Event>, Refusal> {
     State::before(create).decide(create, &given)
 }
 
+/// Whether a creation is refused because it does not tell who is to be created.
+pub(super) fn says_not_who(create: &Command) -> bool {
+    let code = tried(create).err().map(|refusal| refusal.code());
+    matches!(code.as_deref(), Some("blank_name" | "no_identifier" | "nothing_known"))
+}
+
 fn is_point(event: &Event) -> bool {
     use kvali_domain::{contact, lead};
     matches!(event, Event::Contact(contact::Event::PointAdded(_)) | Event::Lead(lead::Event::PointAdded(_)))
