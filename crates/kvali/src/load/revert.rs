@@ -25,21 +25,22 @@ const AT_ONCE: usize = 2_000;
 
 /// Every stream that the import began, the last one first, with the first event of somebody else in it.
 const CREATED: &str = "\
+    with begun as materialized ( \
+      select stream_id, event_type, position from kvali.event \
+      where tenant_id = $1 and correlation_id = $2 and version = 1) \
     select c.stream_id, c.event_type, last.version, o.correlation_id, o.event_type as touch, o.actor, o.recorded_at \
-    from kvali.event c \
-    cross join lateral (select max(e.version) as version from kvali.event e \
-      where e.tenant_id = c.tenant_id and e.stream_id = c.stream_id) last \
-    left join lateral (select * from kvali.event e where e.tenant_id = c.tenant_id and e.stream_id = c.stream_id \
-      and e.correlation_id <> $2 order by e.version limit 1) o on true \
-    where c.tenant_id = $1 and c.correlation_id = $2 and c.version = 1 \
+    from begun c \
+    cross join lateral (select e.version from kvali.event e \
+      where e.tenant_id = $1 and e.stream_id = c.stream_id order by e.version desc limit 1) last \
+    left join lateral (select * from kvali.event e \
+      where e.tenant_id = $1 and e.stream_id = c.stream_id and e.correlation_id <> $2 order by e.version limit 1) o on true \
     order by c.position desc";
 
 /// How many streams that were there before the import changed.
 const CHANGED: &str = "\
-    select count(distinct e.stream_id) from kvali.event e \
-    where e.tenant_id = $1 and e.correlation_id = $2 and not exists ( \
-      select from kvali.event c where c.tenant_id = e.tenant_id and c.stream_id = e.stream_id and c.version = 1 \
-      and c.correlation_id = $2)";
+    with written as materialized ( \
+      select stream_id, version from kvali.event where tenant_id = $1 and correlation_id = $2) \
+    select count(*) from (select stream_id from written group by stream_id having not bool_or(version = 1)) x";
 
 #[derive(Args)]
 pub(crate) struct Revert {

@@ -1,4 +1,4 @@
-use crate::support::{Kvali, counts};
+use crate::support::{Kvali, counts, rows};
 use std::fmt::Write;
 use std::process::{Command, Stdio};
 
@@ -36,4 +36,34 @@ fn moves() -> String {
         }
     }
     csv
+}
+
+#[test]
+fn a_killed_import_of_contacts_is_completed_and_is_one_import() {
+    const CONTACTS: u64 = 6_000;
+    let kvali = Kvali::new("killed");
+    let mut csv = "id,first_name,last_name,email,country\n".to_owned();
+    for contact in 0..CONTACTS {
+        writeln!(csv, "{contact},Keti,K{contact},k{contact}@vake.ge,GE").unwrap();
+    }
+    let file = kvali.file("contacts.csv", &csv);
+    let args = ["import", "contacts", file.to_str().unwrap()].map(AsRef::as_ref);
+    let mut import = kvali.command(&args).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    while kvali.json(0, &["log", "tail", "--limit", "1"]).as_array().unwrap().is_empty() {
+        assert!(import.try_wait().unwrap().is_none(), "the import ended before it wrote anything");
+    }
+    import.kill().unwrap();
+    import.wait().unwrap();
+
+    let report = kvali.import_records(0, "contacts", &file, &[]);
+    let [accepted, known, so, refused] = rows(&report);
+    // A row whose creation had come in before its address adds the address alone.
+    assert_eq!((accepted + known, so, refused), (CONTACTS, 0, 0));
+    assert!(accepted > 0, "nothing was left to do after the kill");
+    // For each row its creation, its address and its contact point: nothing is missing, nothing is there twice.
+    let last = kvali.json(0, &["log", "tail", "--limit", "1"]);
+    assert_eq!(last[0]["position"].as_u64(), Some(3 * CONTACTS));
+    let import = report["import"].as_str().unwrap();
+    let reverted = kvali.json(0, &["import", "revert", import]);
+    assert_eq!(reverted["reverted"].as_u64(), Some(CONTACTS));
 }
