@@ -19,6 +19,8 @@ Examples:
       What would become of a file with the columns deal, stage, actor, occurred_at.
   kvali import deals export.csv --pipeline Sales --map export.toml
       One row per deal, as CRMs export.
+  kvali import contacts people.csv --source crm
+      One row per contact; companies, leads, tasks and users likewise. `kvali import revert` undoes an import.
   kvali funnel --pipeline Sales --rule ordered --window 30d
       How many deals came how far, and how fast; `kvali funnel --help` has the rules.
   kvali deal history 1C1I7A6R
