@@ -48,7 +48,7 @@ pub(super) fn draft(
         parts.extend(known.named.owner.map(|owner| {
             Part::new("owner", &[&owner.to_string()], move |state| {
                 let so = record(state).is_some_and(|company| company.owner == Some(owner));
-                unless(so, Command::Assign { owner })
+                unless(so, Command::Assign { owner, force: false, reason: Personal::default() })
             })
             .carried()
         }));

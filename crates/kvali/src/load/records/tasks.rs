@@ -48,7 +48,7 @@ pub(super) fn draft(
             .carried(),
             Part::new("owner", &[&assignee.to_string()], move |state| {
                 let so = open(state).is_some_and(|task| task.assignee == assignee);
-                unless(so, Command::Reassign { assignee, reason: Personal::default() })
+                unless(so, Command::Reassign { assignee, force: false, reason: Personal::default() })
             })
             .carried(),
         ];
@@ -78,7 +78,7 @@ fn reach(state: &State, status: Status) -> Choice {
         _ => None,
     };
     let started = open(state).is_some_and(|task| task.progress == Progress::Started);
-    let reopen = Command::Reopen { assignee: None, reason: Personal::default() };
+    let reopen = Command::Reopen { assignee: None, force: false, reason: Personal::default() };
     match status {
         Status::Done => {
             unless(closed == Some(Outcome::Done), Command::Complete { result: Personal::default() })
