@@ -108,8 +108,10 @@ pub struct Separated<I, H> {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Change {
     pub field: String,
+    /// What it held before, as the record's own events write it; absent if nothing.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub from: Option<Value>,
+    /// What it holds from now on.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub to: Option<Value>,
 }

@@ -52,6 +52,9 @@ impl Checker<'_> {
                     }
                     true
                 }
+                ("uniqueItems", Value::Array(items)) => {
+                    rule != true || (1..items.len()).all(|at| !items[..at].contains(&items[at]))
+                }
                 ("pattern", Value::String(text)) => fits_pattern(rule, text),
                 ("format", Value::String(text)) => fits_format(rule, text),
                 ("format", Value::Number(number)) => fits_number(rule, number.as_i64()),
@@ -69,6 +72,7 @@ impl Checker<'_> {
                     | "required"
                     | "additionalProperties"
                     | "items"
+                    | "uniqueItems"
                     | "pattern"
                     | "format"
                     | "minimum"
