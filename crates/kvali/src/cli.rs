@@ -3,7 +3,7 @@
 use crate::failure::Failure;
 use crate::forms::{self, Filled};
 use crate::output::Format;
-use crate::{deal, demo, funnel, help, load, log, order, pg, projections, task};
+use crate::{deal, demo, funnel, help, load, log, merge, order, pg, projections, task};
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -106,6 +106,9 @@ enum Command {
     /// Log calls, and missed ones
     #[command(subcommand)]
     Call(Filled<forms::call::Call>),
+    /// Merge records that are one, and tell them apart again
+    #[command(subcommand)]
+    Merge(merge::Merge),
     /// Invite users, and hand their work over
     #[command(subcommand)]
     User(Filled<forms::user::User>),
@@ -175,6 +178,7 @@ async fn answer(global: &Global, command: Command) -> Result<Done, Failure> {
         Command::Deal(deal) => deal.run(global).await,
         Command::Task(task) => task.run(global).await,
         Command::Note(form) => form.run(global).await,
+        Command::Merge(merge) => merge.run(global).await,
         Command::Call(form) => form.run(global).await,
         Command::User(form) => form.run(global).await,
         Command::Absence(form) => form.run(global).await,

@@ -3,7 +3,7 @@
 use clap::Command;
 
 const GROUPS: [(&str, &[&str]); 4] = [
-    ("Daily work", &["lead", "contact", "company", "deal", "task", "note", "call"]),
+    ("Daily work", &["lead", "contact", "company", "deal", "task", "note", "call", "merge"]),
     ("People", &["user", "absence"]),
     ("Data and questions", &["demo", "import", "funnel", "log", "do"]),
     ("Upkeep", &["projections", "pg"]),

@@ -13,6 +13,7 @@ mod ids;
 pub mod import;
 mod load;
 mod log;
+mod merge;
 mod names;
 mod order;
 mod output;

@@ -10,7 +10,8 @@ use kvali_domain::contact_point::{ContactPoint, Kind};
 use kvali_domain::country::Country;
 use kvali_domain::field_changes::FieldSetting;
 use kvali_domain::fields::FieldValue;
-use kvali_domain::{ContactId, Personal, company as org, contact, subject};
+use kvali_domain::merge::{self, Choice, Seen};
+use kvali_domain::{ContactId, Personal, Target, company as org, contact, duplicate, subject};
 
 /// Somebody, with an e-mail and a phone that nobody else has.
 pub(crate) struct Person {
@@ -53,6 +54,7 @@ pub(crate) fn script() -> Script {
         tell(&mut script, account, nth);
     }
     forget(&mut script);
+    meet_twice(&mut script);
     script
 }
 
@@ -116,4 +118,36 @@ fn forget(script: &mut Script) {
     let subject = contact.into();
     let erase = subject::Command::Erase { subject };
     script.tell(asked, company::head(), subject.stream(), erase);
+}
+
+/// Two people are each known twice; one of them turns out to be two. And two who look alike are not the same.
+fn meet_twice(script: &mut Script) {
+    let contact = |nth: u32, which: &str| ContactId(ids::invented("twin", &format!("{nth} {which}")));
+    let (added, found) = (START + TimeDelta::days(40), START + TimeDelta::days(60));
+    for nth in 0..2 {
+        for which in ["known", "again"] {
+            let full = Person::new(&mut Dice::new("twin", nth), Of::Customer, 0, "twin.example");
+            let full =
+                Personal(full.given.0.zip(full.family.0).map(|(given, family)| format!("{given} {family}")));
+            let create = contact::Create { full, ..contact::Create::default() };
+            script.tell(
+                added,
+                company::head(),
+                contact(nth, which).stream(),
+                contact::Command::Create(create),
+            );
+        }
+        let (survivor, loser) = (contact(nth, "known"), contact(nth, "again"));
+        let seen = [survivor, loser].map(|id| Seen { id, version: 1 }).to_vec();
+        let choices = vec![Choice { field: "name".to_owned(), from: survivor }];
+        let merge = merge::Merge { losers: vec![loser], seen, choices };
+        script.tell(found, company::head(), survivor.stream(), contact::Command::Merge(merge));
+    }
+    let unmerge = merge::Unmerge { merge: 1, chain: false };
+    let (one, other) = (contact(1, "known"), contact(1, "again"));
+    let known = found + TimeDelta::days(5);
+    script.tell(known, company::head(), one.stream(), contact::Command::Unmerge(unmerge));
+    let (one, other) = (Target::Contact(one), Target::Contact(other));
+    let reject = duplicate::Command::Reject { one, other, reason: Personal::new("Father and son") };
+    script.tell(known, company::head(), duplicate::pair(one, other), reject);
 }

@@ -306,7 +306,10 @@ impl Directory<'_> {
         Ok(store.open(*tenant, events).await?.into_iter().map(|opened| opened.event).collect())
     }
 
-    async fn state(&self, stream: StreamId) -> Result<Option<std::sync::Arc<kvali_domain::State>>, Failure> {
+    pub(crate) async fn state(
+        &self,
+        stream: StreamId,
+    ) -> Result<Option<std::sync::Arc<kvali_domain::State>>, Failure> {
         let found = self.session.store.state(self.session.tenant, stream).await?;
         Ok(found.map(|(_, state)| state))
     }

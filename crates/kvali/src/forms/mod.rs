@@ -11,6 +11,7 @@ pub(crate) mod company;
 pub(crate) mod contact;
 pub(crate) mod deal;
 pub(crate) mod lead;
+pub(crate) mod merge;
 pub(crate) mod note;
 pub(crate) mod task;
 pub(crate) mod user;

@@ -61,12 +61,43 @@ fn a_note_is_about_one_thing() {
     assert!(kvali.fails(3, &["note", "add", " ", "--deal", "4711"]).contains("AddNote is refused"));
 }
 
+const INTERESTED: &str = r#"{"activity_type": "0190d9c6-4a00-7000-8000-0000000000c1", "code": "interested",
+    "label": "Interested", "kind": "call", "result_required": false, "minimum_lead_minutes": 0}"#;
+
+#[test]
+fn two_contacts_become_one_and_two_again() {
+    let kvali = company("forms-merge");
+    let add = ["contact", "add", "--name", "Elena Kapanadze", "--email", "elena@acme.ge", "--owner", NINO];
+    assert_eq!(done(&kvali, &add)[0], "contact.created");
+    assert_eq!(
+        done(&kvali, &["contact", "add", "--name", "E. Kapanadze", "--phone", "+995 555 12 34 56"])[0],
+        "contact.created"
+    );
+    let both = ["elena@acme.ge", "+995555123456"];
+    let preview = kvali.json(0, &[&["merge", "preview", "contacts"][..], &both].concat());
+    let text = preview.to_string();
+    assert!(text.contains("Elena Kapanadze") && text.contains("E. Kapanadze"), "{text}");
+    let words = kvali.fails(3, &[&["merge", "contacts"][..], &both].concat());
+    assert!(words.contains("not decided whose value stays: name"), "{words}");
+    let take = ["--take", "name=+995555123456", "--keep"];
+    let merged = done(&kvali, &[&["merge", "contacts"][..], &both, &take].concat());
+    assert_eq!(merged, ["contact.merged", "contact.merged_into"]);
+    assert_eq!(
+        done(&kvali, &["merge", "undo", "contacts", "elena@acme.ge"]),
+        ["contact.unmerged", "contact.separated"]
+    );
+    assert!(
+        kvali.fails(1, &["merge", "contacts", "elena@acme.ge", "nobody@acme.ge"]).contains("nobody@acme.ge")
+    );
+}
+
 #[test]
 fn a_call_is_logged_whole_or_not_at_all() {
     let kvali = company("forms-call");
     kvali.json(0, &DEAL);
     kvali.json(0, &["contact", "add", "--name", "Elena", "--phone", "+995 555 12 34 56"]);
     let phone = "+995555123456";
+    kvali.json(0, &["do", "DefineActivityType", "--json", INTERESTED]);
     let of = ["--contact", phone, "--deal", "4711"];
     let log = [&["call", "log", phone, "--minutes", "7", "--disposition", "interested"][..], &of].concat();
     let happened = ["call.started", "call.answered", "call.ended", "call.matched", "call.disposition_set"];
