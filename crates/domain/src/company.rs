@@ -87,7 +87,7 @@ commands! {
     "ArchiveCompany" = Archive {} => [Archived],
     /// The company exists.
     "RestoreCompany" = Restore {} => [Restored],
-    /// The company is not archived and not among the others; the others are companies that stand for themselves, with the
+    /// The company is not archived and not among the others; the others are companies in use that stand for themselves, with the
     /// same parent; the preview is of their present versions; whose value stays is chosen for every field in conflict. What
     /// is sent to the others from now on reaches this company, except about their own legal ids and contract terms.
     "MergeCompanies" = Merge(merge::Merge<CompanyId>) => [Merged, MergedInto],

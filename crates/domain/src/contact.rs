@@ -115,7 +115,7 @@ commands! {
     "ArchiveContact" = Archive {} => [Archived],
     /// The contact exists.
     "RestoreContact" = Restore {} => [Restored],
-    /// The contact is not archived and not among the others; the others are contacts that stand for themselves; the preview is
+    /// The contact is not archived and not among the others; the others are contacts in use that stand for themselves; the preview is
     /// of their present versions; whose value stays is chosen for every field in conflict. What is sent to the others from
     /// now on reaches this contact, except about their own contact points.
     "MergeContacts" = Merge(merge::Merge<ContactId>) => [Merged, MergedInto],

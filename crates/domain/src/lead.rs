@@ -119,7 +119,7 @@ commands! {
         #[serde(default)]
         reason: Personal,
     } => [Restored, Assigned],
-    /// The lead is in work, converted or attached and not among the others; the others are leads that stand for themselves and
+    /// The lead is in work, converted or attached and not among the others; the others are leads in use that stand for themselves and
     /// are neither converted nor attached; the preview is of their present versions; whose value stays is chosen for every
     /// field in conflict. What is sent to the others from now on reaches this lead.
     "MergeLeads" = Merge(merge::Merge<LeadId>) => [Merged, MergedInto],

@@ -131,6 +131,8 @@ pub enum Problem {
     NoSuchRecord { id: Uuid },
     #[error("{id} was merged into {into} already; name that one")]
     MergedAway { id: Uuid, into: Uuid },
+    #[error("{id} is archived; restore it first, so that nothing archived comes to life by an unmerge")]
+    ArchivedRecord { id: Uuid },
     #[error("{id} is at version {version}, which the preview has not seen; preview again")]
     StalePreview { id: Uuid, version: Version },
     #[error("not decided whose value stays: {}; choose for each", conflicts(.undecided))]
@@ -267,6 +269,7 @@ pub trait Mergeable: Clone {
     fn fields(&self) -> Fields;
     fn set(&mut self, field: &str, to: Option<&Value>);
     fn holds(&self) -> Option<Self::Holds>;
+    fn is_archived(&self) -> bool;
     fn merging(&self) -> &Merging<Self>;
     fn merging_mut(&mut self) -> &mut Merging<Self>;
 }
@@ -380,6 +383,7 @@ pub fn merge<M: Mergeable>(
         match record.merging().into {
             Some(into) if into == id.into() => known += 1,
             Some(into) => return Err(Problem::MergedAway { id: loser_id, into }),
+            None if record.is_archived() => return Err(Problem::ArchivedRecord { id: loser_id }),
             None => records.push((*loser, record)),
         }
     }

@@ -39,6 +39,10 @@ impl Mergeable for Record {
         (!self.domains.is_empty()).then(|| self.domains.clone())
     }
 
+    fn is_archived(&self) -> bool {
+        self.archived
+    }
+
     fn merging(&self) -> &Merging<Self> {
         &self.merging
     }

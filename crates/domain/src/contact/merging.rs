@@ -41,6 +41,10 @@ impl Mergeable for Record {
         None
     }
 
+    fn is_archived(&self) -> bool {
+        self.archived
+    }
+
     fn merging(&self) -> &Merging<Self> {
         &self.merging
     }

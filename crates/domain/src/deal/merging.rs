@@ -90,6 +90,10 @@ impl Mergeable for OpenDeal {
         Some(self.holds_in(self.stage))
     }
 
+    fn is_archived(&self) -> bool {
+        self.archived
+    }
+
     fn merging(&self) -> &Merging<Self> {
         &self.merging
     }

@@ -37,6 +37,10 @@ impl Mergeable for Record {
         self.at_work()
     }
 
+    fn is_archived(&self) -> bool {
+        self.archived
+    }
+
     fn merging(&self) -> &Merging<Self> {
         &self.merging
     }

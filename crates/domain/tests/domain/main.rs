@@ -6,6 +6,7 @@ mod calendar;
 mod call;
 mod canonical;
 mod checker;
+mod claiming;
 mod company;
 mod configuring;
 mod contact;

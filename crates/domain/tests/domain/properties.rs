@@ -1,5 +1,6 @@
 //! Whatever is commanded, in whatever order and at whatever time, these things hold.
 
+use crate::claiming::Claims;
 use crate::configuring::{self, a_configuring_order};
 use crate::given::{Happened, Sender, World, on};
 use crate::party::GLOBEX;
@@ -420,6 +421,7 @@ struct Log {
     world: World,
     happened: HashMap<StreamId, Vec<Happened>>,
     counted: BTreeSet<(StreamId, &'static str, String)>,
+    claims: Claims,
 }
 
 impl Log {
@@ -467,7 +469,10 @@ impl Log {
                 self.explains(&refusal, step, now)?;
                 Ok(0)
             }
+            // Somebody else holds a key, or something is left that must not be.
+            Ok(events) if !self.claims.admit(&events) => Ok(0),
             Ok(events) => {
+                prop_assert!(self.claims.never_below_zero());
                 let occurred = occurred.unwrap_or(Occurred::Instant { at: now });
                 prop_assert!(occurred.at().is_none_or(|at| at <= now), "nothing happens in the future");
                 for (stream, event) in &events {
@@ -587,6 +592,7 @@ impl Log {
     }
 
     fn is_sound(&self) -> Result<(), TestCaseError> {
+        self.unique_keys_are_unique()?;
         for (stream, happened) in &self.happened {
             let state = self.state(*stream).expect("what happened was folded");
             hides_secrets(&format!("{state:?}"))?;
@@ -605,9 +611,73 @@ impl Log {
                 is_complete(config, happened.len())?;
                 configuring::holds_the_fields_it_requires(config, happened)?;
             }
+            self.work_is_in_good_hands(*stream, state)?;
             if let State::Tags(tags) = state {
                 configuring::aliases_lead_to_tags_in_use(tags)?;
             }
+        }
+        Ok(())
+    }
+
+    /// Keys that only one may have, one has.
+    fn unique_keys_are_unique(&self) -> Result<(), TestCaseError> {
+        let mut known = BTreeSet::new();
+        for stream in self.happened.keys() {
+            let key = match self.state(*stream) {
+                Some(State::Pipeline(pipeline)) => {
+                    pipeline.config().map(|config| ("pipeline", pipeline::folded(&config.name)))
+                }
+                Some(State::Deal(deal)) => {
+                    external("deal", deal.record().and_then(|deal| deal.external.as_ref()))
+                }
+                Some(State::Lead(lead)) => {
+                    external("lead", lead.record().and_then(|lead| lead.external.as_ref()))
+                }
+                Some(State::Contact(contact)) => {
+                    external("contact", contact.record().and_then(|contact| contact.external.as_ref()))
+                }
+                Some(State::Company(company)) => {
+                    external("company", company.record().and_then(|company| company.external.as_ref()))
+                }
+                _ => None,
+            };
+            if let Some(key) = key {
+                prop_assert!(known.insert(key.clone()), "{:?} twice", key);
+            }
+        }
+        Ok(())
+    }
+
+    /// Whoever owns open work is active; no open deal stands in a retired stage or with an archived company alone.
+    fn work_is_in_good_hands(&self, stream: StreamId, state: &State) -> Result<(), TestCaseError> {
+        if state.merged_into().is_some() {
+            return Ok(());
+        }
+        let owner = match state {
+            State::Deal(Deal::Open(deal)) => {
+                let config = self.config(deal.pipeline).expect("a deal is in a pipeline");
+                prop_assert!(
+                    !config.is_retired(deal.stage) && !config.archived,
+                    "{} in a retired stage",
+                    stream
+                );
+                if let Some(company) = deal.with.company {
+                    let company = self.state(self.world.survivor(company.stream()));
+                    let archived = matches!(company, Some(State::Company(company)) if !company.is_active());
+                    prop_assert!(!archived, "{} is with an archived company", stream);
+                }
+                deal.owner
+            }
+            State::Lead(lead) => {
+                lead.record().filter(|lead| lead.is_open() && !lead.archived).and_then(|lead| lead.owner)
+            }
+            State::Task(task::Task::Open(task)) => Some(task.assignee),
+            _ => None,
+        };
+        if let Some(owner) = owner {
+            let user = self.state(owner.stream());
+            let active = matches!(user, Some(State::User(user)) if user.is_active());
+            prop_assert!(active, "{} belongs to {}, who is not active", stream, owner);
         }
         Ok(())
     }
@@ -624,6 +694,10 @@ impl Log {
         prop_assert_eq!(class, Some(expected));
         Ok(())
     }
+}
+
+fn external(kind: &'static str, external: Option<&External>) -> Option<(&'static str, String)> {
+    external.map(|External { source, id }| (kind, format!("{source}\u{1f}{id}")))
 }
 
 /// Visits are numbered 1, 2, 3, … and entered in the order of time.
