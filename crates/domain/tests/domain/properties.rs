@@ -11,7 +11,7 @@ use crate::sales::{
 use crate::{dealing, leading, merging, staffing, talking, working};
 use chrono::{DateTime, TimeDelta, TimeZone, Utc};
 use chrono_tz::Tz;
-use kvali_domain::deal::{self, Deal, External, Outcome};
+use kvali_domain::deal::{self, Deal, External, OpenDeal, Outcome};
 use kvali_domain::fields::{Classification, Entity, FieldType};
 use kvali_domain::loss_reasons::{self, LossReasons};
 use kvali_domain::pipeline::{self, Class, Config, Policy, Stage};
@@ -586,9 +586,37 @@ impl Log {
                 let deal = deal.record().expect("a deal that is reopened was opened");
                 prop_assert!(self.config(deal.pipeline).expect("a pipeline").policy.allow_reopen);
             }
+            Event::Company(company::Event::Archived(_)) => {
+                let with =
+                    |deal: &OpenDeal| deal.with.company.map(|company| self.world.survivor(company.stream()));
+                prop_assert!(
+                    self.open_deals().all(|deal| with(deal) != Some(stream)),
+                    "{} has open deals",
+                    stream
+                );
+            }
+            Event::Contact(contact::Event::Archived(_)) => {
+                let alone = |deal: &OpenDeal| match deal.with.contacts.keys().collect::<Vec<_>>()[..] {
+                    [contact] => Some(self.world.survivor(contact.stream())),
+                    _ => None,
+                };
+                prop_assert!(
+                    self.open_deals().all(|deal| alone(deal) != Some(stream)),
+                    "{} is all there is",
+                    stream
+                );
+            }
             _ => {}
         }
         Ok(())
+    }
+
+    /// Those that stand for themselves.
+    fn open_deals(&self) -> impl Iterator<Item = &OpenDeal> {
+        self.happened.keys().filter_map(|stream| match self.state(*stream) {
+            Some(State::Deal(Deal::Open(deal))) if deal.merging.into.is_none() => Some(deal),
+            _ => None,
+        })
     }
 
     fn is_sound(&self) -> Result<(), TestCaseError> {
@@ -648,7 +676,7 @@ impl Log {
         Ok(())
     }
 
-    /// Whoever owns open work is active; no open deal stands in a retired stage or with an archived company alone.
+    /// Whoever owns open work is active; no open deal stands in a retired stage.
     fn work_is_in_good_hands(&self, stream: StreamId, state: &State) -> Result<(), TestCaseError> {
         if state.merged_into().is_some() {
             return Ok(());
@@ -661,11 +689,6 @@ impl Log {
                     "{} in a retired stage",
                     stream
                 );
-                if let Some(company) = deal.with.company {
-                    let company = self.state(self.world.survivor(company.stream()));
-                    let archived = matches!(company, Some(State::Company(company)) if !company.is_active());
-                    prop_assert!(!archived, "{} is with an archived company", stream);
-                }
                 deal.owner
             }
             State::Lead(lead) => {
