@@ -55,6 +55,12 @@ fn numbers_of_other_countries_keep_what_belongs_to_them() {
 }
 
 #[test]
+fn a_prefix_that_turns_into_another_is_understood() {
+    // In Argentina a mobile is dialled with 15 after the area code, and called from abroad with 9 before it.
+    assert_eq!(of(&Kind::Phone, "011 15-2345-6789", country("AR")), Ok("+5491123456789".to_owned()));
+}
+
+#[test]
 fn an_extension_tells_two_desks_of_one_number_apart() {
     for written in [
         "+995 32 299 11 22 ext. 12",
