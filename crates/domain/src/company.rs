@@ -93,11 +93,15 @@ commands! {
     "MergeCompanies" = Merge(merge::Merge<CompanyId>) => [Merged, MergedInto],
     /// The merge was made and is not undone; later ones are undone first, or with it. What was said of the company since
     /// stays with it; the others stand below its present parent.
-    "UnmergeCompanies" = Unmerge(merge::Unmerge) => [Unmerged, Separated, ParentSet],
+    "UnmergeCompanies" = Unmerge(merge::Unmerge) => [Unmerged, Separated, ParentSet, DomainsSet],
     /// The survivor has merged this company. Follows from `MergeCompanies`.
     "YieldCompany" = Yield { survivor: CompanyId } => [MergedInto],
     /// The survivor has undone the merge. Follows from `UnmergeCompanies`.
-    "SeparateCompany" = Separate { survivor: CompanyId } => [Separated, ParentSet],
+    "SeparateCompany" = Separate {
+        survivor: CompanyId,
+        /// The domains that the survivor held until now.
+        domains: Vec<String>,
+    } => [Separated, ParentSet, DomainsSet],
 }
 
 #[derive(Clone, PartialEq, Eq, Default, Debug, Serialize, Deserialize, JsonSchema)]
@@ -588,7 +592,7 @@ impl Decider for Company {
             Command::Merge(merge) => {
                 merge.losers.iter().map(|loser| Reads::Company(loser.stream())).collect()
             }
-            Command::Yield { survivor } | Command::Separate { survivor } => {
+            Command::Yield { survivor } | Command::Separate { survivor, .. } => {
                 vec![Reads::Company(survivor.stream())]
             }
             _ => Vec::new(),
@@ -604,6 +608,7 @@ impl Decider for Company {
             command,
             Command::SetLegalIds { .. }
                 | Command::EndTerms { .. }
+                | Command::Unmerge(_)
                 | Command::Yield { .. }
                 | Command::Separate { .. }
         )
@@ -615,9 +620,14 @@ impl Decider for Company {
             (Self::Absent, _) => Err(Refusal::NoSuchCompany),
             (Self::Known(_), Command::Create(_)) => Err(Refusal::AlreadyCreated),
             (Self::Known(known), Command::Yield { survivor }) => known.yields(*survivor, given),
-            (Self::Known(known), Command::Separate { survivor }) => known.separates(*survivor, given),
+            (Self::Known(known), Command::Separate { survivor, domains }) => {
+                known.separates(*survivor, domains, given)
+            }
             (Self::Known(known), Command::Unmerge(asked)) => {
-                Ok(merge::unmerge(&**known, *asked)?.map(Event::Unmerged).into_iter().collect())
+                Ok(merge::unmerge(CompanyId(given.stream.0), &**known, *asked)?
+                    .map(Event::Unmerged)
+                    .into_iter()
+                    .collect())
             }
             (Self::Known(known), Command::Archive {}) if known.archived => Ok(Vec::new()),
             (Self::Known(known), Command::Restore {}) if known.archived => {
@@ -634,7 +644,9 @@ impl Decider for Company {
         match (self, command) {
             (_, Command::Merge(merge)) => merge::orders(&merge.losers, || Command::Yield { survivor }),
             (Self::Known(known), Command::Unmerge(asked)) => {
-                merge::orders(&known.merging.undone_by(*asked), || Command::Separate { survivor })
+                let domains: Vec<String> = known.domains.iter().cloned().collect();
+                let separate = || Command::Separate { survivor, domains: domains.clone() };
+                merge::orders(&known.merging.undone_by(*asked), separate)
             }
             _ => Vec::new(),
         }
@@ -696,7 +708,7 @@ impl Record {
             Command::EndTerms { terms, until } => self.end_terms(*terms, *until, given)?,
             Command::Merge(asked) => self.merge(company, asked, given)?,
             Command::Archive {} => {
-                let merged = self.merging.losers().map(CompanyId).collect();
+                let merged = self.merging.everyone().map(CompanyId).collect();
                 Some(Event::Archived(Archived { company, merged }))
             }
             // `decide` has answered these.

@@ -677,6 +677,7 @@ impl Decider for Contact {
                 | Command::Verify { .. }
                 | Command::Invalidate { .. }
                 | Command::RemovePoint { .. }
+                | Command::Unmerge(_)
                 | Command::Yield { .. }
                 | Command::Separate { .. }
         )
@@ -690,7 +691,10 @@ impl Decider for Contact {
             (Self::Known(known), Command::Yield { survivor }) => known.yields(*survivor, given),
             (Self::Known(known), Command::Separate { survivor }) => known.separates(*survivor, given),
             (Self::Known(known), Command::Unmerge(asked)) => {
-                Ok(merge::unmerge(&**known, *asked)?.map(Event::Unmerged).into_iter().collect())
+                Ok(merge::unmerge(ContactId(given.stream.0), &**known, *asked)?
+                    .map(Event::Unmerged)
+                    .into_iter()
+                    .collect())
             }
             (Self::Known(known), Command::Archive {}) if known.archived => Ok(Vec::new()),
             (Self::Known(known), Command::Restore {}) if known.archived => {
@@ -836,7 +840,7 @@ impl Record {
             }
             Command::Merge(asked) => return self.merge(contact, asked, given),
             Command::Archive {} => {
-                let merged = self.merging.losers().map(ContactId).collect();
+                let merged = self.merging.everyone().map(ContactId).collect();
                 Event::Archived(Archived { contact, merged })
             }
             // `decide` has answered these.
@@ -876,7 +880,8 @@ impl Record {
             return Ok(Vec::new());
         }
         let kind = self.point(point)?.kind.clone();
-        if self.name_of.is_none() && self.points.len() == 1 {
+        let unnamed = |record: &Self| record.name_of.is_none() && record.points.len() == 1;
+        if unnamed(self) || self.merging.merges.iter().any(|merge| unnamed(&merge.without)) {
             return Err(Refusal::OnlyIdentifier { point });
         }
         let key = contact_point::key(&kind, value, region);

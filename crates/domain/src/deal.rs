@@ -195,12 +195,12 @@ commands! {
     "ArchiveDeal" = Archive {} => [Archived],
     /// The deal exists.
     "RestoreDeal" = Restore {} => [Restored],
-    /// The deal is not archived and not among the others; the others are open deals that stand for themselves, in the same
-    /// pipeline; the preview is of their present versions; whose value stays is chosen for every field in conflict. The deal
+    /// The deal is not archived and not among the others; the others are open deals that stand for themselves and wait for no
+    /// approval, in the same pipeline; the preview is of their present versions; whose value stays is chosen for every field in conflict. The deal
     /// stays in its stage. What is sent to the others from now on reaches this deal, and funnels count them as one.
     "MergeDeals" = Merge(merge::Merge<DealId>) => [Merged, MergedInto],
-    /// The merge was made and is not undone; later ones are undone first, or with it; the others' owners are active. What
-    /// was said of the deal since stays with it. A deal whose stage was retired meanwhile comes back into this deal's
+    /// The merge was made and is not undone; later ones are undone first, or with it; all owners are active, the pipeline and
+    /// whom the deals are with not archived. What was said of the deal since stays with it, but lines if those that came go. A deal whose stage was retired meanwhile comes back into this deal's
     /// stage, or an entry stage if this one is closed.
     "UnmergeDeals" = Unmerge(merge::Unmerge) => [Unmerged, Separated, StageChanged],
     /// The survivor has merged this deal. Follows from `MergeDeals`.
@@ -376,7 +376,7 @@ pub struct StageCorrected {
     pub from: StageId,
     pub to: StageId,
     pub pipeline_version: Version,
-    /// Whether the deal stands in this visit.
+    /// Whether the deal stands in this visit, and for itself.
     #[serde(skip_serializing_if = "std::ops::Not::not", default)]
     pub current: bool,
     /// Whose key seals the reason: the deal's own.
@@ -727,6 +727,12 @@ pub enum Refusal {
     RunsBackwards { occurred: DateTime<Utc>, last: DateTime<Utc> },
     #[error("deal {deal} is closed; only the survivor of a merge may be, so merge into it")]
     NotMergedAway { deal: DealId },
+    #[error("deal {deal} waits for an approval ({}); grant or refuse it first", list(&.approvals.iter().map(ToString::to_string).collect::<Vec<_>>()))]
+    WaitsForApproval { deal: DealId, approvals: Vec<i32> },
+    #[error("the pipeline of this deal is archived, where no deal can be open again; leave the deals merged")]
+    OpenInArchive,
+    #[error("{kind} {id}, whom this deal is with, is archived; restore it first")]
+    WithArchived { kind: &'static str, id: StreamId },
     #[error("deal {deal} is in another pipeline; merge deals of one pipeline")]
     OtherPipeline { deal: DealId },
     #[error(
@@ -882,12 +888,17 @@ impl Decider for Deal {
         match command {
             Command::SetFields { .. } => return vec![field_changes::reads()],
             Command::Merge(merge) => return merge.losers.iter().map(|loser| deal(*loser)).collect(),
-            Command::Unmerge(_) => return Vec::new(),
+            Command::Unmerge(_) => {
+                let without = self.record().into_iter().flat_map(|deal| &deal.merging.merges);
+                let owners = without.filter_map(|merge| merge.without.owner);
+                return owners.map(|owner| Reads::User(owner.stream())).collect();
+            }
             Command::Yield { survivor } => return vec![deal(*survivor)],
             Command::Separate { survivor } => {
                 let owner =
                     self.record().and_then(|deal| deal.owner).map(|owner| Reads::User(owner.stream()));
-                return pipeline.chain(owner).chain([deal(*survivor)]).collect();
+                let with = self.record().into_iter().flat_map(|deal| deal.with.reads());
+                return pipeline.chain(owner).chain([deal(*survivor)]).chain(with).collect();
             }
             Command::Tag { .. } => return vec![Reads::Tags(tags::STREAM)],
             _ => {}
@@ -938,7 +949,15 @@ impl Decider for Deal {
     }
 
     fn is_own(command: &Command) -> bool {
-        matches!(command, Command::Yield { .. } | Command::Separate { .. })
+        matches!(
+            command,
+            Command::CorrectStage { .. }
+                | Command::GrantApproval { .. }
+                | Command::RefuseApproval { .. }
+                | Command::Unmerge(_)
+                | Command::Yield { .. }
+                | Command::Separate { .. }
+        )
     }
 
     fn decide(&self, command: &Command, given: &Given<'_>) -> Result<Vec<Event>, Refusal> {
@@ -957,7 +976,7 @@ impl Decider for Deal {
             (Self::Absent, _) => Err(Refusal::NoSuchDeal),
             (_, Command::Open(_) | Command::OpenRepeat { .. }) => Err(Refusal::AlreadyOpened),
             (Self::Open(_) | Self::Closed(..), Command::Merge(asked)) => self.merge(asked, given),
-            (Self::Open(_) | Self::Closed(..), Command::Unmerge(asked)) => self.unmerge(*asked),
+            (Self::Open(_) | Self::Closed(..), Command::Unmerge(asked)) => self.unmerge(*asked, given),
             (Self::Open(_) | Self::Closed(..), Command::Yield { survivor }) => self.yields(*survivor, given),
             (Self::Open(_) | Self::Closed(..), Command::Separate { survivor }) => {
                 self.separates(*survivor, given)
@@ -1076,7 +1095,7 @@ impl OpenDeal {
             Command::ReportStageLimit {} => pace::report_stage_limit(self, given),
             Command::ReportIdle {} => pace::report_idle(self, given),
             Command::ReportWithoutTask {} => {
-                let merged = self.merging.losers().map(DealId).collect();
+                let merged = self.merging.everyone().map(DealId).collect();
                 Ok(vec![Event::LeftWithoutTask(LeftWithoutTask { deal: DealId(given.stream.0), merged })])
             }
             Command::Reopen { .. } => Err(Refusal::NotClosed),
@@ -1146,7 +1165,13 @@ impl OpenDeal {
             Event::Separated(_) => self.merging.into = None,
             event => {
                 self.apply(event, occurred);
-                self.merging.withouts().for_each(|without| without.apply(event, occurred));
+                // Lines that came with a merge are no business of the deal without it.
+                let taken = self.merging.merges.iter().rposition(|merge| merge.took.contains(merging::WORTH));
+                for (at, without) in self.merging.withouts().enumerate() {
+                    if !event.is_of_worth() || taken.is_none_or(|taken| taken < at) {
+                        without.apply(event, occurred);
+                    }
+                }
             }
         }
         self
@@ -1413,7 +1438,7 @@ fn correct(
         from,
         to,
         pipeline_version: config.version,
-        current: visit == deal.visit_count(),
+        current: visit == deal.visit_count() && deal.merging.into.is_none(),
         subject: SubjectId(given.stream.0),
         reason: reason.unless_blank(),
     })])

@@ -91,9 +91,12 @@ impl Facts {
 
     /// The record that this one has become part of; itself, if it was not merged.
     pub fn survivor(&self, mut stream: StreamId) -> StreamId {
-        // Whoever is merged goes into a record that is not, so the way has an end.
-        while let Some(into) = self.state(stream).and_then(State::merged_into) {
-            stream = into;
+        // No way is longer than what is known.
+        for _ in &self.0 {
+            match self.state(stream).and_then(State::merged_into) {
+                Some(into) => stream = into,
+                None => break,
+            }
         }
         stream
     }

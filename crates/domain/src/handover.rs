@@ -313,7 +313,7 @@ impl Work {
 }
 
 fn hand_over(wanted: &HandOver, given: &Given<'_>) -> Result<Vec<Event>, Refusal> {
-    named_once(wanted.items.iter().map(|item| item.work))?;
+    named_once(wanted.items.iter().map(|item| item.work), given)?;
     let mut items = Vec::with_capacity(wanted.items.len());
     for Item { work, to } in wanted.items.iter().copied() {
         if to == wanted.from {
@@ -334,11 +334,13 @@ fn hand_over(wanted: &HandOver, given: &Given<'_>) -> Result<Vec<Event>, Refusal
     })])
 }
 
-fn named_once(works: impl Iterator<Item = Work>) -> Result<(), Refusal> {
-    let mut works: Vec<Work> = works.collect();
+/// Merged records are one.
+fn named_once(works: impl Iterator<Item = Work>, given: &Given<'_>) -> Result<(), Refusal> {
+    let record = |work: Work| (given.facts.survivor(work.reads().stream()), work);
+    let mut works: Vec<_> = works.map(record).collect();
     works.sort_unstable();
-    match works.windows(2).find(|pair| pair[0] == pair[1]) {
-        Some(pair) => Err(Refusal::NamedTwice { work: pair[0] }),
+    match works.windows(2).find(|pair| pair[0].0 == pair[1].0) {
+        Some(pair) => Err(Refusal::NamedTwice { work: pair[1].1 }),
         None if works.is_empty() => Err(Refusal::NothingNamed),
         None => Ok(()),
     }
@@ -361,7 +363,7 @@ impl Record {
 
     /// The outstanding items among `works`, all of them open and still with the substitute.
     fn coming_back(&self, works: &[Work], given: &Given<'_>) -> Result<Vec<HandedOver>, Refusal> {
-        named_once(works.iter().copied())?;
+        named_once(works.iter().copied(), given)?;
         let accepted = || self.items.iter().map(|item| item.work).collect::<Vec<_>>();
         if let Some(work) = works.iter().find(|work| !accepted().contains(work)) {
             return Err(Refusal::NotHandedOver { work: *work, accepted: accepted() });

@@ -737,6 +737,15 @@ impl Decider for Lead {
                 contact.into_iter().chain(company).collect()
             }
             Command::Merge(merge) => merge.losers.iter().map(|loser| Reads::Lead(loser.stream())).collect(),
+            Command::Unmerge(_) => {
+                let without = self.record().into_iter().flat_map(|lead| &lead.merging.merges);
+                let owners = without.filter_map(|merge| merge.without.owner);
+                owners.map(|owner| Reads::User(owner.stream())).collect()
+            }
+            Command::Qualify {} => {
+                let losers = self.record().into_iter().flat_map(|lead| lead.merging.everyone());
+                losers.map(|loser| Reads::Lead(StreamId(loser))).collect()
+            }
             Command::Yield { survivor } => vec![Reads::Lead(survivor.stream())],
             Command::Separate { survivor } => {
                 let owner =
@@ -752,7 +761,7 @@ impl Decider for Lead {
     }
 
     fn is_own(command: &Command) -> bool {
-        matches!(command, Command::Yield { .. } | Command::Separate { .. })
+        matches!(command, Command::Unmerge(_) | Command::Yield { .. } | Command::Separate { .. })
     }
 
     fn decide(&self, command: &Command, given: &Given<'_>) -> Result<Vec<Event>, Refusal> {
@@ -850,7 +859,7 @@ impl Record {
                 let scored = score_of(model, *score, factors)?;
                 Ok(changed(self.score.as_ref() != Some(&scored), Event::Scored(scored)))
             }
-            Command::Qualify {} => self.qualify(),
+            Command::Qualify {} => self.qualify(given),
             Command::Disqualify { reason, comment } => self.disqualify(*reason, comment, given),
             Command::Convert(convert) => self.convert(convert, given),
             Command::Attach { deal, party } => self.attach(*deal, *party, given),
@@ -867,9 +876,7 @@ impl Record {
                 Ok(changed(self.tags.contains(tag), Event::Untagged(Untagged { tag: *tag })))
             }
             Command::Merge(asked) => self.merge(lead, asked, given),
-            Command::Unmerge(asked) => {
-                Ok(merge::unmerge(self, *asked)?.map(Event::Unmerged).into_iter().collect())
-            }
+            Command::Unmerge(asked) => self.unmerge(lead, *asked, given),
             Command::Yield { survivor } => self.yields(lead, *survivor, given),
             Command::Separate { survivor } => self.separates(lead, *survivor, given),
             Command::Archive {} if self.archived => Ok(Vec::new()),
@@ -1040,7 +1047,7 @@ impl Record {
         Ok(vec![Event::StatusChanged(StatusChanged { lead, from, to, reason: reason.unless_blank() })])
     }
 
-    fn qualify(&self) -> Result<Vec<Event>, Refusal> {
+    fn qualify(&self, given: &Given<'_>) -> Result<Vec<Event>, Refusal> {
         self.in_work()?;
         if self.status == Status::Qualified {
             return Ok(Vec::new());
@@ -1048,7 +1055,8 @@ impl Record {
         if self.owner.is_none() {
             return Err(Refusal::NoOwner);
         }
-        if self.points == 0 && self.company_of.is_none() && self.merging.merges.is_empty() {
+        let reachable = self.points > 0 || self.company_of.is_some() || self.is_reachable_by_others(given);
+        if !reachable {
             return Err(Refusal::NotReachable);
         }
         Ok(vec![Event::Qualified(Qualified {})])

@@ -61,9 +61,13 @@ pub struct Unmerge {
 
 /// On the survivor's stream. `H` is what an open record is counted by.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(bound(deserialize = "I: Deserialize<'de>, H: Deserialize<'de>"))]
 pub struct Merged<I, H> {
     pub merge: i32,
     pub losers: Vec<I>,
+    /// Those who were merged into the losers before.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub kin: Vec<I>,
     /// What the survivor takes over.
     pub changes: Vec<Change>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -129,7 +133,7 @@ pub enum Problem {
     LoserTwice { id: Uuid },
     #[error("{id} does not exist; name a record of the same kind")]
     NoSuchRecord { id: Uuid },
-    #[error("{id} was merged into {into} already; name that one")]
+    #[error("{id} was merged into {into}; name that one, or undo that merge first")]
     MergedAway { id: Uuid, into: Uuid },
     #[error("{id} is archived; restore it first, so that nothing archived comes to life by an unmerge")]
     ArchivedRecord { id: Uuid },
@@ -291,6 +295,10 @@ pub struct Merging<R> {
 pub struct InForce<R> {
     pub merge: i32,
     pub losers: Vec<Uuid>,
+    /// Those who were merged into the losers before.
+    pub kin: Vec<Uuid>,
+    /// The fields that came with it.
+    pub took: BTreeSet<String>,
     /// What the record would be without this merge and those after it.
     pub without: R,
 }
@@ -305,6 +313,11 @@ impl<R> Merging<R> {
     /// Everyone who was merged into the record.
     pub fn losers(&self) -> impl Iterator<Item = Uuid> {
         self.merges.iter().flat_map(|merge| &merge.losers).copied()
+    }
+
+    /// Everyone who was merged into the record, also by way of others.
+    pub fn everyone(&self) -> impl Iterator<Item = Uuid> {
+        self.merges.iter().flat_map(|merge| merge.losers.iter().chain(&merge.kin)).copied()
     }
 
     /// Who is separated by undoing a merge.
@@ -404,9 +417,11 @@ pub fn merge<M: Mergeable>(
     changes.iter().for_each(|change| after.set(&change.field, change.to.as_ref()));
     let (before, after) = (survivor.holds(), after.holds());
     let moved = before != after;
+    let kin = records[1..].iter().flat_map(|(_, loser)| loser.merging().everyone()).map(M::Id::from);
     Ok(Some(Merged {
         merge: survivor.merging().last.saturating_add(1),
         losers: asked.losers.clone(),
+        kin: kin.collect(),
         changes,
         before: before.filter(|_| moved),
         after: after.filter(|_| moved),
@@ -473,10 +488,14 @@ fn united<'a, M: Mergeable>(held: impl Iterator<Item = &'a Held>, records: &[(M:
 
 /// The event that undoes a merge; none if it is undone already.
 pub fn unmerge<M: Mergeable>(
+    id: M::Id,
     record: &M,
     asked: Unmerge,
 ) -> Result<Option<Unmerged<M::Id, M::Holds>>, Problem> {
     let merging = record.merging();
+    if let Some(into) = merging.into {
+        return Err(Problem::MergedAway { id: id.into(), into });
+    }
     if !(1..=merging.last).contains(&asked.merge) {
         return Err(Problem::NoSuchMerge { merge: asked.merge, last: merging.last });
     }
@@ -549,8 +568,10 @@ pub fn on_merged<M: Mergeable>(record: &mut M, event: &Merged<M::Id, M::Holds>) 
     *without.merging_mut() = Merging::default();
     event.changes.iter().for_each(|change| record.set(&change.field, change.to.as_ref()));
     let losers = event.losers.iter().map(|loser| (*loser).into()).collect();
+    let kin = event.kin.iter().map(|kin| (*kin).into()).collect();
+    let took = event.changes.iter().map(|change| change.field.clone()).collect();
     let merging = record.merging_mut();
-    merging.merges.push(InForce { merge: event.merge, losers, without });
+    merging.merges.push(InForce { merge: event.merge, losers, kin, took, without });
     merging.last = event.merge;
 }
 

@@ -84,7 +84,13 @@ impl<'a> Batch<'a> {
                 continue;
             }
             self.view.guessed = false;
-            let decided = self.view.store.decide(plan, &mut self.view).await?;
+            let decided = match self.view.store.decide(plan, &mut self.view).await {
+                Err(Error::Overtaken) => {
+                    self.alone(at).await?;
+                    continue;
+                }
+                decided => decided?,
+            };
             // A refusal may rest on a state that is out of date, or on one that commands before it are yet to make; a
             // claim may meet one of theirs.
             let waits = !self.pending.is_empty() || self.sent.is_some();

@@ -70,13 +70,9 @@ impl Decided {
                 if command.is_own() { (stream, base) } else { sight.survivor(stream, base).await? };
             let mut facts = Facts::default();
             for reads in base.state.reads(&command) {
-                let mut at = reads.stream();
-                let mut read = sight.look(at, || reads.before(), false).await?;
-                facts.learn(at, read.state.clone());
-                while let Some(into) = read.state.merged_into() {
-                    at = into;
-                    read = sight.look(at, || reads.before(), false).await?;
-                    facts.learn(at, read.state.clone());
+                let read = sight.look(reads.stream(), || reads.before(), false).await?;
+                for (stream, folded) in sight.way(reads.stream(), read).await? {
+                    facts.learn(stream, folded.state);
                 }
             }
             let given = Given {
@@ -232,17 +228,25 @@ impl<L: Look> Sight<'_, L> {
     }
 
     /// The record that this one has become part of; itself, if it was not merged.
-    async fn survivor(
-        &mut self,
-        mut stream: StreamId,
-        mut folded: Folded,
-    ) -> Result<(StreamId, Folded), Error> {
-        // Whoever is merged goes into a record that is not, so the way has an end.
-        while let Some(into) = folded.state.merged_into() {
-            stream = into;
-            folded = self.look(into, || State::clone(&folded.state), false).await?;
+    async fn survivor(&mut self, stream: StreamId, folded: Folded) -> Result<(StreamId, Folded), Error> {
+        let mut way = self.way(stream, folded).await?;
+        Ok(way.pop().expect("it begins with the record itself"))
+    }
+
+    /// The record, what it was merged into, what that was merged into, and so on.
+    async fn way(&mut self, stream: StreamId, folded: Folded) -> Result<Vec<(StreamId, Folded)>, Error> {
+        let mut way = vec![(stream, folded)];
+        while let Some((into, like)) =
+            way.last().and_then(|(_, last)| Some((last.state.merged_into()?, last.clone())))
+        {
+            // In the log a way has an end; one that has none was put together from before and after a change.
+            if way.iter().any(|(known, _)| *known == into) {
+                return Err(Error::Overtaken);
+            }
+            let folded = self.look(into, || State::clone(&like.state), false).await?;
+            way.push((into, folded));
         }
-        Ok((stream, folded))
+        Ok(way)
     }
 
     fn happened(&mut self, stream: StreamId, events: &[Event], occurred: &Occurred) {

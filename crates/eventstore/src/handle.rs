@@ -119,7 +119,13 @@ impl Store {
         let mut reread = false;
         for _ in 0..ATTEMPTS {
             let mut view = View { store: self, tenant, overlay: HashMap::new(), reread, guessed: false };
-            let mut decided = self.decide(plan, &mut view).await?;
+            let mut decided = match self.decide(plan, &mut view).await {
+                Err(Error::Overtaken) => {
+                    reread = true;
+                    continue;
+                }
+                decided => decided?,
+            };
             if decided.refusal.is_some() && view.guessed {
                 reread = true;
                 continue;

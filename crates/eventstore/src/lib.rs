@@ -113,6 +113,8 @@ pub enum Error {
     Column { position: i64, column: &'static str, value: String },
     #[error("command id {0} was used before for another request; draw a new id")]
     CommandIdReused(kvali_domain::CommandId),
+    #[error("records were merged and told apart while the command was decided; send it again")]
+    Overtaken,
     #[error("the stream kept changing; {attempts} attempts met a conflict; send the command again")]
     Contended { attempts: u32 },
     #[error("reading or writing keys failed")]

@@ -25,6 +25,19 @@ impl Rehearsal {
         Some((folded.version, folded.state.clone()))
     }
 
+    fn restore(&mut self, before: Vec<(Option<Vec<StreamId>>, Option<i64>, (&'static str, String))>) {
+        for (holders, count, place) in before {
+            match holders {
+                Some(holders) => drop(self.claims.insert(place.clone(), holders)),
+                None => drop(self.claims.remove(&place)),
+            }
+            match count {
+                Some(count) => drop(self.tallies.insert(place, count)),
+                None => drop(self.tallies.remove(&place)),
+            }
+        }
+    }
+
     /// The streams that hold a claim's key, if a command tried out has looked at it.
     pub fn holders(&self, claim: &Claim) -> Option<&[StreamId]> {
         self.claims.get(&(claim.kind, claim.key.clone())).map(Vec::as_slice)
@@ -92,9 +105,18 @@ impl Store {
         if let Some(refusal) = self.some_of(tenant, rehearsal, &wanted).await? {
             return Ok(Outcome::Refused(refusal));
         }
+        // What a refused command would have claimed and counted, it has not.
+        let places = claims.iter().map(|(_, claim)| (claim.kind, claim.key.clone()));
+        let before: Vec<_> = places
+            .map(|place| {
+                let (holders, count) = (rehearsal.claims.get(&place), rehearsal.tallies.get(&place));
+                (holders.cloned(), count.copied(), place)
+            })
+            .collect();
         for (stream, claim) in first.into_iter().chain(last) {
             let refusal = self.claim(tenant, rehearsal, *stream, claim.clone()).await?;
             if let Some(refusal) = refusal {
+                rehearsal.restore(before);
                 return Ok(Outcome::Refused(refusal));
             }
         }

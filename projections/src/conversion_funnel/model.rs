@@ -23,7 +23,7 @@ impl Projection for ConversionFunnel {
     }
 
     fn version(&self) -> i32 {
-        1
+        2
     }
 
     fn schema(&self) -> &'static str {

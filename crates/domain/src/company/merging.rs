@@ -2,9 +2,10 @@
 //!
 //! Legal ids, contract terms and external ids stay with the company that they were given to; domains go over.
 
-use super::{Company, DOMAIN_CLAIM, Event, ParentSet, Record, Refusal};
+use super::{Company, DOMAIN_CLAIM, DomainsSet, Event, ParentSet, Record, Refusal};
+use crate::contact_point::Meant;
 use crate::merge::{self, Fields, Held, Mergeable, Merging};
-use crate::{Claim, CompanyId, Given};
+use crate::{Claim, CompanyId, Given, Personal};
 use serde_json::Value;
 use std::collections::BTreeSet;
 
@@ -86,14 +87,32 @@ impl Record {
 
     /// What stood below it meanwhile stood below the survivor, so its own old parent may be below it by now; the
     /// survivor's is not.
-    pub(super) fn separates(&self, survivor: CompanyId, given: &Given<'_>) -> Result<Vec<Event>, Refusal> {
-        let state = own(survivor, given);
-        let Some(event) = merge::separates(CompanyId(given.stream.0), self, survivor, state)? else {
+    /// A domain that the survivor has given up meanwhile may be another company's by now, and is not taken back.
+    pub(super) fn separates(
+        &self,
+        survivor: CompanyId,
+        held: &[String],
+        given: &Given<'_>,
+    ) -> Result<Vec<Event>, Refusal> {
+        let (company, state) = (CompanyId(given.stream.0), own(survivor, given));
+        let Some(mut event) = merge::separates(company, self, survivor, state)? else {
             return Ok(Vec::new());
         };
+        let (back, gone): (Domains, Domains) =
+            self.domains.iter().cloned().partition(|domain| held.contains(domain));
+        event.holds = (!back.is_empty()).then_some(back);
+        let gone = (!gone.is_empty()).then(|| {
+            Event::DomainsSet(DomainsSet {
+                company,
+                added: Vec::new(),
+                removed: gone.into_iter().collect(),
+                meant: Meant::Unique,
+                reason: Personal::default(),
+            })
+        });
         let (from, to) = (self.parent, state.and_then(|state| state.parent));
         let moved = (from != to).then_some(Event::ParentSet(ParentSet { from, to }));
-        Ok([Event::Separated(event)].into_iter().chain(moved).collect())
+        Ok([Event::Separated(event)].into_iter().chain(moved).chain(gone).collect())
     }
 }
 

@@ -38,7 +38,19 @@ impl Changed {
             changes.iter().find(|change| change.field == field).map(|change| change.to.as_ref())
         };
         let worth = |told| merge::value::<Worth>(told).unwrap_or_default().value;
-        Self { owner: to("owner").map(merge::value), value: to("worth").map(worth) }
+        Self { owner: to("owner").map(merge::value), value: to(WORTH).map(worth) }
+    }
+}
+
+/// The field of value and lines.
+pub(super) const WORTH: &str = "worth";
+
+impl Event {
+    pub(super) fn is_of_worth(&self) -> bool {
+        matches!(
+            self,
+            Self::LineAdded(_) | Self::LineChanged(_) | Self::LineRemoved(_) | Self::ValueChanged(_)
+        )
     }
 }
 
@@ -51,7 +63,7 @@ impl Mergeable for OpenDeal {
         let named = [
             ("name", self.name_of.map(|of| Held::Sealed(of.0))),
             ("owner", Held::one(self.owner.as_ref())),
-            ("worth", (worth != Worth::default()).then(|| Held::one(Some(&worth))).flatten()),
+            (WORTH, (worth != Worth::default()).then(|| Held::one(Some(&worth))).flatten()),
             ("expected_close", Held::one(self.expected_close.as_ref())),
             ("company", Held::one(self.with.company.as_ref())),
             ("contacts", Held::many(&self.with.contacts)),
@@ -65,7 +77,7 @@ impl Mergeable for OpenDeal {
         match field {
             "name" => self.name_of = merge::sealed_in(to),
             "owner" => self.owner = merge::value(to),
-            "worth" => {
+            WORTH => {
                 let Worth { value, lines } = merge::value(to).unwrap_or_default();
                 self.value = value;
                 self.lines.replace(lines);
@@ -106,7 +118,7 @@ impl Mergeable for OpenDeal {
 impl OpenDeal {
     /// The deal and those that were merged into it.
     pub(super) fn all(&self, given: &Given<'_>) -> Vec<DealId> {
-        [DealId(given.stream.0)].into_iter().chain(self.merging.losers().map(DealId)).collect()
+        [DealId(given.stream.0)].into_iter().chain(self.merging.everyone().map(DealId)).collect()
     }
 }
 
@@ -127,6 +139,10 @@ impl Deal {
             if state(*id).is_some_and(|state| state.outcome().is_some()) {
                 return Err(Refusal::NotMergedAway { deal: *id });
             }
+            let approvals = loser.map(|loser| loser.approvals.pending()).unwrap_or_default();
+            if !approvals.is_empty() {
+                return Err(Refusal::WaitsForApproval { deal: *id, approvals });
+            }
             if loser.is_some_and(|loser| loser.pipeline != deal.pipeline) {
                 return Err(Refusal::OtherPipeline { deal: *id });
             }
@@ -136,11 +152,16 @@ impl Deal {
         Ok(vec![Event::Merged(event)])
     }
 
-    pub(super) fn unmerge(&self, asked: merge::Unmerge) -> Result<Vec<Event>, Refusal> {
+    pub(super) fn unmerge(&self, asked: merge::Unmerge, given: &Given<'_>) -> Result<Vec<Event>, Refusal> {
         let Some(deal) = self.record() else { return Err(Refusal::NoSuchDeal) };
-        let Some(mut event) = merge::unmerge(deal, asked)? else { return Ok(Vec::new()) };
+        let event = merge::unmerge(DealId(given.stream.0), deal, asked)?;
+        let Some(mut event) = event else { return Ok(Vec::new()) };
         self.if_open(&mut event.before);
         self.if_open(&mut event.after);
+        let owner = event.after.and_then(|holds| holds.owner);
+        if let Some(user) = owner.filter(|owner| !given.is_active(*owner)) {
+            return Err(Refusal::OwnerLeft { user });
+        }
         Ok(vec![Event::Unmerged(event)])
     }
 
@@ -167,6 +188,10 @@ impl Deal {
             return Err(Refusal::OwnerLeft { user });
         }
         let config = super::rules(deal.pipeline, None, given)?;
+        if config.archived {
+            return Err(Refusal::OpenInArchive);
+        }
+        deal.with.nobody_is_archived(given)?;
         let moved = config.is_retired(deal.stage).then(|| deal.out_of_retired(config, state));
         let moved = moved.flatten().map(Event::StageChanged);
         Ok([Event::Separated(event)].into_iter().chain(moved).collect())

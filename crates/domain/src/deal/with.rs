@@ -3,7 +3,7 @@
 use super::{Deal, Event, OpenDeal, Party, Refusal};
 use crate::company::Company;
 use crate::contact::Contact;
-use crate::{Claim, CompanyId, ContactId, Given, StageId, UserId};
+use crate::{Claim, CompanyId, ContactId, Given, Reads, StageId, UserId};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -115,6 +115,30 @@ impl With {
                 company: None,
             },
         }
+    }
+
+    /// Those whose state tells whether they are archived.
+    pub(super) fn reads(&self) -> Vec<Reads> {
+        let company = self.company.map(|company| Reads::Company(company.stream()));
+        let contact = self.sole().map(|contact| Reads::Contact(contact.stream()));
+        company.into_iter().chain(contact).collect()
+    }
+
+    /// A party need not be known here; one that is must be in use.
+    pub(super) fn nobody_is_archived(&self, given: &Given<'_>) -> Result<(), Refusal> {
+        if let Some(id) = self.company.map(CompanyId::stream) {
+            let known = given.facts.get::<Company>(id).and_then(Company::record);
+            if known.is_some_and(|company| company.archived) {
+                return Err(Refusal::WithArchived { kind: "company", id });
+            }
+        }
+        if let Some(id) = self.sole().map(ContactId::stream) {
+            let known = given.facts.get::<Contact>(id).and_then(Contact::record);
+            if known.is_some_and(|contact| contact.archived) {
+                return Err(Refusal::WithArchived { kind: "contact", id });
+            }
+        }
+        Ok(())
     }
 
     pub(super) fn is_nobody(&self) -> bool {

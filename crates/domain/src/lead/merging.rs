@@ -2,7 +2,7 @@
 //!
 //! Contact points, attempts, source and external id stay with the lead that they were given to.
 
-use super::{Event, Lead, Record, Refusal};
+use super::{Answer, Event, Lead, Record, Refusal};
 use crate::merge::{self, Fields, Held, Mergeable, Merging};
 use crate::{Given, LeadId, UserId};
 use serde_json::Value;
@@ -15,7 +15,8 @@ impl Mergeable for Record {
         let named = [
             ("name", self.name_of.map(|of| Held::Sealed(of.0))),
             ("company_name", self.company_of.map(|of| Held::Sealed(of.0))),
-            ("owner", Held::one(self.owner.as_ref())),
+            // Whoever owns what is not in work need not be active.
+            ("owner", Held::one(self.owner.filter(|_| self.is_open()).as_ref())),
             ("score", Held::one(self.score.as_ref())),
             ("tags", Held::many(&self.tags)),
         ];
@@ -26,7 +27,7 @@ impl Mergeable for Record {
         match field {
             "name" => self.name_of = merge::sealed_in(to),
             "company_name" => self.company_of = merge::sealed_in(to),
-            "owner" => self.owner = merge::value(to),
+            "owner" => (self.owner, self.answer) = (merge::value(to), Answer::Awaited),
             "score" => self.score = merge::value(to),
             "tags" => self.tags = merge::values(to),
             field => merge::set_field(&mut self.fields, field, to),
@@ -66,6 +67,26 @@ impl Record {
             return Err(Refusal::NotMergedAway { lead, status: loser.status.as_str() });
         }
         Ok(event.map(Event::Merged).into_iter().collect())
+    }
+
+    pub(super) fn unmerge(
+        &self,
+        lead: LeadId,
+        asked: merge::Unmerge,
+        given: &Given<'_>,
+    ) -> Result<Vec<Event>, Refusal> {
+        let event = merge::unmerge(lead, self, asked)?;
+        let owner = event.as_ref().and_then(|event| event.after);
+        if let Some(user) = owner.filter(|owner| !given.is_active(*owner)) {
+            return Err(Refusal::OwnerLeft { user });
+        }
+        Ok(event.map(Event::Unmerged).into_iter().collect())
+    }
+
+    /// Whether somebody who was merged into it can be reached.
+    pub(super) fn is_reachable_by_others(&self, given: &Given<'_>) -> bool {
+        let points = |id| own(LeadId(id), given).map_or(0, |lead| lead.points);
+        self.merging.everyone().any(|id| points(id) > 0)
     }
 
     pub(super) fn yields(

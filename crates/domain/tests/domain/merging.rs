@@ -11,7 +11,7 @@ use kvali_domain::contact_point::{ContactPoint, Kind};
 use kvali_domain::merge::{self, Change, Choice, Preview, Problem, Seen};
 use kvali_domain::{
     Command, CompanyId, ContactId, DealId, Event, LeadId, Money, Order, Personal, Refusal, State, StreamId,
-    SubjectId, Target, UserId, company, contact, deal, duplicate, lead, pipeline, subject, user,
+    SubjectId, Target, UserId, company, contact, deal, duplicate, handover, lead, pipeline, subject, user,
 };
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -119,7 +119,7 @@ pub(crate) fn an_order() -> BoxedStrategy<Order> {
         4 => losers(companies()).prop_map(company::Command::Merge),
         2 => unmerge().prop_map(company::Command::Unmerge),
         1 => select(companies()).prop_map(|survivor| company::Command::Yield { survivor }),
-        1 => select(companies()).prop_map(|survivor| company::Command::Separate { survivor }),
+        1 => select(companies()).prop_map(|survivor| company::Command::Separate { survivor, domains: vec![] }),
     ];
     let lead = prop_oneof![
         4 => losers(leads()).prop_map(lead::Command::Merge),
@@ -322,7 +322,8 @@ fn the_survivor_takes_what_is_chosen_and_the_other_goes_into_it() {
         from: Some(json!({ "of": ANNA })),
         to: Some(json!({ "of": BORIS })),
     }];
-    let event = contact::Merged { merge: 1, losers: vec![BORIS], changes, before: None, after: None };
+    let event =
+        contact::Merged { merge: 1, losers: vec![BORIS], kin: vec![], changes, before: None, after: None };
     let into = contact::MergedInto { survivor: ANNA, holds: None };
     given(log.clone())
         .when(on(ANNA.stream(), contact::Command::Merge(asked.clone())))
@@ -487,10 +488,15 @@ fn later_merges_are_undone_first_or_with_it() {
 fn a_survivor_that_was_merged_itself_comes_back_with_its_own() {
     let log = merge_people(people(), ANNA, &[BORIS]);
     let log = merge_people(log, CLARA, &[ANNA]);
-    let log = after(log, [unmerge(BORIS, 1, false)]);
-    assert_eq!(record(&log, CLARA).merging.losers().count(), 0, "the order reached the last survivor");
+    given(log.clone())
+        .when(unmerge(ANNA, 1, false))
+        .refused(problem!(Problem::MergedAway { .. }))
+        .naming([CLARA.to_string().as_str(), "undo that merge first"]);
+    let log = after(log, [unmerge(CLARA, 1, false)]);
     assert_eq!(record(&log, ANNA).merging.into, None);
-    assert_eq!(record(&log, BORIS).merging.into, Some(ANNA.0));
+    assert_eq!(record(&log, BORIS).merging.into, Some(ANNA.0), "what it had merged is still its own");
+    let log = after(log, [unmerge(ANNA, 1, false)]);
+    assert_eq!(record(&log, BORIS).merging.into, None);
 }
 
 #[test]
@@ -526,6 +532,35 @@ fn a_contact_with_others_in_it_is_archived_only_if_none_of_them_is_all_that_a_de
     let claims: Vec<_> =
         events.iter().flat_map(Event::claims).map(|claim| (claim.condition, claim.key)).collect();
     assert_eq!(claims, [ANNA, BORIS].map(|contact| (Condition::None, contact.to_string())));
+    // Also of those who came by way of others.
+    let log = merge_people(log, CLARA, &[ANNA]);
+    let archive = on(CLARA.stream(), contact::Command::Archive {});
+    assert_eq!(claims_of(&log, &archive).len(), 3);
+}
+
+#[test]
+fn an_archived_record_is_restored_before_it_is_merged_away() {
+    let log = after(people(), [on(BORIS.stream(), contact::Command::Archive {})]);
+    given(log.clone())
+        .when(order_on(&log, ANNA, &[BORIS]))
+        .refused(problem!(Problem::ArchivedRecord { .. }))
+        .naming([BORIS.to_string().as_str(), "restore"]);
+}
+
+#[test]
+fn no_contact_is_left_without_name_and_point_by_an_unmerge() {
+    let mail = ContactPoint { kind: Kind::Email, value: Personal::new("anna@acme.ge"), region: None };
+    let nameless = contact::Create { points: vec![mail.clone()], ..contact::Create::default() };
+    let log = after(
+        vec![],
+        [on(ANNA.stream(), contact::Command::Create(nameless)), created(BORIS, "Anna Kalandadze")],
+    );
+    let log = merge_people(log, ANNA, &[BORIS]);
+    assert_eq!(record(&log, ANNA).name_of, Some(BORIS));
+    let remove = contact::Command::RemovePoint { point: 1, value: mail.value, region: None };
+    given(log)
+        .when(on(ANNA.stream(), remove))
+        .refused(|refusal| matches!(refusal, Refusal::Contact(contact::Refusal::OnlyIdentifier { .. })));
 }
 
 fn company_created(company: CompanyId, domains: &[&str]) -> Order {
@@ -572,6 +607,27 @@ fn domains_go_over_to_the_surviving_company_and_back() {
 }
 
 #[test]
+fn a_domain_that_the_survivor_gave_up_is_not_taken_back() {
+    let log = companies();
+    let order = merge_companies(&log, ACME_LTD, &[GLOBEX]);
+    let give_up = company::Command::SetDomains {
+        domains: vec!["acme.ge".to_owned()],
+        override_duplicate: false,
+        reason: Personal::default(),
+    };
+    let log = after(log, [order, on(ACME_LTD.stream(), give_up)]);
+    let unmerge = on(ACME_LTD.stream(), company::Command::Unmerge(merge::Unmerge { merge: 1, chain: false }));
+    let claims = claims_of(&log, &unmerge);
+    assert!(claims.iter().all(|(condition, _)| *condition == Condition::Release), "{claims:?}");
+    let log = after(log, [unmerge]);
+    let domains = |company: CompanyId| match world(&log).state(company.stream()) {
+        Some(State::Company(company)) => company.record().map(|record| record.domains.len()),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!((domains(ACME_LTD), domains(GLOBEX)), (Some(1), Some(0)));
+}
+
+#[test]
 fn companies_below_different_parents_are_not_merged() {
     let log = after(companies(), [below(GLOBEX, &[INITECH])]);
     for (survivor, loser) in [(ACME_LTD, GLOBEX), (INITECH, GLOBEX)] {
@@ -606,6 +662,10 @@ fn a_company_comes_back_below_the_parent_that_the_survivor_has_by_then() {
         other => panic!("{other:?}"),
     };
     assert_eq!((parent(ACME_LTD), parent(GLOBEX)), (Some(INITECH), Some(INITECH)));
+}
+
+fn assign_lead(owner: UserId) -> lead::Command {
+    lead::Command::Assign { owner, force: false, reason: Personal::default() }
 }
 
 /// Two leads, the second of them Giorgi's.
@@ -827,4 +887,131 @@ fn whoever_was_merged_is_erased_as_one_person() {
             .collect();
         assert_eq!(erased, [ANNA, BORIS, CLARA].map(|contact| contact.0).into_iter().collect());
     }
+}
+
+#[test]
+fn the_survivor_goes_back_only_to_an_owner_who_is_there() {
+    let log = deals();
+    let order = merge_deals(&log, DEAL, TWIN);
+    let log = after(log, [order, on(NINO.stream(), user::Command::Deactivate {})]);
+    given(log).when(UNMERGE_DEAL).refused(
+        |refusal| matches!(refusal, Refusal::Deal(deal::Refusal::OwnerLeft { user }) if *user == NINO),
+    );
+    let log = leads();
+    let log = after(log, [on(LEAD.stream(), assign_lead(NINO))]);
+    let order = merge_leads(&log, LEAD, OTHER_LEAD);
+    let log = after(log, [order, on(NINO.stream(), user::Command::Deactivate {})]);
+    given(log).when(UNMERGE_LEAD).refused(
+        |refusal| matches!(refusal, Refusal::Lead(lead::Refusal::OwnerLeft { user }) if *user == NINO),
+    );
+}
+
+#[test]
+fn a_deal_does_not_come_back_into_an_archived_pipeline_or_to_an_archived_company() {
+    let log = deals();
+    let order = merge_deals(&log, DEAL, TWIN);
+    let log = after(log, [order, on(DEAL.stream(), CLOSE_WON)]);
+    let archived = after(log.clone(), [on(SALES.stream(), pipeline::Command::Archive {})]);
+    given(archived)
+        .when(UNMERGE_DEAL)
+        .refused(|refusal| matches!(refusal, Refusal::Deal(deal::Refusal::OpenInArchive)));
+    let archived = after(log, [on(ACME_LTD.stream(), company::Command::Archive {})]);
+    given(archived)
+        .when(UNMERGE_DEAL)
+        .refused(|refusal| matches!(refusal, Refusal::Deal(deal::Refusal::WithArchived { .. })))
+        .naming(["company", &ACME_LTD.to_string(), "restore it first"]);
+}
+
+#[test]
+fn a_deal_that_waits_for_an_approval_is_not_merged_away() {
+    let ask = deal::Command::RequestApproval { matter: deal::Matter::Close, reason: Personal::default() };
+    let log = after(deals(), [on(TWIN.stream(), ask)]);
+    given(log.clone())
+        .when(merge_deals(&log, DEAL, TWIN))
+        .refused(|refusal| matches!(refusal, Refusal::Deal(deal::Refusal::WaitsForApproval { .. })))
+        .naming(["approval (\"1\")"]);
+}
+
+#[test]
+fn lines_that_came_with_a_merge_go_with_it() {
+    let line = |price: &str| deal::Line {
+        product: crate::party::CHAIR,
+        quantity: 1.into(),
+        unit_price: usd(price),
+        discount_percent: 0.into(),
+    };
+    let add = |deal: DealId, price| on(deal.stream(), deal::Command::AddLine { line: line(price) });
+    let log = after(deals(), [add(DEAL, "100"), add(DEAL, "50"), add(TWIN, "500")]);
+    let order = merge_deals(&log, DEAL, TWIN);
+    let change = on(DEAL.stream(), deal::Command::ChangeLine { number: 1, line: line("600") });
+    let log = after(log, [order, change]);
+    assert_eq!(deal_of(&log, DEAL).value, Some(usd("600.00")));
+    let log = after(log, [on(DEAL.stream(), UNMERGE_DEAL)]);
+    assert_eq!(deal_of(&log, DEAL).value, Some(usd("150.00")));
+    // Its own lines go on as ever.
+    let log = after(log, [on(DEAL.stream(), deal::Command::RemoveLine { number: 2 })]);
+    assert_eq!(deal_of(&log, DEAL).value, Some(usd("100.00")));
+}
+
+#[test]
+fn a_stage_visit_is_corrected_where_it_was() {
+    let log = after(deals(), [on(TWIN.stream(), move_to(TALK))]);
+    let order = merge_deals(&log, DEAL, TWIN);
+    let log = after(log, [order]);
+    let order = on(TWIN.stream(), correct(2, OFFER, "was an offer already"));
+    assert_eq!(claims_of(&log, &order), [], "it is counted nowhere");
+    let log = after(log, [order]);
+    assert_eq!((deal_of(&log, DEAL).stage, deal_of(&log, TWIN).stage), (NEW, OFFER));
+}
+
+#[test]
+fn whoever_gets_a_lead_by_a_merge_has_not_answered_yet() {
+    let log = after(leads(), [on(LEAD.stream(), assign_lead(NINO))]);
+    let sender = Sender { actor: NINO.into(), now: NOW, occurred: None, reason_code: None };
+    let accepted =
+        world(&log).carry_out(&on(LEAD.stream(), lead::Command::Accept {}), &sender).expect("it is hers");
+    let mut log = log;
+    let occurred = kvali_domain::Occurred::Instant { at: NOW };
+    log.extend(accepted.into_iter().map(|(stream, event)| Happened { stream, event, occurred }));
+    let order = merge_leads(&log, LEAD, OTHER_LEAD);
+    let log = after(log, [order]);
+    given(log)
+        .sent_by(GIORGI)
+        .when(on(LEAD.stream(), lead::Command::Accept {}))
+        .then([lead::Event::Accepted(lead::Accepted { by: GIORGI })]);
+}
+
+#[test]
+fn names_alone_reach_nobody_however_many() {
+    let named = || {
+        lead::Command::Capture(lead::Capture {
+            full: Personal::new("Anna"),
+            owner: Some(NINO),
+            ..lead::Capture::default()
+        })
+    };
+    let log = after(vec![registered(NINO)], [on(LEAD.stream(), named()), on(OTHER_LEAD.stream(), named())]);
+    let order = merge_leads(&log, LEAD, OTHER_LEAD);
+    let log = after(log, [order]);
+    given(log)
+        .when(on(LEAD.stream(), lead::Command::Qualify {}))
+        .refused(|refusal| matches!(refusal, Refusal::Lead(lead::Refusal::NotReachable)));
+}
+
+#[test]
+fn merged_work_is_handed_over_once() {
+    let log = deals();
+    let order = merge_deals(&log, DEAL, TWIN);
+    let log = after(log, [order]);
+    let item = |deal| handover::Item { work: handover::Work::Deal(deal), to: NINO };
+    let hand_over = handover::HandOver {
+        from: GIORGI,
+        scope: handover::Scope::Selected,
+        items: vec![item(DEAL), item(TWIN)],
+        return_after: false,
+        reason: Personal::default(),
+    };
+    given(log)
+        .when(on(HANDOVER.stream(), handover::Command::HandOver(hand_over)))
+        .refused(|refusal| matches!(refusal, Refusal::Handover(handover::Refusal::NamedTwice { .. })));
 }
