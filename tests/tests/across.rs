@@ -3,8 +3,8 @@
 use kvali_domain::contact_point::{ContactPoint, Kind};
 use kvali_domain::pipeline::{self, Policy};
 use kvali_domain::{
-    Command, ContactId, DealId, Due, Event, LeadId, NoteId, Personal, StreamId, SubjectId, Target, TaskId,
-    TenantId, UserId, contact, deal, lead, merge, note, task, user,
+    Command, ContactId, DealId, Due, Event, LeadId, NoteId, Personal, State, StreamId, SubjectId, Target,
+    TaskId, TenantId, UserId, contact, deal, lead, merge, note, task, user,
 };
 use kvali_eventstore::{Answer, Outcome, Store};
 use kvali_tests::samples::{CONTRACT, LEAD, OFFER, Sales, move_to};
@@ -144,6 +144,79 @@ fn crossed(one: ContactId, twin: ContactId) -> contact::Command {
     let seen = [one, twin].map(|id| merge::Seen { id, version: 1 }).to_vec();
     let choices = vec![merge::Choice { field: "name".to_owned(), from: twin }];
     contact::Command::Merge(merge::Merge { losers: vec![one], seen, choices })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_is_asked_while_records_are_merged_to_and_fro_answers() {
+    let database = Database::create().await;
+    let stores = [database.connect().await, database.connect().await, database.connect().await];
+    let pair = [(); 2].map(|()| ContactId(new_id()));
+    for contact in pair {
+        let create = contact::Create { full: Personal::new("Anna"), ..Default::default() };
+        done(&stores[0], contact.stream(), contact::Command::Create(create)).await;
+    }
+    let turning = tokio::spawn({
+        let store = stores[0].clone();
+        async move {
+            let mut merges = [0, 0];
+            while merges[1] < 20 {
+                for (at, (survivor, loser)) in
+                    [(pair[0], pair[1]), (pair[1], pair[0])].into_iter().enumerate()
+                {
+                    merges[at] += 1;
+                    // The preview may be overtaken by the others' commands.
+                    while !is_accepted(
+                        &send(&store, survivor.stream(), seen_now(&store, survivor, loser).await).await,
+                    ) {}
+                    let unmerge = merge::Unmerge { merge: merges[at], chain: false };
+                    done(&store, survivor.stream(), contact::Command::Unmerge(unmerge)).await;
+                }
+            }
+        }
+    });
+    let asking = stores[1..].iter().zip(pair).map(|(store, contact)| {
+        let (store, turning) = (store.clone(), turning.abort_handle());
+        tokio::spawn(async move {
+            let mut asked = 0;
+            while !turning.is_finished() {
+                // Now and then, or every preview would be overtaken.
+                tokio::time::sleep(std::time::Duration::from_millis(15)).await;
+                let names = [contact::LifecycleStage::Lead, contact::LifecycleStage::Customer];
+                let stage = names[asked % 2];
+                let command = contact::Command::SetLifecycleStage { stage, reason: Personal::new("turn") };
+                match store.handle(order(contact.stream(), command), envelope(tenant(1))).await {
+                    Ok(Outcome::Accepted(_)) => asked += 1,
+                    Ok(Outcome::Refused(refusal)) => panic!("{refusal}"),
+                    Err(error) => {
+                        assert!(matches!(error, kvali_eventstore::Error::Contended { .. }), "{error}")
+                    }
+                }
+            }
+            asked
+        })
+    });
+    let asking: Vec<_> = asking.collect();
+    turning.await.unwrap();
+    for asked in asking {
+        assert!(asked.await.unwrap() > 0);
+    }
+    database.drop().await;
+}
+
+async fn seen_now(store: &Store, survivor: ContactId, loser: ContactId) -> contact::Command {
+    let mut seen = Vec::new();
+    let mut stages = Vec::new();
+    for id in [survivor, loser] {
+        let (version, state) = store.state(tenant(1), id.stream()).await.unwrap().expect("it was created");
+        seen.push(merge::Seen { id, version });
+        if let State::Contact(contact) = &*state {
+            stages.extend(contact.record().and_then(|record| record.lifecycle_stage));
+        }
+    }
+    let differ = stages.len() == 2 && stages[0] != stages[1];
+    let fields = ["name", "lifecycle_stage"].into_iter().take(if differ { 2 } else { 1 });
+    let choices = fields.map(|field| merge::Choice { field: field.to_owned(), from: survivor }).collect();
+    contact::Command::Merge(merge::Merge { losers: vec![loser], seen, choices })
 }
 
 #[tokio::test(flavor = "multi_thread")]
