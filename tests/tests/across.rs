@@ -188,7 +188,7 @@ async fn whoever_is_asked_while_records_are_merged_to_and_fro_answers() {
                     Ok(Outcome::Accepted(_)) => asked += 1,
                     Ok(Outcome::Refused(refusal)) => panic!("{refusal}"),
                     Err(error) => {
-                        assert!(matches!(error, kvali_eventstore::Error::Contended { .. }), "{error}")
+                        assert!(matches!(error, kvali_eventstore::Error::Contended { .. }), "{error}");
                     }
                 }
             }
@@ -207,7 +207,8 @@ async fn seen_now(store: &Store, survivor: ContactId, loser: ContactId) -> conta
     let mut seen = Vec::new();
     let mut stages = Vec::new();
     for id in [survivor, loser] {
-        let (version, state) = store.state(tenant(1), id.stream()).await.unwrap().expect("it was created");
+        let (version, state) =
+            store.state(tenant(1), id.stream()).await.expect("it is read").expect("it was created");
         seen.push(merge::Seen { id, version });
         if let State::Contact(contact) = &*state {
             stages.extend(contact.record().and_then(|record| record.lifecycle_stage));

@@ -672,7 +672,12 @@ impl Record {
     fn decide(&self, command: &Command, given: &Given<'_>) -> Result<Vec<Event>, Refusal> {
         let company = CompanyId(given.stream.0);
         let event = match command {
-            Command::Create(_) | Command::Restore {} => None,
+            // `decide` has answered these.
+            Command::Create(_)
+            | Command::Restore {}
+            | Command::Unmerge(_)
+            | Command::Yield { .. }
+            | Command::Separate { .. } => None,
             Command::Rename { name } if name.is_blank() => return Err(Refusal::BlankName),
             Command::Rename { name } => Some(Event::Renamed(Renamed { company, name: name.clone() })),
             Command::SetDomains { domains, override_duplicate, reason } => {
@@ -711,8 +716,6 @@ impl Record {
                 let merged = self.merging.everyone().map(CompanyId).collect();
                 Some(Event::Archived(Archived { company, merged }))
             }
-            // `decide` has answered these.
-            Command::Unmerge(_) | Command::Yield { .. } | Command::Separate { .. } => None,
         };
         Ok(event.into_iter().collect())
     }
@@ -861,7 +864,11 @@ impl Record {
 
     fn apply(&mut self, event: &Event) {
         match event {
-            Event::Created(_) => {}
+            Event::Created(_)
+            | Event::Merged(_)
+            | Event::Unmerged(_)
+            | Event::MergedInto(_)
+            | Event::Separated(_) => {}
             Event::Renamed(event) => self.name_of = Some(event.company),
             Event::DomainsSet(event) => {
                 self.domains.retain(|domain| !event.removed.contains(domain));
@@ -884,7 +891,6 @@ impl Record {
             }
             Event::Archived(_) => self.archived = true,
             Event::Restored(_) => self.archived = false,
-            Event::Merged(_) | Event::Unmerged(_) | Event::MergedInto(_) | Event::Separated(_) => {}
         }
     }
 }

@@ -742,7 +742,12 @@ impl Record {
     fn decide(&self, command: &Command, given: &Given<'_>) -> Result<Vec<Event>, Refusal> {
         let contact = ContactId(given.stream.0);
         let event = match command {
-            Command::Create(_) | Command::Restore {} => return Ok(Vec::new()),
+            // `decide` has answered these.
+            Command::Create(_)
+            | Command::Restore {}
+            | Command::Unmerge(_)
+            | Command::Yield { .. }
+            | Command::Separate { .. } => return Ok(Vec::new()),
             Command::Rename { given, family, full } => {
                 if [given, family, full].into_iter().all(Personal::is_blank) {
                     return Err(Refusal::BlankName);
@@ -843,8 +848,6 @@ impl Record {
                 let merged = self.merging.everyone().map(ContactId).collect();
                 Event::Archived(Archived { contact, merged })
             }
-            // `decide` has answered these.
-            Command::Unmerge(_) | Command::Yield { .. } | Command::Separate { .. } => return Ok(Vec::new()),
         };
         Ok(vec![event])
     }
@@ -948,7 +951,11 @@ impl Record {
 
     fn apply(&mut self, event: &Event) {
         match event {
-            Event::Created(_) => {}
+            Event::Created(_)
+            | Event::Merged(_)
+            | Event::Unmerged(_)
+            | Event::MergedInto(_)
+            | Event::Separated(_) => {}
             Event::Renamed(event) => self.name_of = Some(event.contact),
             Event::PointAdded(event) => {
                 let point = Point { kind: event.kind.clone(), standing: Standing::Unknown };
@@ -1001,7 +1008,6 @@ impl Record {
             }
             Event::Archived(_) => self.archived = true,
             Event::Restored(_) => self.archived = false,
-            Event::Merged(_) | Event::Unmerged(_) | Event::MergedInto(_) | Event::Separated(_) => {}
         }
     }
 

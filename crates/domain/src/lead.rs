@@ -905,7 +905,11 @@ impl Record {
 
     fn apply(&mut self, event: &Event) {
         match event {
-            Event::Captured(_) => {}
+            Event::Captured(_)
+            | Event::Merged(_)
+            | Event::Unmerged(_)
+            | Event::MergedInto(_)
+            | Event::Separated(_) => {}
             Event::PointAdded(event) => self.points = event.point,
             Event::Renamed(event) => {
                 let renamed = |is: bool, before| if is { Some(event.lead) } else { before };
@@ -932,7 +936,6 @@ impl Record {
             Event::Untagged(event) => drop(self.tags.remove(&event.tag)),
             Event::Archived(_) => self.archived = true,
             Event::Restored(_) => self.archived = false,
-            Event::Merged(_) | Event::Unmerged(_) | Event::MergedInto(_) | Event::Separated(_) => {}
         }
     }
 

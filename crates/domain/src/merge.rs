@@ -366,6 +366,9 @@ pub fn preview<M: Mergeable>(records: &[(M::Id, &M)]) -> Preview {
     Preview { seen: seen.collect(), fields: names.into_iter().map(compared).collect() }
 }
 
+/// An event, none if it is already so, or why not.
+type Decided<E> = Result<Option<E>, Problem>;
+
 /// The losers by their states; a record that is not there has none.
 pub type Losers<'a, M> = Vec<(<M as Mergeable>::Id, Option<&'a M>)>;
 
@@ -375,7 +378,7 @@ pub fn merge<M: Mergeable>(
     survivor: &M,
     asked: &Merge<M::Id>,
     losers: &Losers<'_, M>,
-) -> Result<Option<Merged<M::Id, M::Holds>>, Problem> {
+) -> Decided<Merged<M::Id, M::Holds>> {
     if asked.losers.is_empty() {
         return Err(Problem::NoLosers);
     }
@@ -414,7 +417,9 @@ pub fn merge<M: Mergeable>(
     }
     let changes = changes(survivor, &records, &asked.choices)?;
     let mut after = survivor.clone();
-    changes.iter().for_each(|change| after.set(&change.field, change.to.as_ref()));
+    for change in &changes {
+        after.set(&change.field, change.to.as_ref());
+    }
     let (before, after) = (survivor.holds(), after.holds());
     let moved = before != after;
     let kin = records[1..].iter().flat_map(|(_, loser)| loser.merging().everyone()).map(M::Id::from);
@@ -487,11 +492,7 @@ fn united<'a, M: Mergeable>(held: impl Iterator<Item = &'a Held>, records: &[(M:
 }
 
 /// The event that undoes a merge; none if it is undone already.
-pub fn unmerge<M: Mergeable>(
-    id: M::Id,
-    record: &M,
-    asked: Unmerge,
-) -> Result<Option<Unmerged<M::Id, M::Holds>>, Problem> {
+pub fn unmerge<M: Mergeable>(id: M::Id, record: &M, asked: Unmerge) -> Decided<Unmerged<M::Id, M::Holds>> {
     let merging = record.merging();
     if let Some(into) = merging.into {
         return Err(Problem::MergedAway { id: id.into(), into });
@@ -530,7 +531,7 @@ pub fn yields<M: Mergeable>(
     record: &M,
     survivor: M::Id,
     state: Option<&M>,
-) -> Result<Option<MergedInto<M::Id, M::Holds>>, Problem> {
+) -> Decided<MergedInto<M::Id, M::Holds>> {
     if record.merging().into == Some(survivor.into()) {
         return Ok(None);
     }
@@ -546,7 +547,7 @@ pub fn separates<M: Mergeable>(
     record: &M,
     survivor: M::Id,
     state: Option<&M>,
-) -> Result<Option<Separated<M::Id, M::Holds>>, Problem> {
+) -> Decided<Separated<M::Id, M::Holds>> {
     if record.merging().into != Some(survivor.into()) {
         return Ok(None);
     }
@@ -566,7 +567,9 @@ fn has<M: Mergeable>(survivor: Option<&M>, id: M::Id) -> bool {
 pub fn on_merged<M: Mergeable>(record: &mut M, event: &Merged<M::Id, M::Holds>) {
     let mut without = record.clone();
     *without.merging_mut() = Merging::default();
-    event.changes.iter().for_each(|change| record.set(&change.field, change.to.as_ref()));
+    for change in &event.changes {
+        record.set(&change.field, change.to.as_ref());
+    }
     let losers = event.losers.iter().map(|loser| (*loser).into()).collect();
     let kin = event.kin.iter().map(|kin| (*kin).into()).collect();
     let took = event.changes.iter().map(|change| change.field.clone()).collect();

@@ -18,6 +18,9 @@ pub struct Rehearsal {
     tallies: HashMap<(&'static str, String), i64>,
 }
 
+/// A key, who held it, and how many it counted, as far as was known.
+type Before = (Option<Vec<StreamId>>, Option<i64>, (&'static str, String));
+
 impl Rehearsal {
     /// The state and version of a stream that a command tried out has looked at or written; `None` if it has no events.
     pub fn state(&self, stream: StreamId) -> Option<(Version, Arc<State>)> {
@@ -25,7 +28,7 @@ impl Rehearsal {
         Some((folded.version, folded.state.clone()))
     }
 
-    fn restore(&mut self, before: Vec<(Option<Vec<StreamId>>, Option<i64>, (&'static str, String))>) {
+    fn restore(&mut self, before: Vec<Before>) {
         for (holders, count, place) in before {
             match holders {
                 Some(holders) => drop(self.claims.insert(place.clone(), holders)),
@@ -107,7 +110,7 @@ impl Store {
         }
         // What a refused command would have claimed and counted, it has not.
         let places = claims.iter().map(|(_, claim)| (claim.kind, claim.key.clone()));
-        let before: Vec<_> = places
+        let before: Vec<Before> = places
             .map(|place| {
                 let (holders, count) = (rehearsal.claims.get(&place), rehearsal.tallies.get(&place));
                 (holders.cloned(), count.copied(), place)

@@ -196,10 +196,10 @@ impl Facts {
     }
 
     fn change(&mut self, id: DealId, changes: &[merge::Change]) {
-        let changed = deal::Changed::by(changes);
+        let deal::Changed { owner, value } = deal::Changed::by(changes);
         self.edit(id, |deal| {
-            deal.owner = changed.owner.unwrap_or(deal.owner);
-            deal.value = changed.value.unwrap_or(deal.value);
+            deal.owner = owner.unwrap_or(deal.owner);
+            deal.value = value.unwrap_or(deal.value);
         });
     }
 

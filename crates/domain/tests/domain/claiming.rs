@@ -22,7 +22,9 @@ impl Claims {
             .collect();
         let admitted = steps.iter().all(|(stream, claim)| self.meets(*stream, claim, &steps));
         if admitted {
-            steps.into_iter().for_each(|(stream, claim)| self.apply(stream, claim));
+            for (stream, claim) in &steps {
+                self.apply(*stream, claim);
+            }
         }
         admitted
     }
@@ -57,8 +59,8 @@ impl Claims {
         }
     }
 
-    fn apply(&mut self, stream: StreamId, claim: Claim) {
-        let place = place(&claim);
+    fn apply(&mut self, stream: StreamId, claim: &Claim) {
+        let place = place(claim);
         match claim.condition {
             Condition::Take | Condition::Join => drop(self.holders.entry(place).or_default().insert(stream)),
             Condition::Release => drop(self.holders.entry(place).or_default().remove(&stream)),

@@ -40,7 +40,9 @@ macro_rules! problem {
 
 fn world(log: &[Happened]) -> World {
     let mut world = World::default();
-    log.iter().for_each(|happened| world.apply(happened));
+    for happened in log {
+        world.apply(happened);
+    }
     world
 }
 
