@@ -1,7 +1,7 @@
 //! A qualified lead becomes a contact, and with it perhaps a company and a deal.
 
 use super::{Event, Record, Refusal, Status};
-use crate::deal::Party;
+use crate::deal::{ContactRole, Party};
 use crate::{CompanyId, ContactId, DealId, Given, Order, UserId, company, contact, deal};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -32,7 +32,7 @@ pub enum ToCompany {
     Create { id: CompanyId, with: company::Create },
 }
 
-/// A deal that is opened with the contact, unless it names another party.
+/// A deal with the contact and the company; it is opened with the contact, unless it names the company.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ToDeal {
@@ -98,9 +98,15 @@ impl Convert {
             orders.push(Order { stream: id.stream(), command });
         }
         if let Some(ToDeal { id, with }) = &self.deal {
-            let party = with.party.or(Some(Party::Contact(self.contact.id())));
-            let command = deal::Command::Open(deal::Open { party, ..with.clone() }).into();
-            orders.push(Order { stream: id.stream(), command });
+            let contact = self.contact.id();
+            let party = with.party.or(Some(Party::Contact(contact)));
+            let open = deal::Command::Open(deal::Open { party, ..with.clone() });
+            // Whoever the deal was opened with is in it already, which is no event.
+            let person = deal::Command::AddContact { contact, role: ContactRole::DecisionMaker };
+            let company = self.company.as_ref().map(ToCompany::id);
+            let company = company.map(|company| deal::Command::SetCompany { company });
+            let commands = [open, person].into_iter().chain(company);
+            orders.extend(commands.map(|command| Order { stream: id.stream(), command: command.into() }));
         }
         orders
     }

@@ -176,6 +176,17 @@ impl Answer {
         }
     }
 
+    /// The last of what happened.
+    #[track_caller]
+    pub(crate) fn then_last(self, expected: Event) {
+        match self.0 {
+            Ok(events) => {
+                assert_eq!(exposed(&events[events.len().saturating_sub(1)..]), exposed(&[expected]));
+            }
+            Err(refusal) => panic!("refused: {refusal}"),
+        }
+    }
+
     #[track_caller]
     pub(crate) fn then_it_is_already_so(self) {
         assert_eq!(self.0, Ok(Vec::new()));

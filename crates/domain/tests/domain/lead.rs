@@ -435,6 +435,27 @@ fn a_conversion_links_whoever_is_known_and_creates_a_company() {
 }
 
 #[test]
+fn the_deal_of_a_conversion_is_with_its_contact_and_its_company() {
+    let name = || Personal::new("Acme");
+    let with = company::Create { name: name(), ..company::Create::default() };
+    let company = Some(ToCompany::Create { id: ACME_LTD, with });
+    let ask = |party| {
+        let deal = Some(ToDeal { id: DEAL, with: deal::Open { party, ..open() } });
+        let convert = Convert { company: company.clone(), deal, ..conversion() };
+        ninos([qualified()]).when(convert_lead(convert))
+    };
+    let company_set = deal::CompanySet { from: None, to: ACME_LTD };
+    ask(None).then_last(deal::Event::CompanySet(company_set).event());
+    let contact_added = deal::ContactAdded {
+        contact: BORIS,
+        role: deal::ContactRole::DecisionMaker,
+        sole_before: None,
+        sole_after: Some(BORIS),
+    };
+    ask(Some(Party::Company(ACME_LTD))).then_last(deal::Event::ContactAdded(contact_added).event());
+}
+
+#[test]
 fn a_refusal_of_any_part_refuses_the_conversion() {
     let ask = |convert| ninos([qualified()]).when(convert_lead(convert));
     let nobody = ToContact::Create { id: BORIS, with: Box::default() };
