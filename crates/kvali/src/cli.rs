@@ -43,7 +43,7 @@ Exit codes:
   1  failed; the reason is on stderr
   2  the command line is not understood
   3  refused by the rules, or rows of a file were refused and listed; the other rows are in
-  130  interrupted; the same command adds what is missing";
+  130  interrupted; how to go on is on stderr";
 
 #[derive(Parser)]
 #[command(name = "kvali", version, about = ABOUT, after_help = EXAMPLES, disable_help_subcommand = true)]
@@ -126,6 +126,35 @@ enum Command {
     Pg(pg::Pg),
 }
 
+impl Command {
+    /// How it is taken up again after it broke off.
+    fn way_on(&self) -> Option<String> {
+        let command_id = match self {
+            Self::Demo(_) | Self::Import(_) => {
+                let words = "Run the same command again: it adds what is missing and nothing twice.";
+                return Some(words.to_owned());
+            }
+            Self::Do(order) => Some(order.command_id()),
+            Self::Lead(form) => Some(form.command_id()),
+            Self::Contact(form) => Some(form.command_id()),
+            Self::Company(form) => Some(form.command_id()),
+            Self::Deal(deal::Deal::Form(form)) => Some(form.command_id()),
+            Self::Task(task::Task::Form(form)) => Some(form.command_id()),
+            Self::Note(form) => Some(form.command_id()),
+            Self::Call(form) => Some(form.command_id()),
+            Self::Merge(merge::Merge::Form(form)) => Some(form.command_id()),
+            Self::User(form) => Some(form.command_id()),
+            Self::Absence(form) => Some(form.command_id()),
+            _ => None,
+        };
+        command_id.map(|id| {
+            format!(
+                "Run the same command again with --command-id {id}: it does what is left, and nothing twice."
+            )
+        })
+    }
+}
+
 /// How a command ended that did not fail.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Done {
@@ -144,12 +173,13 @@ pub fn run() -> ExitCode {
         Cli::from_arg_matches(&command().get_matches()).unwrap_or_else(|error| error.exit());
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn,sqlx=error"));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let way_on = command.way_on();
     match carry_out(&global, command) {
         Ok(Done::Well) => ExitCode::SUCCESS,
         Ok(Done::RowsRefused) => ExitCode::from(3),
         Err(failure) if failure.is_closed_pipe() => ExitCode::SUCCESS,
         Err(failure) => {
-            failure.report();
+            failure.report(way_on.as_deref());
             ExitCode::from(failure.exit_code())
         }
     }
@@ -204,5 +234,28 @@ async fn interrupted() {
     tokio::select! {
         () = terminated => {}
         () = interrupted => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Cli, FromArgMatches, command};
+
+    fn way_on(words: &[&str]) -> Option<String> {
+        let said = command().try_get_matches_from([&["kvali"], words].concat()).ok()?;
+        Cli::from_arg_matches(&said).ok()?.command.way_on()
+    }
+
+    #[test]
+    fn what_broke_off_is_taken_up_again_as_the_same_command() {
+        let id = "0190d9c6-4a00-7000-8000-0000000000e1";
+        let again = format!("--command-id {id}");
+        for words in [&["deal", "won", "1"] as &[&str], &["do", "CloseWon"], &["user", "activate", "Nino"]] {
+            let told = way_on(&[words, &["--command-id", id]].concat()).unwrap_or_default();
+            assert!(told.contains(&again), "{words:?}: {told}");
+            assert!(way_on(words).is_some_and(|told| !told.contains(id)), "{words:?}");
+        }
+        assert!(way_on(&["demo"]).is_some_and(|told| told.contains("nothing twice")));
+        assert_eq!(way_on(&["deal", "show", "1"]), None);
     }
 }

@@ -40,7 +40,15 @@ pub(crate) enum Failure {
     Task(#[source] tokio::task::JoinError),
     #[error("looking something up in the log failed")]
     LookUp(#[source] sqlx::Error),
-    #[error("interrupted; what was acknowledged is in the log, and the same command adds what is missing")]
+    /// Of several commands that belong together.
+    #[error("done: {done}; left to do: {left}")]
+    InPart {
+        done: String,
+        left: String,
+        #[source]
+        why: Box<Self>,
+    },
+    #[error("interrupted; what was acknowledged is in the log")]
     Interrupted,
 }
 
@@ -48,6 +56,7 @@ impl Failure {
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
             Self::Refused { .. } => 3,
+            Self::InPart { why, .. } => why.exit_code(),
             Self::Interrupted => 130,
             _ => 1,
         }
@@ -58,9 +67,10 @@ impl Failure {
         matches!(self, Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe)
     }
 
-    pub(crate) fn report(&self) {
+    /// `way_on`: how the command is taken up again when nobody knows how far it came.
+    pub(crate) fn report(&self, way_on: Option<&str>) {
         eprintln!("error: {}", self.chain());
-        if let Some(way_out) = self.way_out() {
+        if let Some(way_out) = self.way_out(way_on) {
             eprintln!("{way_out}");
         }
     }
@@ -80,7 +90,7 @@ impl Failure {
         told
     }
 
-    fn way_out(&self) -> Option<&'static str> {
+    fn way_out<'a>(&self, way_on: Option<&'a str>) -> Option<&'a str> {
         use kvali_eventstore::Error as Store;
         match self {
             Self::Store(Store::Url(_) | Store::Connect(_)) => Some(
@@ -89,9 +99,7 @@ impl Failure {
             Self::Store(Store::ServerTooOld { .. }) => {
                 Some("Name a newer server in DATABASE_URL, or leave it out to use Kvali's private Postgres.")
             }
-            Self::Store(Store::Append(_)) => {
-                Some("Run the same command again: it adds what is missing and nothing twice.")
-            }
+            Self::Store(Store::Append(_) | Store::Read(_)) | Self::Interrupted => way_on,
             _ => None,
         }
     }

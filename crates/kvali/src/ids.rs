@@ -59,6 +59,11 @@ pub(crate) fn operator() -> ActorId {
     ActorId(named("actor", "cli"))
 }
 
+/// What a command with that id makes.
+pub(crate) fn made_by(command: Uuid, what: &str) -> Uuid {
+    Uuid::new_v5(&command, what.as_bytes())
+}
+
 /// What makes a command the same command when it comes again.
 pub(crate) struct Fingerprint(blake3::Hash);
 

@@ -2,15 +2,11 @@
 
 use crate::cli::{Done, Global};
 use crate::connect::Session;
-use crate::edge;
 use crate::failure::Failure;
-use crate::ids;
+use crate::forms::By;
 use crate::output::{Answer, Table};
-use chrono::{DateTime, Utc};
 use clap::Args;
-use kvali_domain::{
-    ActorId, Channel, Command, CommandId, CommandType, Occurred, Order, Recorded, StreamId, command_types,
-};
+use kvali_domain::{Command, CommandId, CommandType, Order, Recorded, StreamId, command_types};
 use kvali_eventstore::{Envelope, Outcome};
 use serde_json::{Value, json};
 use std::io::Read;
@@ -47,24 +43,18 @@ pub(crate) struct Do {
     /// What it is done to: the id of the deal, pipeline, user … [default: a new one, if the command begins something]
     #[arg(long, value_name = "UUID")]
     id: Option<Uuid>,
-    /// When it happened, if that was earlier, such as 2026-03-31T09:30:00+04:00
-    #[arg(long, value_name = "INSTANT")]
-    occurred_at: Option<DateTime<Utc>>,
-    /// Why, as a code of your own
-    #[arg(long, value_name = "CODE")]
-    reason_code: Option<String>,
     /// Refuse unless the history has exactly so many events
     #[arg(long, value_name = "VERSION")]
     expect: Option<i32>,
-    /// Makes a repetition the same command, which is carried out once [default: a new one]
-    #[arg(long, value_name = "UUID")]
-    command_id: Option<Uuid>,
-    /// Who does it: the id of a user or account [default: whoever sits at the terminal]
-    #[arg(long, value_name = "UUID")]
-    actor: Option<Uuid>,
+    #[command(flatten)]
+    by: By,
 }
 
 impl Do {
+    pub(crate) fn command_id(&self) -> Uuid {
+        self.by.command_id
+    }
+
     pub(crate) async fn run(&self, global: &Global) -> Result<Done, Failure> {
         let answer = match (&self.command, self.schema) {
             (None, _) => list(),
@@ -79,13 +69,12 @@ impl Do {
         let command = Command::decode(name, &self.body()?)?;
         let stream = self.stream(name, &command)?;
         let session = Session::open(global, "default").await?;
-        let command_id = CommandId(self.command_id.unwrap_or_else(edge::new_id));
-        let actor = self.actor.map_or_else(ids::operator, ActorId);
-        let mut envelope = Envelope::new(session.tenant, command_id, actor, Channel::Cli, edge::now());
-        envelope.occurred = self.occurred_at.map(|at| Occurred::Instant { at });
-        envelope.reason_code.clone_from(&self.reason_code);
+        let mut envelope = self.by.envelope(&session).await?;
         envelope.expected_version = self.expect;
-        Ok(carry_out(&session, Order { stream, command }, envelope).await?.told())
+        let order = Order { stream, command };
+        let sent = Sent::of(&order, &envelope);
+        let outcome = session.store.handle(order, envelope).await?;
+        Ok(sent.answered(&session, outcome).await?.told())
     }
 
     fn body(&self) -> Result<Value, Failure> {
@@ -113,7 +102,7 @@ impl Do {
             ))),
             (Some(home), _) => Ok(home),
             (None, Some(id)) => Ok(StreamId(id)),
-            (None, None) if command.begins() => Ok(StreamId(edge::new_id())),
+            (None, None) if command.begins() => Ok(StreamId(self.by.id("stream"))),
             (None, None) => Err(Failure::Impossible(format!("say with --id what {name} is to be done to"))),
         }
     }
@@ -128,27 +117,38 @@ pub(crate) struct CarriedOut {
     pub(crate) events: Vec<Recorded>,
 }
 
-/// The way of every command that is sent by hand.
-pub(crate) async fn carry_out(
-    session: &Session,
-    order: Order,
-    envelope: Envelope,
-) -> Result<CarriedOut, Failure> {
-    let (command, stream, command_id) = (order.command.command_type(), order.stream, envelope.command_id);
-    let answer = match session.store.handle(order, envelope).await? {
-        Outcome::Accepted(answer) => answer,
-        Outcome::Refused(refusal) => return Err(Failure::Refused { step: command.to_owned(), refusal }),
-    };
-    let outcome = match (answer.known, answer.event_count) {
-        (true, _) => "known",
-        (false, 0) => "already so",
-        (false, _) => "accepted",
-    };
-    let events = match answer.first_position {
-        Some(first) => session.store.read(session.tenant, first - 1, i64::from(answer.event_count)).await?,
-        None => Vec::new(),
-    };
-    Ok(CarriedOut { command, command_id, stream, outcome, events })
+/// A command on its way.
+pub(crate) struct Sent {
+    pub(crate) command: &'static str,
+    command_id: CommandId,
+    stream: StreamId,
+}
+
+impl Sent {
+    pub(crate) fn of(order: &Order, envelope: &Envelope) -> Self {
+        let command = order.command.command_type();
+        Self { command, command_id: envelope.command_id, stream: order.stream }
+    }
+
+    pub(crate) async fn answered(self, session: &Session, outcome: Outcome) -> Result<CarriedOut, Failure> {
+        let Self { command, command_id, stream } = self;
+        let answer = match outcome {
+            Outcome::Accepted(answer) => answer,
+            Outcome::Refused(refusal) => return Err(Failure::Refused { step: command.to_owned(), refusal }),
+        };
+        let outcome = match (answer.known, answer.event_count) {
+            (true, _) => "known",
+            (false, 0) => "already so",
+            (false, _) => "accepted",
+        };
+        let events = match answer.first_position {
+            Some(first) => {
+                session.store.read(session.tenant, first - 1, i64::from(answer.event_count)).await?
+            }
+            None => Vec::new(),
+        };
+        Ok(CarriedOut { command, command_id, stream, outcome, events })
+    }
 }
 
 impl CarriedOut {

@@ -2,7 +2,6 @@
 
 use super::given::words;
 use super::{By, Directory, Form, directory, order};
-use crate::edge;
 use crate::failure::Failure;
 use clap::{Args, Subcommand};
 use kvali_domain::call::{Belongs, Command, Direction, Match};
@@ -88,7 +87,7 @@ impl Parties {
 
 impl Form for Call {
     async fn orders(&self, directory: &Directory<'_>, by: &By) -> Result<Vec<Order>, Failure> {
-        let call = CallId(edge::new_id());
+        let call = CallId(by.id("call"));
         let us = |said: &Option<String>| said.clone().or(by.actor.clone()).unwrap_or_default();
         let commands = match self {
             Self::Log { parties, inbound, minutes, by, disposition, comment } => {
@@ -105,9 +104,9 @@ impl Form for Call {
             }
             Self::Missed { parties, assignee, due } => {
                 let assignee = directory.user(&us(assignee)).await?;
-                let due = by.later(due, edge::now())?;
+                let due = by.later(due)?;
                 let miss = Command::Miss {
-                    task: TaskId(edge::new_id()),
+                    task: TaskId(by.id("task")),
                     assignee,
                     due,
                     force: false,

@@ -2,7 +2,6 @@
 
 use super::given::words;
 use super::{By, Directory, Form, directory, order};
-use crate::edge;
 use crate::failure::Failure;
 use clap::Subcommand;
 use kvali_domain::company::{Command, Create};
@@ -26,7 +25,7 @@ pub(crate) enum Company {
 }
 
 impl Form for Company {
-    async fn orders(&self, directory: &Directory<'_>, _: &By) -> Result<Vec<Order>, Failure> {
+    async fn orders(&self, directory: &Directory<'_>, by: &By) -> Result<Vec<Order>, Failure> {
         let Self::Add { name, domain, owner, duplicate } = self;
         let create = Create {
             name: words(Some(name)),
@@ -35,6 +34,6 @@ impl Form for Company {
             override_duplicate: *duplicate,
             ..Create::default()
         };
-        Ok(vec![order(CompanyId(edge::new_id()).stream(), Command::Create(create))])
+        Ok(vec![order(CompanyId(by.id("company")).stream(), Command::Create(create))])
     }
 }

@@ -2,7 +2,6 @@
 
 use super::given::{Points, words};
 use super::{By, Directory, Form, directory, order};
-use crate::edge;
 use crate::failure::Failure;
 use clap::Subcommand;
 use kvali_domain::contact::{Command, Create};
@@ -29,7 +28,7 @@ pub(crate) enum Contact {
 }
 
 impl Form for Contact {
-    async fn orders(&self, directory: &Directory<'_>, _: &By) -> Result<Vec<Order>, Failure> {
+    async fn orders(&self, directory: &Directory<'_>, by: &By) -> Result<Vec<Order>, Failure> {
         let (contact, command) = match self {
             Self::Add { name, points, source, owner } => {
                 let create = Create {
@@ -40,7 +39,7 @@ impl Form for Contact {
                     override_duplicate: points.duplicate,
                     ..Create::default()
                 };
-                (ContactId(edge::new_id()), Command::Create(create))
+                (ContactId(by.id("contact")), Command::Create(create))
             }
             Self::Tag { contact, tag } => {
                 let tag = directory.tag(tag).await?;

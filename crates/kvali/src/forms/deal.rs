@@ -2,7 +2,6 @@
 
 use super::given::{Worth, currency, words};
 use super::{By, Directory, Form, directory, order};
-use crate::edge;
 use crate::failure::Failure;
 use chrono::NaiveDate;
 use clap::{Args, Subcommand};
@@ -94,7 +93,7 @@ fn external(text: &str) -> Result<External, String> {
 impl Form for Deal {
     async fn orders(&self, directory: &Directory<'_>, by: &By) -> Result<Vec<Order>, Failure> {
         let (deal, command) = match self {
-            Self::Open(opened) => (DealId(edge::new_id()), Command::Open(opened.open(directory).await?)),
+            Self::Open(opened) => (DealId(by.id("deal")), Command::Open(opened.open(directory).await?)),
             Self::Move { deal, stage } => {
                 let deal = directory.deal(deal).await?;
                 let (_, config) = directory.pipeline_of(deal).await?;

@@ -1,31 +1,39 @@
 //! What several forms ask for: who, when and why; money, contact points, what something is about.
 
 use super::Directory;
+use crate::connect::Session;
 use crate::failure::Failure;
+use crate::{edge, ids};
 use chrono::{DateTime, NaiveDate, NaiveDateTime, TimeDelta, TimeZone, Utc};
 use chrono_tz::Tz;
 use clap::Args;
 use kvali_domain::contact_point::{ContactPoint, Kind};
 use kvali_domain::country::Country;
 use kvali_domain::money::Currency;
-use kvali_domain::{Due, Money, Personal, Target};
+use kvali_domain::{Channel, CommandId, Due, Money, Occurred, Personal, Target};
+use kvali_eventstore::Envelope;
 use rust_decimal::Decimal;
+use uuid::Uuid;
 
+/// Who sends a command, when and why; the same words wherever one is sent.
 #[derive(Args)]
-#[command(next_help_heading = "Options of every form")]
+#[command(next_help_heading = "Options of every command that is sent")]
 pub(crate) struct By {
     /// Who does it: a user's e-mail, name or id [default: whoever sits at the terminal]
-    #[arg(long = "as", value_name = "USER")]
+    #[arg(long = "as", visible_alias = "actor", value_name = "USER")]
     pub(crate) actor: Option<String>,
     /// Why, as a code; of a loss, the code of its reason
-    #[arg(long, value_name = "CODE", value_parser = code)]
+    #[arg(long, visible_alias = "reason-code", value_name = "CODE", value_parser = code)]
     pub(crate) reason: Option<String>,
     /// When it happened, if that was earlier: 2026-03-31T09:30 in --zone, or with an offset of its own
-    #[arg(long, value_name = "INSTANT")]
+    #[arg(long, visible_alias = "occurred-at", value_name = "INSTANT")]
     pub(crate) occurred: Option<String>,
     /// Whose days and clock times are meant (IANA)
     #[arg(long, default_value = "UTC", value_name = "ZONE")]
     pub(crate) zone: Tz,
+    /// Makes a repetition the same command, which is carried out once [default: a new one]
+    #[arg(long, value_name = "UUID", default_value_t = edge::new_id(), hide_default_value = true)]
+    pub(crate) command_id: Uuid,
 }
 
 /// A code is stored in clear, so it must not be a text about somebody.
@@ -37,6 +45,40 @@ fn code(text: &str) -> Result<String, String> {
 type Unit = fn(i64) -> Option<TimeDelta>;
 
 impl By {
+    pub(crate) async fn envelope(&self, session: &Session) -> Result<Envelope, Failure> {
+        let actor = match &self.actor {
+            Some(user) => Directory::new(session).user(user).await?.into(),
+            None => ids::operator(),
+        };
+        let occurred = match &self.occurred {
+            Some(text) => Some(Occurred::Instant { at: self.instant(text)? }),
+            None => None,
+        };
+        let id = CommandId(self.command_id);
+        Ok(Envelope {
+            occurred,
+            reason_code: self.reason.clone(),
+            ..Envelope::new(session.tenant, id, actor, Channel::Cli, edge::now())
+        })
+    }
+
+    /// The id of one of several commands that go together.
+    pub(crate) fn nth(&self, nth: usize) -> CommandId {
+        CommandId(if nth == 0 { self.command_id } else { self.id(&format!("command {nth}")) })
+    }
+
+    /// The id of something that the command makes: the same when it is repeated.
+    pub(crate) fn id(&self, what: &str) -> Uuid {
+        ids::made_by(self.command_id, what)
+    }
+
+    /// What times such as 2h are counted from: the same when the command is repeated, as far as its id tells.
+    pub(crate) fn now(&self) -> DateTime<Utc> {
+        let drawn = self.command_id.get_timestamp().map(|drawn| drawn.to_unix());
+        let at = drawn.and_then(|(s, ns)| DateTime::from_timestamp(i64::try_from(s).ok()?, ns));
+        at.unwrap_or_else(edge::now)
+    }
+
     /// With an offset as it is, without one in the zone.
     pub(crate) fn instant(&self, text: &str) -> Result<DateTime<Utc>, Failure> {
         if let Ok(at) = DateTime::parse_from_rfc3339(text) {
@@ -61,12 +103,12 @@ impl By {
         }
     }
 
-    /// An instant, or so long after `now`: 30min, 2h, 3d.
-    pub(crate) fn later(&self, text: &str, now: DateTime<Utc>) -> Result<DateTime<Utc>, Failure> {
+    /// An instant, or so long from now: 30min, 2h, 3d.
+    pub(crate) fn later(&self, text: &str) -> Result<DateTime<Utc>, Failure> {
         const UNITS: [(&str, Unit); 3] =
             [("min", TimeDelta::try_minutes), ("h", TimeDelta::try_hours), ("d", TimeDelta::try_days)];
         let delay = UNITS.iter().find_map(|(unit, delay)| delay(text.strip_suffix(unit)?.parse().ok()?));
-        match delay.and_then(|delay| now.checked_add_signed(delay)) {
+        match delay.and_then(|delay| self.now().checked_add_signed(delay)) {
             Some(later) => Ok(later),
             None => self.instant(text),
         }

@@ -2,7 +2,6 @@
 
 use super::given::{Points, Worth, words};
 use super::{By, Directory, Form, directory, order};
-use crate::edge;
 use crate::failure::Failure;
 use clap::{Args, Subcommand};
 use kvali_domain::contact_point::ContactPoint;
@@ -99,7 +98,7 @@ impl Form for Lead {
     async fn orders(&self, directory: &Directory<'_>, by: &By) -> Result<Vec<Order>, Failure> {
         let (lead, command) = match self {
             Self::Capture(captured) => {
-                (LeadId(edge::new_id()), Command::Capture(captured.capture(directory).await?))
+                (LeadId(by.id("lead")), Command::Capture(captured.capture(directory).await?))
             }
             Self::Assign { lead, user, force, comment } => {
                 let (owner, reason) = (directory.user(user).await?, words(comment.as_ref()));
@@ -120,7 +119,10 @@ impl Form for Lead {
                 let tag = directory.tag(tag).await?;
                 (directory.lead(lead).await?, Command::Tag { tag })
             }
-            Self::Convert(converted) => return converted.orders(directory).await,
+            Self::Convert(converted) => {
+                let lead = directory.lead(&converted.lead).await?;
+                (lead, converted.convert(lead, directory, by).await?)
+            }
         };
         Ok(vec![order(lead.stream(), command)])
     }
@@ -142,19 +144,17 @@ impl Captured {
 }
 
 impl Converted {
-    /// The deal is opened with the contact; the company joins it in an order of its own.
-    async fn orders(&self, directory: &Directory<'_>) -> Result<Vec<Order>, Failure> {
-        let lead = directory.lead(&self.lead).await?;
+    async fn convert(&self, lead: LeadId, directory: &Directory<'_>, by: &By) -> Result<Command, Failure> {
         let person = Person::of(directory, lead).await?;
         let contact = match &self.contact {
             Some(contact) => ToContact::Link(directory.contact(contact).await?),
-            None => ToContact::Create { id: ContactId(edge::new_id()), with: Box::new(person.contact()) },
+            None => ToContact::Create { id: ContactId(by.id("contact")), with: Box::new(person.contact()) },
         };
         let company = match &self.company {
             Some(said) => Some(match directory.known_company(said).await? {
                 Some(company) => ToCompany::Link(company),
                 None => ToCompany::Create {
-                    id: CompanyId(edge::new_id()),
+                    id: CompanyId(by.id("company")),
                     with: company::Create {
                         name: words(Some(said)),
                         owner: person.owner,
@@ -173,7 +173,7 @@ impl Converted {
                     value: self.worth.money()?,
                     ..deal::Open::new(directory.pipeline(pipeline).await?.0)
                 };
-                Some(ToDeal { id: DealId(edge::new_id()), with })
+                Some(ToDeal { id: DealId(by.id("deal")), with })
             }
             None if self.worth.money()?.is_some() => {
                 let words = "--value is that of the deal; add --deal and --pipeline";
@@ -181,12 +181,7 @@ impl Converted {
             }
             None => None,
         };
-        let joins = deal.as_ref().zip(company.as_ref()).map(|(deal, company)| {
-            let (ToCompany::Link(company) | ToCompany::Create { id: company, .. }) = company;
-            order(deal.id.stream(), deal::Command::SetCompany { company: *company })
-        });
-        let convert = Command::Convert(Box::new(Convert { contact, company, deal }));
-        Ok([order(lead.stream(), convert)].into_iter().chain(joins).collect())
+        Ok(Command::Convert(Box::new(Convert { contact, company, deal })))
     }
 }
 

@@ -21,18 +21,17 @@ pub(crate) use given::By;
 
 use crate::cli::{Done, Global};
 use crate::connect::Session;
-use crate::edge;
 use crate::failure::Failure;
-use crate::ids;
 use crate::names::Names;
-use crate::order::{self, CarriedOut};
+use crate::order::{CarriedOut, Sent};
 use crate::output::{Answer, Table};
 use crate::words;
 use clap::error::ErrorKind;
 use clap::{ArgMatches, Args, FromArgMatches, Subcommand};
-use kvali_domain::{Channel, Command, CommandId, Event, Occurred, Order, State, StreamId};
+use kvali_domain::{Command, Event, Order, State, StreamId};
 use kvali_eventstore::{Envelope, Outcome, Plan, Rehearsal};
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 const NAMES: &str = "\
 How things are named:
@@ -60,57 +59,64 @@ pub(crate) struct Filled<F> {
 }
 
 impl<F: Form> Filled<F> {
+    pub(crate) fn command_id(&self) -> Uuid {
+        self.by.command_id
+    }
+
     pub(crate) async fn run(&self, global: &Global) -> Result<Done, Failure> {
         let session = Session::open(global, "default").await?;
-        let directory = Directory::new(&session);
-        let orders = self.form.orders(&directory, &self.by).await?;
-        let envelopes = self.envelopes(&session, &directory, orders.len()).await?;
-        let orders: Vec<_> = orders.into_iter().zip(envelopes).collect();
-        if orders.len() > 1 {
-            rehearse(&session, &orders).await?;
+        let orders = self.form.orders(&Directory::new(&session), &self.by).await?;
+        let (mut sent, mut plans) = (Vec::new(), Vec::new());
+        let first = self.by.envelope(&session).await?;
+        for (nth, order) in orders.into_iter().enumerate() {
+            let id = self.by.nth(nth);
+            let envelope = Envelope { command_id: id, ..first.clone() };
+            sent.push(Sent::of(&order, &envelope));
+            plans.push(Plan::new(order, envelope));
         }
-        let mut done = Vec::new();
-        for (order, envelope) in orders {
-            done.push(order::carry_out(&session, order, envelope).await?);
+        if plans.len() > 1 {
+            rehearse(&session, &sent, &plans).await?;
+        }
+        // All in one append, unless another writer is quicker.
+        let outcomes = session.store.handle_all(session.tenant, &plans).await?;
+        let (mut done, mut left, mut why) = (Vec::new(), Vec::new(), None);
+        for (sent, outcome) in sent.into_iter().zip(outcomes) {
+            let command = sent.command;
+            match sent.answered(&session, outcome).await {
+                Ok(carried_out) => done.push(carried_out),
+                Err(refused @ Failure::Refused { .. }) => {
+                    left.push(command);
+                    why.get_or_insert(refused);
+                }
+                Err(failure) => return Err(failure),
+            }
+        }
+        if let Some(why) = why {
+            return Err(in_part(&done, &left, why));
         }
         told(&session, &done).await?.print(global.format)?;
         Ok(Done::Well)
     }
-
-    async fn envelopes(
-        &self,
-        session: &Session,
-        directory: &Directory<'_>,
-        count: usize,
-    ) -> Result<Vec<Envelope>, Failure> {
-        let actor = match &self.by.actor {
-            Some(user) => directory.user(user).await?.into(),
-            None => ids::operator(),
-        };
-        let occurred = match &self.by.occurred {
-            Some(text) => Some(Occurred::Instant { at: self.by.instant(text)? }),
-            None => None,
-        };
-        let envelope = || Envelope {
-            occurred,
-            reason_code: self.by.reason.clone(),
-            ..Envelope::new(session.tenant, CommandId(edge::new_id()), actor, Channel::Cli, edge::now())
-        };
-        Ok((0..count).map(|_| envelope()).collect())
-    }
 }
 
 /// Several orders are tried out first, so that a refusal of a later one leaves none carried out.
-async fn rehearse(session: &Session, orders: &[(Order, Envelope)]) -> Result<(), Failure> {
-    let plans: Vec<_> =
-        orders.iter().map(|(order, envelope)| Plan::new(order.clone(), envelope.clone())).collect();
-    let outcomes = session.store.rehearse(session.tenant, &mut Rehearsal::default(), &plans).await?;
-    for ((order, _), outcome) in orders.iter().zip(outcomes) {
+async fn rehearse(session: &Session, sent: &[Sent], plans: &[Plan]) -> Result<(), Failure> {
+    let outcomes = session.store.rehearse(session.tenant, &mut Rehearsal::default(), plans).await?;
+    for (sent, outcome) in sent.iter().zip(outcomes) {
         if let Outcome::Refused(refusal) = outcome {
-            return Err(Failure::Refused { step: order.command.command_type().to_owned(), refusal });
+            return Err(Failure::Refused { step: sent.command.to_owned(), refusal });
         }
     }
     Ok(())
+}
+
+/// Some orders met what was not so when they were rehearsed.
+fn in_part(done: &[CarriedOut], left: &[&str], why: Failure) -> Failure {
+    if done.is_empty() {
+        return why;
+    }
+    let done: Vec<_> = done.iter().map(|done| format!("{} of {}", done.command, done.stream)).collect();
+    Failure::InPart { done: done.join(", "), left: left.join(", "), why: Box::new(why) }
 }
 
 /// What happened, an event a line.
@@ -191,5 +197,31 @@ impl<F: Subcommand> FromArgMatches for Filled<F> {
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
         *self = Self::from_arg_matches(matches)?;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::in_part;
+    use crate::failure::Failure;
+    use crate::order::CarriedOut;
+    use kvali_domain::{CommandId, StreamId};
+    use uuid::Uuid;
+
+    #[test]
+    fn a_form_that_came_half_way_tells_what_is_done_and_what_is_left() {
+        let stream = StreamId(Uuid::nil());
+        let command_id = CommandId(Uuid::nil());
+        let done = CarriedOut {
+            command: "RegisterCall",
+            command_id,
+            stream,
+            outcome: "accepted",
+            events: Vec::new(),
+        };
+        let (left, why) = (["AnswerCall", "EndCall"], || Failure::Impossible("gone".to_owned()));
+        let told = in_part(&[done], &left, why()).to_string();
+        assert_eq!(told, format!("done: RegisterCall of {stream}; left to do: AnswerCall, EndCall"));
+        assert_eq!(in_part(&[], &left, why()).to_string(), "gone");
     }
 }

@@ -2,7 +2,6 @@
 
 use super::given::{About, from_word, words};
 use super::{By, Directory, Form, order};
-use crate::edge;
 use crate::failure::Failure;
 use clap::Subcommand;
 use kvali_domain::note::{Command, Visibility};
@@ -21,13 +20,13 @@ pub(crate) enum Note {
 }
 
 impl Form for Note {
-    async fn orders(&self, directory: &Directory<'_>, _: &By) -> Result<Vec<Order>, Failure> {
+    async fn orders(&self, directory: &Directory<'_>, by: &By) -> Result<Vec<Order>, Failure> {
         let Self::Add { text, about, visibility } = self;
         let [about] = about.targets(directory).await?[..] else {
             let words = "say what the note is about: one --deal, --lead, --contact or --company";
             return Err(Failure::Impossible(words.to_owned()));
         };
         let add = Command::Add { about, text: words(Some(text)), visibility: *visibility };
-        Ok(vec![order(NoteId(edge::new_id()).stream(), add)])
+        Ok(vec![order(NoteId(by.id("note")).stream(), add)])
     }
 }

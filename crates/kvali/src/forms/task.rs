@@ -2,7 +2,6 @@
 
 use super::given::{About, from_word, words};
 use super::{By, Directory, Form, directory, order};
-use crate::edge;
 use crate::failure::Failure;
 use clap::{Args, Subcommand};
 use kvali_domain::task::{Command, Create, Kind, Priority};
@@ -82,12 +81,12 @@ pub(crate) struct Added {
 impl Form for Task {
     async fn orders(&self, directory: &Directory<'_>, by: &By) -> Result<Vec<Order>, Failure> {
         let (task, command) = match self {
-            Self::Add(added) => (TaskId(edge::new_id()), Command::Create(added.create(directory, by).await?)),
+            Self::Add(added) => (TaskId(by.id("task")), Command::Create(added.create(directory, by).await?)),
             Self::Done { task, result } => {
                 (directory::task(task)?, Command::Complete { result: words(result.as_ref()) })
             }
             Self::Snooze { task, until } => {
-                (directory::task(task)?, Command::Snooze { until: by.later(until, edge::now())? })
+                (directory::task(task)?, Command::Snooze { until: by.later(until)? })
             }
             Self::Reschedule { task, due, comment } => {
                 let reason = words(comment.as_ref());

@@ -2,7 +2,6 @@
 
 use super::given::words;
 use super::{By, Directory, Form, directory, order};
-use crate::edge;
 use crate::failure::Failure;
 use clap::{Args, Subcommand};
 use kvali_domain::handover::{self, HandOver, Item, Scope, Work};
@@ -75,10 +74,10 @@ impl Works {
 }
 
 impl Form for User {
-    async fn orders(&self, directory: &Directory<'_>, _: &By) -> Result<Vec<Order>, Failure> {
+    async fn orders(&self, directory: &Directory<'_>, by: &By) -> Result<Vec<Order>, Failure> {
         let (user, command) = match self {
             Self::Invite { name, mail } => {
-                let user = UserId(edge::new_id());
+                let user = UserId(by.id("user"));
                 (user, Command::Invite { user, name: words(Some(name)), mail: words(Some(mail)) })
             }
             Self::Activate { user } => (directory.user(user).await?, Command::Activate {}),
@@ -93,7 +92,7 @@ impl Form for User {
                     return_after: *return_after,
                     reason: words(comment.as_ref()),
                 };
-                let id = HandoverId(edge::new_id());
+                let id = HandoverId(by.id("handover"));
                 return Ok(vec![order(id.stream(), handover::Command::HandOver(hand_over))]);
             }
             Self::HandBack { handover, works, confirmed } => {

@@ -95,6 +95,7 @@ fn a_lead_goes_from_capture_to_a_deal_without_json_or_ids() {
     ] {
         assert!(happened.contains(&event), "no {event} in {happened:?}");
     }
+    assert_eq!(converted["commands"].as_array().unwrap().len(), 1);
     let opened =
         converted["events"].as_array().unwrap().iter().find(|event| event["type"] == "deal.opened").unwrap();
     assert_eq!(

@@ -10,6 +10,7 @@ mod exports;
 mod failures;
 mod forms;
 mod forms_people;
+mod forms_repeated;
 mod history;
 mod interruption;
 mod log;
