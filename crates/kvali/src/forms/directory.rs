@@ -2,20 +2,21 @@
 
 use crate::connect::Session;
 use crate::failure::Failure;
-use crate::ids;
-use crate::names::Names;
 use kvali_domain::contact_point::{self, Kind, claimed, key};
 use kvali_domain::pipeline::{Config, Pipeline, folded};
 use kvali_domain::{
-    ActivityTypeId, Aggregate, CompanyId, ContactId, DealId, Event, LeadId, LossReasonId, Personal,
-    PipelineId, SourceId, StageId, StreamId, TagId, TaskId, UserId, activity_types, company, contact, deal,
-    lead, loss_reasons, pipeline, sources, tags, user,
+    ActivityTypeId, Aggregate, CompanyId, ContactId, DealId, Event, LeadId, LossReasonId,
+    Personal, PipelineId, SourceId, StageId, State, StreamId, TagId, TaskId, UserId, activity_types, company,
+    contact, deal, lead, loss_reasons, pipeline, sources, tags, user,
 };
 use sqlx::Row;
 use uuid::Uuid;
 
-/// Users that are looked through for a name.
-const USERS: i64 = 500;
+/// Who was ever registered or invited: every user has a key, and nothing else is asked of a record than its first event.
+const USERS: &str = "select k.subject_id as user_id from kvali.subject_key k cross join lateral (select event_type \
+    from kvali.event where tenant_id = $1 and stream_id = k.subject_id and version = 1 offset 0) e \
+    where k.tenant_id = $1 and k.wrapped is not null and e.event_type = any($2) order by k.created_at, k.subject_id";
+const BEGINNINGS: [&str; 2] = ["user.registered", "user.invited"];
 
 pub(crate) struct Directory<'a> {
     session: &'a Session,
@@ -24,6 +25,7 @@ pub(crate) struct Directory<'a> {
 /// By which claims things of a kind are found, beside their ids.
 struct Known {
     noun: &'static str,
+    is: fn(&State) -> bool,
     /// What it is named by.
     by: &'static str,
     external: &'static str,
@@ -35,6 +37,7 @@ struct Known {
 const BY_POINT: &str = "e-mail, phone or id";
 const LEAD: Known = Known {
     noun: "lead",
+    is: |state| matches!(state, State::Lead(_)),
     by: BY_POINT,
     external: lead::EXTERNAL_CLAIM,
     point: Some(lead::POINT_CLAIM),
@@ -42,6 +45,7 @@ const LEAD: Known = Known {
 };
 const CONTACT: Known = Known {
     noun: "contact",
+    is: |state| matches!(state, State::Contact(_)),
     by: BY_POINT,
     external: contact::EXTERNAL_CLAIM,
     point: Some(contact_point::CLAIM),
@@ -49,6 +53,7 @@ const CONTACT: Known = Known {
 };
 const COMPANY: Known = Known {
     noun: "company",
+    is: |state| matches!(state, State::Company(_)),
     by: "domain or id",
     external: company::EXTERNAL_CLAIM,
     point: None,
@@ -56,6 +61,7 @@ const COMPANY: Known = Known {
 };
 const DEAL: Known = Known {
     noun: "deal",
+    is: |state| matches!(state, State::Deal(_)),
     by: "id, here or in the system that it came from",
     external: deal::EXTERNAL_CLAIM,
     point: None,
@@ -79,7 +85,11 @@ impl<'a> Directory<'a> {
         Ok(CompanyId(self.one(&COMPANY, said).await?.0))
     }
 
+    /// Nobody is called by an id, so what looks like one must be there.
     pub(crate) async fn known_company(&self, said: &str) -> Result<Option<CompanyId>, Failure> {
+        if Uuid::parse_str(said).is_ok() {
+            return self.company(said).await.map(Some);
+        }
         Ok(self.find(&COMPANY, said).await?.map(|found| CompanyId(found.0)))
     }
 
@@ -97,9 +107,13 @@ impl<'a> Directory<'a> {
 
     async fn find(&self, known: &Known, said: &str) -> Result<Option<StreamId>, Failure> {
         if let Ok(id) = Uuid::parse_str(said)
-            && self.state(StreamId(id)).await?.is_some()
+            && let Some(state) = self.state(StreamId(id)).await?
         {
-            return Ok(Some(StreamId(id)));
+            if (known.is)(&state) {
+                return Ok(Some(StreamId(id)));
+            }
+            let (noun, other) = (known.noun, state.aggregate());
+            return Err(Failure::Impossible(format!("{id} is no {noun} but a {other}")));
         }
         let mut found = self.external(known.external, said).await?;
         if let (Some(claim), Some(key)) = (known.point, point(said)) {
@@ -183,46 +197,59 @@ impl Directory<'_> {
         if let Some(holder) = self.holders(user::MAIL_CLAIM, &mail).await?.first() {
             return Ok(UserId(holder.0));
         }
-        // As imports and the demo derive ids from names.
-        for id in [store.keyed_id(*tenant, "user", said).await?, ids::invented_user(said).0] {
-            if self.state(StreamId(id)).await?.is_some() {
-                return Ok(UserId(id));
-            }
-        }
         let people = self.people().await?;
-        let mut namesakes = people.iter().filter(|(_, name)| folded(name) == folded(said));
-        match (namesakes.next(), namesakes.next()) {
-            (Some((user, _)), None) => Ok(*user),
-            (Some((one, _)), Some((other, _))) => Err(Failure::Impossible(format!(
-                "several users are called {said:?}; name one by e-mail or id, such as {one} or {other}"
-            ))),
-            (None, _) => {
-                let names: Vec<_> = people.into_iter().map(|(_, name)| name).collect();
+        let namesakes: Vec<_> = people.iter().filter(|person| folded(&person.name) == folded(said)).collect();
+        match &namesakes[..] {
+            [one] => Ok(one.user),
+            [] => {
+                let names: Vec<_> = people.into_iter().map(|person| person.name).collect();
                 Err(unknown("user", said, &names))
+            }
+            several => {
+                let each: Vec<_> = several.iter().map(ToString::to_string).collect();
+                Err(Failure::Impossible(format!(
+                    "several users are called {said:?}; name one by e-mail or id: {}",
+                    each.join(", ")
+                )))
             }
         }
     }
 
-    /// Users who were invited or have had work, with their names.
-    async fn people(&self) -> Result<Vec<(UserId, String)>, Failure> {
-        let rows = sqlx::query(
-            "select holder from kvali.claim where tenant_id = $1 and kind = $2 \
-             union select key::uuid from kvali.tally where tenant_id = $1 and kind = $3 limit $4",
-        )
-        .bind(self.session.tenant.0)
-        .bind(user::MAIL_CLAIM)
-        .bind(user::WORK_CLAIM)
-        .bind(USERS)
-        .fetch_all(self.session.store.pool())
-        .await
-        .map_err(Failure::LookUp)?;
-        let mut names = Names::new(self.session);
+    /// All users whose names can still be read.
+    async fn people(&self) -> Result<Vec<Person>, Failure> {
+        let rows = sqlx::query(USERS).bind(self.session.tenant.0).bind(&BEGINNINGS[..]);
+        let rows = rows.fetch_all(self.session.store.pool()).await.map_err(Failure::LookUp)?;
         let mut people = Vec::new();
         for row in rows {
-            let user = UserId(row.try_get("holder").map_err(Failure::LookUp)?);
-            people.push((user, names.user(user).await?));
+            let user = UserId(row.try_get("user_id").map_err(Failure::LookUp)?);
+            let history = self.history(user.stream()).await?;
+            people.extend(history.into_iter().find_map(|event| match event {
+                Event::User(user::Event::Registered(event)) => {
+                    Some(Person { user, name: event.name.0?, mail: None })
+                }
+                Event::User(user::Event::Invited(event)) => {
+                    Some(Person { user, name: event.name.0?, mail: event.mail.0 })
+                }
+                _ => None,
+            }));
         }
         Ok(people)
+    }
+}
+
+/// A user as somebody may mean him.
+struct Person {
+    user: UserId,
+    name: String,
+    mail: Option<String>,
+}
+
+impl std::fmt::Display for Person {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.mail {
+            Some(mail) => write!(f, "{} ({mail})", self.user),
+            None => self.user.fmt(f),
+        }
     }
 }
 
@@ -306,10 +333,7 @@ impl Directory<'_> {
         Ok(store.open(*tenant, events).await?.into_iter().map(|opened| opened.event).collect())
     }
 
-    pub(crate) async fn state(
-        &self,
-        stream: StreamId,
-    ) -> Result<Option<std::sync::Arc<kvali_domain::State>>, Failure> {
+    pub(crate) async fn state(&self, stream: StreamId) -> Result<Option<std::sync::Arc<State>>, Failure> {
         let found = self.session.store.state(self.session.tenant, stream).await?;
         Ok(found.map(|(_, state)| state))
     }

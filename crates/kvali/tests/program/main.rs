@@ -11,6 +11,7 @@ mod failures;
 mod forms;
 mod forms_people;
 mod forms_repeated;
+mod forms_words;
 mod history;
 mod interruption;
 mod log;
