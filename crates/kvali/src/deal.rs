@@ -88,6 +88,7 @@ async fn show(session: &Session, id: DealId) -> Result<Answer, Failure> {
         ("expected_close", json!(record.expected_close)),
         ("push_count", json!(record.push_count)),
         ("visits", json!(visits)),
+        ("merged_into", json!(record.merging.into)),
         ("version", json!(version)),
     ];
     Ok(described(fields.into_iter().collect(), record))

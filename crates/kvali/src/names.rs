@@ -4,21 +4,26 @@ use crate::connect::Session;
 use crate::failure::Failure;
 use crate::ids;
 use kvali_domain::pipeline::{Class, Config, Pipeline};
-use kvali_domain::{ActorId, Event, LossReasonId, PipelineId, StageId, State, UserId, Version};
-use kvali_domain::{Decider, loss_reasons, user};
+use kvali_domain::{
+    ActorId, Decider, Event, FieldId, LossReasonId, PipelineId, StageId, State, StreamId, TagId, UserId,
+    Version, fields, loss_reasons, tags,
+};
 use std::collections::HashMap;
 use std::sync::Arc;
 
+/// Personal values that say what their bearer is called.
+const NAMES: [&str; 5] = ["given", "family", "full", "name", "subject"];
+
 pub(crate) struct Names<'a> {
     session: &'a Session,
-    people: HashMap<UserId, String>,
+    called: HashMap<StreamId, String>,
     pipelines: HashMap<PipelineId, Vec<(Version, Config)>>,
-    reasons: Option<Arc<State>>,
+    dictionaries: HashMap<StreamId, Arc<State>>,
 }
 
 impl<'a> Names<'a> {
     pub(crate) fn new(session: &'a Session) -> Self {
-        Self { session, people: HashMap::new(), pipelines: HashMap::new(), reasons: None }
+        Self { session, called: HashMap::new(), pipelines: HashMap::new(), dictionaries: HashMap::new() }
     }
 
     pub(crate) async fn actor(&mut self, actor: ActorId) -> Result<String, Failure> {
@@ -31,20 +36,42 @@ impl<'a> Names<'a> {
 
     /// The name of a user; of one whose key is destroyed, or whom the log does not know, the id.
     pub(crate) async fn user(&mut self, id: UserId) -> Result<String, Failure> {
-        if let Some(name) = self.people.get(&id) {
+        self.of(id.stream()).await
+    }
+
+    /// What a person, a company or a task was called last; the id, if nobody can read it any more.
+    pub(crate) async fn of(&mut self, stream: StreamId) -> Result<String, Failure> {
+        if let Some(name) = self.called.get(&stream) {
             return Ok(name.clone());
         }
         let Session { store, tenant, .. } = self.session;
-        let events = store.stream(*tenant, id.stream()).await?;
-        let opened = store.open(*tenant, events).await?;
-        let name = opened.into_iter().rev().find_map(|opened| match opened.event {
-            Event::User(user::Event::Registered(registered)) => registered.name.0,
-            Event::User(user::Event::Invited(invited)) => invited.name.0,
-            _ => None,
-        });
-        let name = name.unwrap_or_else(|| id.to_string());
-        self.people.insert(id, name.clone());
+        let events = store.stream(*tenant, stream).await?;
+        let mut name = None;
+        for mut opened in store.open(*tenant, events).await? {
+            let found = opened.event.personal();
+            let said = found.iter().filter(|found| NAMES.contains(&found.field));
+            let said: Vec<&str> = said.filter_map(|found| found.value.as_deref()).collect();
+            name = (!said.is_empty()).then(|| said.join(" ")).or(name);
+        }
+        let name = name.unwrap_or_else(|| stream.to_string());
+        self.called.insert(stream, name.clone());
         Ok(name)
+    }
+
+    pub(crate) async fn tag(&mut self, id: TagId) -> Result<String, Failure> {
+        let name = match self.dictionary(tags::STREAM).await?.as_deref() {
+            Some(State::Tags(tags)) => tags.get(id).map(|tag| tag.name.clone()),
+            _ => None,
+        };
+        Ok(name.unwrap_or_else(|| id.to_string()))
+    }
+
+    pub(crate) async fn field(&mut self, id: FieldId) -> Result<String, Failure> {
+        let label = match self.dictionary(fields::STREAM).await?.as_deref() {
+            Some(State::Fields(fields)) => fields.get(id).map(|field| field.label.clone()),
+            _ => None,
+        };
+        Ok(label.unwrap_or_else(|| id.to_string()))
     }
 
     /// What a stage was called in that version of its pipeline.
@@ -92,15 +119,18 @@ impl<'a> Names<'a> {
     }
 
     pub(crate) async fn loss_reason(&mut self, id: LossReasonId) -> Result<String, Failure> {
-        if self.reasons.is_none() {
-            let Session { store, tenant, .. } = self.session;
-            let state = store.state(*tenant, loss_reasons::STREAM).await?;
-            self.reasons = state.map(|(_, state)| state);
-        }
-        let label = match self.reasons.as_deref() {
+        let label = match self.dictionary(loss_reasons::STREAM).await?.as_deref() {
             Some(State::LossReasons(reasons)) => reasons.get(id).map(|reason| reason.label.clone()),
             _ => None,
         };
         Ok(label.unwrap_or_else(|| id.to_string()))
+    }
+
+    async fn dictionary(&mut self, stream: StreamId) -> Result<Option<Arc<State>>, Failure> {
+        if !self.dictionaries.contains_key(&stream) {
+            let state = self.session.store.state(self.session.tenant, stream).await?;
+            self.dictionaries.extend(state.map(|(_, state)| (stream, state)));
+        }
+        Ok(self.dictionaries.get(&stream).cloned())
     }
 }

@@ -3,7 +3,9 @@
 use crate::failure::Failure;
 use crate::names::Names;
 use chrono::SecondsFormat;
-use kvali_domain::deal::Event;
+use kvali_domain::deal::{Event, Line};
+use kvali_domain::field_changes::{Changes, FieldValue};
+use kvali_domain::merge::Change;
 use kvali_domain::{Occurred, Personal, PipelineId};
 
 /// When something happened, as exactly as it is known.
@@ -79,11 +81,109 @@ pub(crate) async fn what(
         Event::ProbabilityOverridden(event) => format!("probability overridden: {} %", event.probability),
         Event::Followed(event) => format!("followed by {}", names.user(event.user).await?),
         Event::Unfollowed(event) => format!("no longer followed by {}", names.user(event.user).await?),
-        other => match (other.event_type().trim_start_matches("deal.").replace('_', " "), other.data()) {
-            (words, data) if data == "{}" => words,
-            (words, data) => format!("{words} {data}"),
-        },
+        Event::LinkedToPrevious(event) => format!("a repeat of deal {}", event.previous),
+        Event::ContactAdded(event) => {
+            let role = word(&event.role);
+            format!("contact added: {} ({role})", names.of(event.contact.stream()).await?)
+        }
+        Event::ContactRemoved(event) => {
+            format!("contact removed: {}", names.of(event.contact.stream()).await?)
+        }
+        Event::PrimaryContactSet(event) => {
+            format!("first contact: {}", names.of(event.to.stream()).await?)
+        }
+        Event::CompanySet(event) => format!("company set: {}", names.of(event.to.stream()).await?),
+        Event::LineAdded(event) => format!("line {} added: {}", event.line, line(&event.is)),
+        Event::LineChanged(event) => {
+            format!("line {} changed from {} to {}", event.line, line(&event.from), line(&event.to))
+        }
+        Event::LineRemoved(event) => format!("line {} removed: {}", event.line, line(&event.was)),
+        Event::ProbabilityOverrideCleared(_) => "probability is that of the stage again".to_owned(),
+        Event::ForecastCategorySet(event) => format!("forecast category: {}", word(&event.to)),
+        Event::Resumed(_) => "resumed".to_owned(),
+        Event::ApprovalRequested(event) => {
+            format!("approval {} requested: {}", event.approval, word(&event.matter))
+        }
+        Event::ApprovalGranted(event) => format!("approval {} granted", event.approval),
+        Event::ApprovalRefused(event) => format!("approval {} refused", event.approval),
+        Event::FieldsChanged(event) => fields(names, &event.0).await?,
+        Event::Tagged(event) => format!("tagged {}", names.tag(event.tag).await?),
+        Event::Untagged(event) => format!("no longer tagged {}", names.tag(event.tag).await?),
+        Event::Archived(_) => "archived".to_owned(),
+        Event::Restored(_) => "restored".to_owned(),
+        Event::StageLimitExceeded(event) => {
+            format!("longer in visit {} than {} days", event.visit, event.max_days)
+        }
+        Event::WentIdle(event) => format!("idle for {} days", event.idle_days),
+        Event::LeftWithoutTask(_) => "left without an open task".to_owned(),
+        Event::Merged(event) => {
+            format!("merged with {}{}", list(&event.losers), taken(names, &event.changes).await?)
+        }
+        Event::Unmerged(event) => {
+            format!("told apart from {}{}", list(&event.losers), taken(names, &event.changes).await?)
+        }
+        Event::MergedInto(event) => format!("merged into deal {}", event.survivor),
+        Event::Separated(event) => format!("told apart from deal {}", event.survivor),
     })
+}
+
+fn list<T: std::fmt::Display>(all: &[T]) -> String {
+    all.iter().map(T::to_string).collect::<Vec<_>>().join(", ")
+}
+
+/// A permanent word, with spaces.
+fn word(value: &impl serde::Serialize) -> String {
+    match serde_json::to_value(value) {
+        Ok(serde_json::Value::String(word)) => word.replace('_', " "),
+        _ => "(unknown)".to_owned(),
+    }
+}
+
+fn line(line: &Line) -> String {
+    let Line { product, quantity, unit_price, discount_percent } = line;
+    let discount =
+        if discount_percent.is_zero() { String::new() } else { format!(" less {discount_percent} %") };
+    format!("{quantity} of {product} at {unit_price}{discount}")
+}
+
+async fn fields(names: &mut Names<'_>, changes: &Changes) -> Result<String, Failure> {
+    let mut told = Vec::new();
+    for change in &changes.changes {
+        let (field, to) = (names.field(change.field).await?, change.to.as_ref());
+        told.push(format!("{field}: {}", to.map_or_else(|| "nothing".to_owned(), value)));
+    }
+    if let Some(sealed) = &changes.sealed {
+        let to = match changes.unsealed() {
+            Some(to) => value(&to),
+            None if sealed.filled => "(erased)".to_owned(),
+            None => "nothing".to_owned(),
+        };
+        told.push(format!("{}: {to}", names.field(sealed.field).await?));
+    }
+    Ok(told.join(", "))
+}
+
+fn value(value: &FieldValue) -> String {
+    match value {
+        FieldValue::Text(text) | FieldValue::Choice(text) => text.clone(),
+        FieldValue::Number(number) => number.to_string(),
+        FieldValue::Money(money) => money.to_string(),
+        FieldValue::Date(date) => date.to_string(),
+        FieldValue::Bool(yes) => if *yes { "yes" } else { "no" }.to_owned(),
+        FieldValue::MultiChoice(keys) => keys.join(" and "),
+    }
+}
+
+/// Which fields of the survivor changed by a merge, or by undoing one.
+async fn taken(names: &mut Names<'_>, changes: &[Change]) -> Result<String, Failure> {
+    let mut fields = Vec::new();
+    for change in changes {
+        fields.push(match change.field.strip_prefix("field:").and_then(|id| id.parse().ok()) {
+            Some(field) => names.field(field).await?,
+            None => change.field.replace('_', " "),
+        });
+    }
+    Ok(if fields.is_empty() { String::new() } else { format!("; changed: {}", fields.join(", ")) })
 }
 
 /// The reason given in words, if the event bears one and its key still exists.

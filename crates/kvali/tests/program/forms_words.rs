@@ -2,6 +2,7 @@ use crate::forms::{NINO, company, id, types};
 use serde_json::json;
 
 const ANNA: &str = "0190d9c6-4a00-7000-8000-000000000023";
+const DEAL: [&str; 8] = ["deal", "open", "--pipeline", "Sales", "--external", "shop:4711", "--owner", NINO];
 
 #[test]
 fn users_are_found_by_name_before_they_have_work_and_namesakes_are_told() {
@@ -28,4 +29,45 @@ fn an_id_names_a_record_of_its_kind_or_none() {
     assert!(words.contains("is no company but a lead"), "{words}");
     let words = kvali.fails(1, &["deal", "won", &lead]);
     assert!(words.contains("is no deal but a lead"), "{words}");
+}
+
+#[test]
+fn a_deals_story_is_told_in_words() {
+    let kvali = company("forms-story");
+    let deal = id(&kvali.json(0, &DEAL));
+    let acme = id(&kvali.json(0, &["company", "add", "Acme"]));
+    let elena = id(&kvali.json(0, &["contact", "add", "--name", "Elena", "--email", "elena@acme.ge"]));
+    let field = json!({ "field": ANNA, "entity": "deal", "key": "beds", "label": "Beds", "type": "number",
+        "class": "none" });
+    kvali.json(0, &["do", "DefineField", "--json", &field.to_string()]);
+    let line =
+        json!({ "product": NINO, "quantity": "2", "unit_price": { "amount": "10.00", "currency": "GEL" } });
+    for (command, body) in [
+        ("SetDealCompany", json!({ "company": acme })),
+        ("AddDealContact", json!({ "contact": elena, "role": "decision_maker" })),
+        ("AddDealLine", json!({ "line": line })),
+        ("SetDealFields", json!({ "fields": [{ "field": ANNA, "value": { "number": "3" } }] })),
+    ] {
+        kvali.json(0, &["do", command, "--id", &deal, "--json", &body.to_string()]);
+    }
+    kvali.json(0, &["deal", "tag", "4711", "hot"]);
+    let other = id(&kvali.json(0, &["deal", "open", "--pipeline", "Sales", "--external", "shop:4712"]));
+    kvali.json(0, &["merge", "deals", "4712", "4711"]);
+    assert_eq!(
+        kvali.story("4711")[1..],
+        [
+            "company set: Acme".to_owned(),
+            "contact added: Elena (decision maker)".to_owned(),
+            format!("line 1 added: 2 of {NINO} at 10.00 GEL"),
+            "value set to 20.00 GEL".to_owned(),
+            "Beds: 3".to_owned(),
+            "tagged Hot".to_owned(),
+            format!("merged into deal {other}"),
+        ]
+    );
+    let story = kvali.story("4712");
+    let merged = story.last().unwrap();
+    assert!(merged.starts_with(&format!("merged with {deal}; changed: ")), "{merged}");
+    assert!(merged.contains("Beds") && merged.contains("tags"), "{merged}");
+    assert_eq!(kvali.json(0, &["deal", "show", "4711"])["merged_into"], json!(other));
 }
