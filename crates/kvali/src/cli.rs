@@ -3,7 +3,7 @@
 use crate::failure::Failure;
 use crate::forms::{self, Filled};
 use crate::output::Format;
-use crate::{deal, demo, funnel, help, load, log, merge, order, pg, projections, task};
+use crate::{deal, demo, funnel, help, load, log, merge, order, pg, projections, task, user};
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -109,9 +109,9 @@ enum Command {
     /// Merge records that are one, and tell them apart again
     #[command(subcommand)]
     Merge(merge::Merge),
-    /// Invite users, and hand their work over
+    /// Invite users, see what they have open, and hand it over
     #[command(subcommand)]
-    User(Filled<forms::user::User>),
+    User(user::User),
     /// Plan when users are away, and who stands in
     #[command(subcommand)]
     Absence(Filled<forms::absence::Absence>),
@@ -143,7 +143,7 @@ impl Command {
             Self::Note(form) => Some(form.command_id()),
             Self::Call(form) => Some(form.command_id()),
             Self::Merge(merge::Merge::Form(form)) => Some(form.command_id()),
-            Self::User(form) => Some(form.command_id()),
+            Self::User(user::User::Form(form)) => Some(form.command_id()),
             Self::Absence(form) => Some(form.command_id()),
             _ => None,
         };
@@ -210,7 +210,7 @@ async fn answer(global: &Global, command: Command) -> Result<Done, Failure> {
         Command::Note(form) => form.run(global).await,
         Command::Merge(merge) => merge.run(global).await,
         Command::Call(form) => form.run(global).await,
-        Command::User(form) => form.run(global).await,
+        Command::User(user) => user.run(global).await,
         Command::Absence(form) => form.run(global).await,
         Command::Log(log) => log.run(global).await,
         Command::Projections(projections) => projections.run(global).await,

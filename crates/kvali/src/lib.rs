@@ -21,6 +21,7 @@ mod pg;
 mod progress;
 mod projections;
 mod task;
+mod user;
 mod words;
 
 pub use cli::run;

@@ -3,9 +3,10 @@
 use crate::connect::Session;
 use crate::failure::Failure;
 use kvali_domain::contact_point::{self, Kind, claimed, key};
+use kvali_domain::handover::Work;
 use kvali_domain::pipeline::{Config, Pipeline, folded};
 use kvali_domain::{
-    ActivityTypeId, Aggregate, CompanyId, ContactId, DealId, Event, LeadId, LossReasonId,
+    ActivityTypeId, Aggregate, CompanyId, Condition, ContactId, DealId, Event, LeadId, LossReasonId,
     Personal, PipelineId, SourceId, StageId, State, StreamId, TagId, TaskId, UserId, activity_types, company,
     contact, deal, lead, loss_reasons, pipeline, sources, tags, user,
 };
@@ -16,6 +17,10 @@ use uuid::Uuid;
 const USERS: &str = "select k.subject_id as user_id from kvali.subject_key k cross join lateral (select event_type \
     from kvali.event where tenant_id = $1 and stream_id = k.subject_id and version = 1 offset 0) e \
     where k.tenant_id = $1 and k.wrapped is not null and e.event_type = any($2) order by k.created_at, k.subject_id";
+/// Whatever makes a record somebody's names him, so the server looks for the id in every event of the tenant.
+const NAMING: &str = "select stream_id from kvali.event where tenant_id = $1 and event_type like any($2) \
+    and strpos(data::text, $3) > 0 group by stream_id order by min(position)";
+const WORKED_ON: [&str; 3] = ["deal.%", "lead.%", "task.%"];
 const BEGINNINGS: [&str; 2] = ["user.registered", "user.invited"];
 
 pub(crate) struct Directory<'a> {
@@ -213,6 +218,35 @@ impl Directory<'_> {
                 )))
             }
         }
+    }
+
+    /// What is open and a user's: the records by which the log counts it.
+    pub(crate) async fn work(&self, user: UserId) -> Result<Vec<Work>, Failure> {
+        let (Session { store, tenant, .. }, id) = (self.session, user.to_string());
+        if store.counted(*tenant, user::WORK_CLAIM, &id).await? == 0 {
+            return Ok(Vec::new());
+        }
+        let rows = sqlx::query(NAMING).bind(tenant.0).bind(&WORKED_ON[..]).bind(&id);
+        let rows = rows.fetch_all(store.pool()).await.map_err(Failure::LookUp)?;
+        let mut works = Vec::new();
+        for row in rows {
+            let stream = StreamId(row.try_get("stream_id").map_err(Failure::LookUp)?);
+            let claims = self.history(stream).await?.into_iter().flat_map(|event| event.claims());
+            let claims = claims.filter(|claim| claim.kind == user::WORK_CLAIM && claim.key == id);
+            let counted = claims.fold(0, |counted, claim| match claim.condition {
+                Condition::Count => counted + 1,
+                Condition::Uncount => counted - 1,
+                _ => counted,
+            });
+            let state = if counted > 0 { self.state(stream).await? } else { None };
+            works.extend(state.and_then(|state| match &*state {
+                State::Deal(_) => Some(Work::Deal(DealId(stream.0))),
+                State::Lead(_) => Some(Work::Lead(LeadId(stream.0))),
+                State::Task(_) => Some(Work::Task(TaskId(stream.0))),
+                _ => None,
+            }));
+        }
+        Ok(works)
     }
 
     /// All users whose names can still be read.

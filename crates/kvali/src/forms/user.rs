@@ -1,4 +1,4 @@
-//! `kvali user`: who works here, and whose work goes to whom.
+//! `kvali user`: who works here, and whose work goes to whom. What a user has open is told in `crate::user`.
 
 use super::given::words;
 use super::{By, Directory, Form, directory, order};
@@ -23,8 +23,8 @@ pub(crate) enum User {
         to: String,
         #[command(flatten)]
         works: Works,
-        /// Refuse if anything else that is open stays behind
-        #[arg(long)]
+        /// All that is open; with something named, refuse if anything else stays behind
+        #[arg(long, group = "Works")]
         all: bool,
         /// The work shall come back
         #[arg(long)]
@@ -84,9 +84,13 @@ impl Form for User {
             Self::Deactivate { user } => (directory.user(user).await?, Command::Deactivate {}),
             Self::HandOver { from, to, works, all, return_after, comment } => {
                 let to = directory.user(to).await?;
-                let works = works.named(directory).await?;
+                let from = directory.user(from).await?;
+                let works = match works.named(directory).await? {
+                    none if none.is_empty() => directory.work(from).await?,
+                    named => named,
+                };
                 let hand_over = HandOver {
-                    from: directory.user(from).await?,
+                    from,
                     scope: if *all { Scope::All } else { Scope::Selected },
                     items: works.into_iter().map(|work| Item { work, to }).collect(),
                     return_after: *return_after,

@@ -1,4 +1,4 @@
-use crate::forms::{NINO, company, id, types};
+use crate::forms::{LUCA, NINO, company, id, types};
 use serde_json::json;
 
 const ANNA: &str = "0190d9c6-4a00-7000-8000-000000000023";
@@ -70,4 +70,28 @@ fn a_deals_story_is_told_in_words() {
     assert!(merged.starts_with(&format!("merged with {deal}; changed: ")), "{merged}");
     assert!(merged.contains("Beds") && merged.contains("tags"), "{merged}");
     assert_eq!(kvali.json(0, &["deal", "show", "4711"])["merged_into"], json!(other));
+}
+
+#[test]
+fn open_work_is_listed_and_handed_over_whole() {
+    let kvali = company("forms-work");
+    let deal = id(&kvali.json(0, &DEAL));
+    kvali.json(0, &["deal", "open", "--pipeline", "Sales", "--external", "shop:1", "--owner", NINO]);
+    kvali.json(0, &["deal", "won", "shop:1"]);
+    let lead = id(&kvali.json(0, &["lead", "capture", "--name", "Elena", "--owner", LUCA]));
+    kvali.json(0, &["lead", "assign", &lead, NINO]);
+    let task = id(&kvali.json(0, &["task", "add", "Call", "--due", "2046-07-03", "--for", NINO]));
+    let work = |user| kvali.json(0, &["user", "work", user]);
+    assert_eq!(
+        work("Nino"),
+        json!([
+            { "kind": "deal", "id": deal, "called": "shop:4711" },
+            { "kind": "lead", "id": lead, "called": "Elena" },
+            { "kind": "task", "id": task, "called": "Call" },
+        ])
+    );
+    let handed = kvali.json(0, &["user", "hand-over", "Nino", "--to", "Luca Rossi", "--all"]);
+    let happened = ["handover.work_handed_over", "deal.assigned", "lead.assigned", "task.reassigned"];
+    assert_eq!(types(&handed), happened);
+    assert_eq!((work("Nino"), work(LUCA).as_array().map(Vec::len)), (json!([]), Some(3)));
 }
