@@ -102,6 +102,23 @@ impl TenantKey {
     }
 }
 
+/// Makes ids that equal texts of one tenant share and that nobody without the tenant's key can guess from them.
+#[derive(Clone)]
+pub struct KeyedIds(pub(crate) Arc<TenantKey>);
+
+impl KeyedIds {
+    pub fn id(&self, bytes: &[u8]) -> uuid::Uuid {
+        let hash = self.0.hash(bytes);
+        let bytes = hash.as_bytes().first_chunk::<16>().expect("a hash has 32 bytes");
+        uuid::Builder::from_custom_bytes(*bytes).into_uuid()
+    }
+
+    /// Of whoever an outside system knows by that name.
+    pub fn named(&self, kind: &str, text: &str) -> uuid::Uuid {
+        self.id(format!("{kind}\u{1f}{text}").as_bytes())
+    }
+}
+
 /// Ciphers of the subjects whose keys still exist.
 pub(crate) type SubjectKeys = HashMap<SubjectId, XChaCha20Poly1305>;
 

@@ -16,7 +16,7 @@ mod writer;
 pub use connect::Options;
 pub use envelope::Envelope;
 pub use handle::{Answer, Choice, Outcome, Plan};
-pub use keyring::MasterKey;
+pub use keyring::{KeyedIds, MasterKey};
 pub use read::Opened;
 pub use rehearse::Rehearsal;
 

@@ -3,7 +3,7 @@
 mod binary;
 
 use crate::cache::Folded;
-use crate::keyring::{self, SubjectKeys, TenantKey};
+use crate::keyring::{self, KeyedIds, SubjectKeys, TenantKey};
 use crate::{Error, Store};
 use chrono::{DateTime, Utc};
 use kvali_domain::{Claim, Event, Occurred, Recorded, State, StreamId, SubjectId, TenantId, Version};
@@ -266,12 +266,13 @@ impl Store {
         Ok(tenant.hash(key.as_bytes()).to_hex().to_string())
     }
 
-    /// An id that equal texts of one tenant share and that nobody without the tenant's key can guess from them:
-    /// for people and accounts that an outside system knows by name.
+    /// What makes ids under the tenant's key.
+    pub async fn keyed_ids(&self, tenant: TenantId) -> Result<KeyedIds, Error> {
+        Ok(KeyedIds(self.inner.keyring.tenant(tenant).await?))
+    }
+
+    /// The id of a person or account that an outside system knows by name.
     pub async fn keyed_id(&self, tenant: TenantId, kind: &str, text: &str) -> Result<uuid::Uuid, Error> {
-        let key = self.inner.keyring.tenant(tenant).await?;
-        let hash = key.hash(format!("{kind}\u{1f}{text}").as_bytes());
-        let bytes = hash.as_bytes().first_chunk::<16>().expect("a hash has 32 bytes");
-        Ok(uuid::Builder::from_custom_bytes(*bytes).into_uuid())
+        Ok(self.keyed_ids(tenant).await?.named(kind, text))
     }
 }

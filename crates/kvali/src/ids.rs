@@ -78,28 +78,28 @@ impl Fingerprint {
         Self(hasher.finalize())
     }
 
-    pub(crate) fn command_id(&self) -> CommandId {
+    /// Of a command that has no natural identity: the same command on the same version of its stream is the same.
+    pub(crate) fn of_command(stream: StreamId, version: i32, command: &kvali_domain::Command) -> Self {
+        let json = serde_json::to_vec(command).expect("commands hold no fallible values");
+        Self::of(&[b"command", stream.0.as_bytes(), &version.to_be_bytes(), &json])
+    }
+
+    /// An id that can be guessed from the parts: for what holds nothing personal.
+    pub(crate) fn id(&self) -> Uuid {
         let bytes = self.0.as_bytes().first_chunk::<16>().expect("a hash has 32 bytes");
-        CommandId(uuid::Builder::from_custom_bytes(*bytes).into_uuid())
+        uuid::Builder::from_custom_bytes(*bytes).into_uuid()
     }
 
-    pub(crate) fn bytes(&self) -> Vec<u8> {
-        self.0.as_bytes().to_vec()
+    pub(crate) fn command_id(&self) -> CommandId {
+        CommandId(self.id())
     }
-}
 
-/// The run of an import: the same file, read in the same way, is the same run, so that one which was interrupted goes on.
-pub(crate) fn import(parts: &[&[u8]]) -> Uuid {
-    Fingerprint::of(&[&[b"import".as_slice()], parts].concat()).command_id().0
+    pub(crate) fn bytes(&self) -> &[u8] {
+        self.0.as_bytes()
+    }
 }
 
 /// What undoes the run of an import.
 pub(crate) fn revert(import: Uuid) -> Uuid {
     named("revert", &import.to_string())
-}
-
-/// The id of a command that has no natural one: the same command on the same version of its stream is the same.
-pub(crate) fn of_command(stream: StreamId, version: i32, command: &kvali_domain::Command) -> CommandId {
-    let json = serde_json::to_vec(command).expect("commands hold no fallible values");
-    Fingerprint::of(&[b"command", stream.0.as_bytes(), &version.to_be_bytes(), &json]).command_id()
 }

@@ -83,10 +83,10 @@ impl<'a> Loading<'a> {
         self.people.account(&self.sink, &self.source, name).await
     }
 
-    pub(crate) async fn company(&mut self, name: &str) -> Result<kvali_domain::CompanyId, Failure> {
-        let (company, creation) = self.people.company(&self.sink, name).await?;
+    pub(crate) fn company(&mut self, name: &str) -> kvali_domain::CompanyId {
+        let (company, creation) = self.people.company(&self.sink, name);
         self.registrations.extend(creation);
-        Ok(company)
+        company
     }
 
     pub(crate) async fn reason(&mut self, code: &str) -> Result<LossReasonId, Failure> {

@@ -52,7 +52,8 @@ impl History {
         let session = common.session(global).await?;
         let source = common.source.clone().unwrap_or_else(|| map.source.clone());
         let import = common.import("history", &source, self.map.as_deref(), &self.pipeline)?;
-        let mut sink = common.sink(&session, import).await?;
+        let mut sink = common.sink(&session, &import).await?;
+        let import = sink.import;
         let stages = pipeline::ensure(&mut sink, &self.pipeline, wanted).await?;
         let bar = progress::bar("importing", survey.rows);
         let mut loading = Loading::new(sink, source, refusals, bar);

@@ -18,13 +18,12 @@ mod sink;
 use crate::cli::{Done, Global};
 use crate::connect::Session;
 use crate::failure::Failure;
-use crate::ids;
+use crate::ids::Fingerprint;
 use crate::import::{Kind, ReadError, When};
 use clap::{Args, Subcommand};
 use kvali_domain::Occurred;
 use sink::Sink;
 use std::path::{Path, PathBuf};
-use uuid::Uuid;
 
 const HISTORY_HELP: &str = "\
 The file has one row per stage entry. Without a map its columns are deal, stage, actor, occurred_at, every stage is a
@@ -134,8 +133,15 @@ pub(crate) struct Common {
 }
 
 impl Common {
-    /// The id of this run: of what the file holds and how it is read.
-    fn import(&self, kind: &str, source: &str, map: Option<&Path>, more: &str) -> Result<Uuid, Failure> {
+    /// What makes this run the same when it is run again, so that one which was interrupted goes on: what the file holds
+    /// and how it is read.
+    fn import(
+        &self,
+        kind: &str,
+        source: &str,
+        map: Option<&Path>,
+        more: &str,
+    ) -> Result<Fingerprint, Failure> {
         let hash = |file: &Path| {
             let mut hasher = blake3::Hasher::new();
             let read = std::fs::File::open(file).and_then(|file| hasher.update_reader(file).map(drop));
@@ -144,12 +150,12 @@ impl Common {
         };
         let map = map.map(hash).transpose()?.map_or_else(Vec::new, Vec::from);
         let sheet = self.sheet.as_deref().unwrap_or_default().as_bytes();
-        let texts = [kind, source, more].map(str::as_bytes);
-        Ok(ids::import(&[&texts[..], &[&hash(&self.file)?, &map, sheet]].concat()))
+        let texts = ["import", kind, source, more].map(str::as_bytes);
+        Ok(Fingerprint::of(&[&texts[..], &[&hash(&self.file)?, &map, sheet]].concat()))
     }
 
-    async fn sink<'s>(&self, session: &'s Session, import: Uuid) -> Result<Sink<'s>, Failure> {
-        if self.dry_run { Sink::rehearsal(session, import).await } else { Sink::log(session, import).await }
+    async fn sink<'s>(&self, session: &'s Session, import: &Fingerprint) -> Result<Sink<'s>, Failure> {
+        Sink::open(session, import, self.dry_run).await
     }
 
     async fn session(&self, global: &Global) -> Result<Session, Failure> {

@@ -25,24 +25,20 @@ impl People {
         if let Some(id) = self.users.get(name) {
             return Ok((*id, None));
         }
-        let user = UserId(sink.keyed_id("user", name).await?);
+        let user = UserId(sink.keyed_id("user", name));
         self.users.insert(name.to_owned(), user);
         let register = user::Command::Register { user, name: Personal::new(name) };
         Ok((user, Some(sink.registration(user.stream(), register))))
     }
 
     /// The company of that name, as deals name it; at first sight with the plan that creates it.
-    pub(crate) async fn company(
-        &mut self,
-        sink: &Sink<'_>,
-        name: &str,
-    ) -> Result<(CompanyId, Option<Plan>), Failure> {
-        let company = CompanyId(sink.keyed_id("account", name).await?);
+    pub(crate) fn company(&mut self, sink: &Sink<'_>, name: &str) -> (CompanyId, Option<Plan>) {
+        let company = CompanyId(sink.keyed_id("account", name));
         if !self.companies.insert(company) {
-            return Ok((company, None));
+            return (company, None);
         }
         let create = company::Create { name: Personal::new(name), ..company::Create::default() };
-        Ok((company, Some(sink.registration(company.stream(), company::Command::Create(create)))))
+        (company, Some(sink.registration(company.stream(), company::Command::Create(create))))
     }
 
     /// The company that the source has brought under that id; else one known by that name, with the name.
@@ -59,7 +55,7 @@ impl People {
         let account = if let Some(stream) = brought {
             (Party::Company(CompanyId(stream.0)), Personal::default())
         } else {
-            let company = CompanyId(sink.keyed_id("account", name).await?);
+            let company = CompanyId(sink.keyed_id("account", name));
             (Party::Company(company), Personal::new(name))
         };
         self.accounts.insert(name.to_owned(), account.clone());

@@ -88,7 +88,8 @@ impl Records {
         let duplicates = duplicates.unwrap_or(map.duplicates);
         let import =
             common.import(kind.plural(), &source, self.map.as_deref(), &format!("{duplicates:?}"))?;
-        let sink = common.sink(&session, import).await?;
+        let sink = common.sink(&session, &import).await?;
+        let import = sink.import;
         let fields = custom::Fields::of(&sink, kind, map.fields.keys()).await?;
         let loading = Loading::new(sink, source, refusals, progress::bar("importing", rows));
         let columns = file.columns().clone();
@@ -213,7 +214,7 @@ impl Reading<'_> {
     /// The stream of a record that this source knows by that id.
     async fn own(&self, row: &RecordRow) -> Result<StreamId, Failure> {
         Ok(StreamId(match self.kind {
-            Kind::Users => self.loading.sink.keyed_id("user", &row.id).await?,
+            Kind::Users => self.loading.sink.keyed_id("user", &row.id),
             kind => ids::record(kind.plural(), &self.loading.source, &row.id),
         }))
     }

@@ -3,9 +3,9 @@
 use crate::connect::Session;
 use crate::edge;
 use crate::failure::Failure;
-use crate::ids;
+use crate::ids::{self, Fingerprint};
 use kvali_domain::{ActorId, Channel, Claim, Command, CommandId, Occurred, Order, State, StreamId, Version};
-use kvali_eventstore::{Answer, Choice, Envelope, Outcome, Plan, Rehearsal};
+use kvali_eventstore::{Answer, Choice, Envelope, KeyedIds, Outcome, Plan, Rehearsal};
 use std::sync::Arc;
 use uuid::Uuid;
 
@@ -15,20 +15,30 @@ const REASON: &str = "imported";
 pub(crate) struct Sink<'a> {
     session: &'a Session,
     rehearsal: Option<Rehearsal>,
-    /// Whether the tenant had no events when the import began, so that none of its ids can matter yet.
-    empty: bool,
+    /// None for a dry run of a tenant without events, whose ids do not matter: it does not make the tenant's key.
+    ids: Option<KeyedIds>,
     /// The run of the import, which all its commands bear.
     pub(crate) import: Uuid,
 }
 
 impl<'a> Sink<'a> {
-    pub(crate) async fn log(session: &'a Session, import: Uuid) -> Result<Self, Failure> {
-        let empty = session.store.head(session.tenant).await? == 0;
-        Ok(Self { session, rehearsal: None, empty, import })
+    pub(crate) async fn open(
+        session: &'a Session,
+        import: &Fingerprint,
+        dry_run: bool,
+    ) -> Result<Self, Failure> {
+        let Session { store, tenant, .. } = session;
+        let rehearsal = dry_run.then(Rehearsal::default);
+        let keyless = dry_run && store.head(*tenant).await? == 0;
+        let ids = if keyless { None } else { Some(store.keyed_ids(*tenant).await?) };
+        let mut sink = Self { session, rehearsal, ids, import: Uuid::nil() };
+        sink.import = sink.id(import);
+        Ok(sink)
     }
 
-    pub(crate) async fn rehearsal(session: &'a Session, import: Uuid) -> Result<Self, Failure> {
-        Ok(Self { rehearsal: Some(Rehearsal::default()), ..Self::log(session, import).await? })
+    /// Rows hold what must not be guessed from an id once it is erased.
+    fn id(&self, identity: &Fingerprint) -> Uuid {
+        self.ids.as_ref().map_or_else(|| identity.id(), |ids| ids.id(identity.bytes()))
     }
 
     pub(crate) async fn send(&mut self, plans: &[Plan]) -> Result<Vec<Outcome>, Failure> {
@@ -46,8 +56,8 @@ impl<'a> Sink<'a> {
         order: Order,
         version: Version,
     ) -> Result<Answer, Failure> {
-        let id = ids::of_command(order.stream, version, &order.command);
-        let outcomes = self.send(&[Plan::new(order, self.envelope(id, ids::importer()))]).await?;
+        let identity = Fingerprint::of_command(order.stream, version, &order.command);
+        let outcomes = self.send(&[Plan::new(order, self.envelope(&identity, ids::importer()))]).await?;
         match outcomes.into_iter().next() {
             Some(Outcome::Accepted(answer)) => Ok(answer),
             Some(Outcome::Refused(refusal)) => Err(Failure::Refused { step: step.to_owned(), refusal }),
@@ -79,15 +89,13 @@ impl<'a> Sink<'a> {
         Ok(holders)
     }
 
-    /// The id of whoever bears a name. A dry run does not make the tenant's key only to learn ids that nobody knows.
-    pub(crate) async fn keyed_id(&self, kind: &str, name: &str) -> Result<Uuid, Failure> {
-        if self.rehearsal.is_some() && self.empty {
-            return Ok(ids::invented(kind, name));
-        }
-        Ok(self.session.store.keyed_id(self.session.tenant, kind, name).await?)
+    /// The id of whoever bears a name.
+    pub(crate) fn keyed_id(&self, kind: &str, name: &str) -> Uuid {
+        self.ids.as_ref().map_or_else(|| ids::invented(kind, name), |ids| ids.named(kind, name))
     }
 
-    pub(crate) fn envelope(&self, id: CommandId, actor: ActorId) -> Envelope {
+    fn envelope(&self, identity: &Fingerprint, actor: ActorId) -> Envelope {
+        let id = CommandId(self.id(identity));
         let envelope = Envelope::new(self.session.tenant, id, actor, Channel::Import, edge::now());
         Envelope { reason_code: Some(REASON.to_owned()), correlation: self.import, ..envelope }
     }
@@ -96,7 +104,7 @@ impl<'a> Sink<'a> {
     pub(crate) fn plan(
         &self,
         stream: StreamId,
-        identity: &ids::Fingerprint,
+        identity: &Fingerprint,
         by: ActorId,
         occurred: Occurred,
         choose: impl Fn(&kvali_domain::deal::Deal) -> Choice + Send + Sync + 'static,
@@ -104,9 +112,9 @@ impl<'a> Sink<'a> {
         let absent = kvali_domain::deal::Deal::default();
         Plan {
             stream,
-            envelope: self.envelope(identity.command_id(), by).occurred(occurred),
+            envelope: self.envelope(identity, by).occurred(occurred),
             before: State::Deal(absent.clone()),
-            fingerprint: identity.bytes(),
+            fingerprint: identity.bytes().to_vec(),
             choose: Box::new(move |state| match state {
                 State::Deal(deal) => choose(deal),
                 // The rules refuse a deal's command on another aggregate's stream, whichever it is.
@@ -120,19 +128,19 @@ impl<'a> Sink<'a> {
     pub(crate) fn record_plan(
         &self,
         stream: StreamId,
-        identity: &ids::Fingerprint,
+        identity: &Fingerprint,
         occurred: Occurred,
         before: State,
         choose: Box<dyn Fn(&State) -> Choice + Send + Sync>,
     ) -> Plan {
-        let envelope = self.envelope(identity.command_id(), ids::importer()).occurred(occurred);
-        Plan { stream, envelope, before, fingerprint: identity.bytes(), choose, begins: false }
+        let envelope = self.envelope(identity, ids::importer()).occurred(occurred);
+        Plan { stream, envelope, before, fingerprint: identity.bytes().to_vec(), choose, begins: false }
     }
 
     /// A plan that registers something before its first use, at a time nobody knows.
     pub(crate) fn registration(&self, stream: StreamId, command: impl Into<Command>) -> Plan {
         let order = Order { stream, command: command.into() };
-        let id = ids::of_command(stream, 0, &order.command);
-        Plan::new(order, self.envelope(id, ids::importer()).occurred(Occurred::Unknown))
+        let identity = Fingerprint::of_command(stream, 0, &order.command);
+        Plan::new(order, self.envelope(&identity, ids::importer()).occurred(Occurred::Unknown))
     }
 }

@@ -1,6 +1,7 @@
-use crate::data::{COMPANIES, CONTACTS, LEADS, TASKS};
+use crate::data::{COMPANIES, CONTACTS, HISTORY, LEADS, TASKS};
 use crate::support::{Kvali, refusal, rows};
 use serde_json::{Value, json};
+use std::collections::HashSet;
 
 fn types_after(kvali: &Kvali, before: usize) -> Vec<String> {
     kvali.log_types().split_off(before)
@@ -43,6 +44,25 @@ fn companies_contacts_leads_and_tasks_come_in_and_the_same_files_again_add_nothi
     for secret in ["Vake", "Ketevan", "nino@", "Call back", "Tsereteli"] {
         assert!(!log.iter().any(|event| event["data"].to_string().contains(secret)), "{secret}");
     }
+}
+
+#[test]
+fn no_id_of_a_command_can_be_guessed_from_the_rows() {
+    let ids = |tenant: &str| -> HashSet<String> {
+        let kvali = Kvali::new(tenant);
+        let files = [("companies", COMPANIES), ("contacts", CONTACTS), ("tasks", TASKS)];
+        let import = |(kind, text)| {
+            kvali.import_records(0, kind, &kvali.file(&format!("{kind}.csv"), text), &[])["import"]
+                .to_string()
+        };
+        let mut ids: HashSet<String> = files.map(import).into();
+        kvali.import(0, &kvali.file("moves.csv", HISTORY), &[]);
+        ids.extend(kvali.log().iter().map(|event| event["command_id"].to_string()));
+        ids
+    };
+    let (one, other) = (ids("secret-one"), ids("secret-other"));
+    assert_eq!(one.intersection(&other).collect::<Vec<_>>(), Vec::<&String>::new());
+    assert_eq!((one.len() >= 20, one.len()), (true, other.len()));
 }
 
 #[test]

@@ -71,7 +71,7 @@ pub(super) async fn named(
         Err(problem) => return Ok(Err(problem)),
     };
     let company = match kind {
-        Kind::Contacts => match company(row, loading, held, file).await? {
+        Kind::Contacts => match company(row, loading, held, file) {
             Ok(company) => company,
             Err(problem) => return Ok(Err(problem)),
         },
@@ -85,29 +85,24 @@ pub(super) async fn named(
 }
 
 /// By its id in the source, or by a name that becomes a company.
-async fn company(
+fn company(
     row: &RecordRow,
     loading: &mut Loading<'_>,
     held: &Held,
     file: &mut RecordRows<'_>,
-) -> Result<Result<Option<CompanyId>, RowProblem>, Failure> {
+) -> Result<Option<CompanyId>, RowProblem> {
     let find = |id: &str, source: &str| {
         held.first(&external(company::EXTERNAL_CLAIM, source, id)).map(|stream| CompanyId(stream.0))
     };
     if let Some(id) = row.cells.get("company_id") {
         if let Some(company) = find(id, &loading.source) {
-            return Ok(Ok(Some(company)));
+            return Ok(Some(company));
         }
         let why = "is no company that this source has brought; import its companies first".to_owned();
-        if let Err(problem) = file.unusable(row.line, "company_id", id, why) {
-            return Ok(Err(problem));
-        }
+        file.unusable(row.line, "company_id", id, why)?;
     }
-    let Some(name) = row.cells.get("company") else { return Ok(Ok(None)) };
-    match find(name, &loading.source) {
-        Some(company) => Ok(Ok(Some(company))),
-        None => Ok(Ok(Some(loading.company(name).await?))),
-    }
+    let Some(name) = row.cells.get("company") else { return Ok(None) };
+    Ok(Some(find(name, &loading.source).unwrap_or_else(|| loading.company(name))))
 }
 
 fn about(
