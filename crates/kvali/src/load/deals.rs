@@ -5,6 +5,7 @@ use super::batch::{Cell, Loading, RowPlans};
 use super::entry::{Detail, Entry};
 use super::pipeline::{self, Stages, Wanted};
 use super::report::{Of, Refusals, Report};
+use super::sink::Told;
 use crate::cli::{Done, Global};
 use crate::failure::Failure;
 use crate::ids::{self, Fingerprint};
@@ -21,6 +22,9 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
+
+/// Rows whose deals are looked up together.
+const ROWS: usize = 1_000;
 
 #[derive(Args)]
 pub(crate) struct Deals {
@@ -54,13 +58,14 @@ impl Deals {
         let bar = progress::bar("importing", survey.rows);
         let mut loading = Loading::new(sink, source, refusals, bar);
         loading.set_up(&stages.events);
-        let mut reading = Reading { loading, stages, map: &map };
+        let mut reading = Reading { loading, stages, map: &map, waiting: Vec::with_capacity(ROWS) };
         for row in deal_rows(&common.file, &map)? {
             match row? {
-                Ok(row) => reading.row(row).await?,
+                Ok(row) => reading.take(row).await?,
                 Err(problem) => reading.loading.unreadable(&problem)?,
             }
         }
+        reading.send().await?;
         let (tally, refusals) = reading.loading.finish().await?;
         let took = started.elapsed();
         let (unused_columns, pipeline) = (survey.unused_columns, Some(self.pipeline.as_str()));
@@ -74,10 +79,28 @@ struct Reading<'a> {
     loading: Loading<'a>,
     stages: Stages,
     map: &'a DealsMap,
+    waiting: Vec<DealRow>,
 }
 
 impl Reading<'_> {
-    async fn row(&mut self, row: DealRow) -> Result<(), Failure> {
+    async fn take(&mut self, row: DealRow) -> Result<(), Failure> {
+        self.waiting.push(row);
+        if self.waiting.len() == ROWS { self.send().await } else { Ok(()) }
+    }
+
+    /// Makes commands of the rows that wait. A deal comes once in a file, so no row changes what is told of another's.
+    async fn send(&mut self) -> Result<(), Failure> {
+        let rows = std::mem::take(&mut self.waiting);
+        let deals: Vec<_> =
+            rows.iter().map(|row| ids::deal(&self.loading.source, &row.deal).stream()).collect();
+        let told = self.loading.sink.told(&deals).await?;
+        for (row, deal) in rows.into_iter().zip(deals) {
+            self.row(row, told.get(&deal)).await?;
+        }
+        Ok(())
+    }
+
+    async fn row(&mut self, row: DealRow, told: Option<&Told>) -> Result<(), Failure> {
         let open = self.open(&row).await?;
         let details = self.details(&row).await?;
         let reason = self.reason(&row).await?;
@@ -87,8 +110,12 @@ impl Reading<'_> {
         let time = (close_column, row.close.as_ref().map_or(last, |close| close.when));
         let maker = Maker { loading: &self.loading, stages: &self.stages, map: self.map, row: &row, deal };
         let mut plans = maker.entries(&open);
+        let again = maker.again(told, reason, &open);
+        let (closing, reopening): (Vec<_>, Vec<_>) = again.into_iter().partition(|_| row.close.is_some());
+        plans.extend(reopening);
         plans.extend(details.into_iter().map(|detail| maker.detail(detail)));
         plans.extend(row.close.as_ref().map(|close| maker.close(close, reason, &open)));
+        plans.extend(closing);
         plans.extend(row.expected_close.and_then(|when| maker.expected_close(when)));
         self.loading.row(RowPlans { line: row.line, record: deal.stream(), time, plans }).await
     }
@@ -184,6 +211,18 @@ impl Maker<'_> {
         let entry = Entry { open: Open { stage: Some(stage), ..open.clone() }, stage, class, reason };
         let plan = self.plan(&["close", &self.row.stage], close.when, move |deal| entry.choose(deal));
         (plan, self.stage_cell())
+    }
+
+    /// Into the stage that the row ends in, where an earlier export had the deal there, and a later one elsewhere: an
+    /// entry that looks like one that is known. Its number makes it another; where the deal was moved by hand it stays.
+    fn again(&self, told: Option<&Told>, reason: Option<LossReasonId>, open: &Open) -> Option<(Plan, Cell)> {
+        let (stage, class) = self.stages.find(&self.row.stage);
+        let Told { entries, .. } = told.filter(|told| told.last != stage)?;
+        let entry = Entry { open: Open { stage: Some(stage), ..open.clone() }, stage, class, reason };
+        let when = self.row.close.as_ref().map_or(When::Unknown, |close| close.when);
+        let nth = entries.to_string();
+        let plan = self.plan(&["again", &self.row.stage, &nth], when, move |deal| entry.choose(deal));
+        Some((plan, self.stage_cell()))
     }
 
     fn expected_close(&self, when: When) -> Option<(Plan, Cell)> {

@@ -4,13 +4,31 @@ use crate::connect::Session;
 use crate::edge;
 use crate::failure::Failure;
 use crate::ids::{self, Fingerprint};
-use kvali_domain::{ActorId, Channel, Claim, Command, CommandId, Occurred, Order, State, StreamId, Version};
+use kvali_domain::{
+    ActorId, Channel, Claim, Command, CommandId, Occurred, Order, StageId, State, StreamId, Version,
+};
 use kvali_eventstore::{Answer, Choice, Envelope, KeyedIds, Outcome, Plan, Rehearsal};
+use std::collections::HashMap;
 use std::sync::Arc;
 use uuid::Uuid;
 
 /// Why an import's commands were sent; it stands in for reasons in words.
 const REASON: &str = "imported";
+
+/// How often imports had each deal enter a stage, and which stage was the last.
+const TOLD: &str = "\
+    select e.stream_id, count(*), (array_agg(coalesce(e.data ->> 'to', e.data ->> 'stage') order by e.version desc))[1] \
+    from (select distinct unnest($2::uuid[]) as id) x cross join lateral (select * from kvali.event \
+      where tenant_id = $1 and stream_id = x.id offset 0) e \
+    where e.channel = 'import' \
+      and e.event_type in ('deal.opened', 'deal.stage_changed', 'deal.won', 'deal.lost', 'deal.reopened') \
+    group by e.stream_id";
+
+/// What imports have said of where a deal stands.
+pub(crate) struct Told {
+    pub(crate) entries: i64,
+    pub(crate) last: StageId,
+}
 
 pub(crate) struct Sink<'a> {
     session: &'a Session,
@@ -87,6 +105,18 @@ impl<'a> Sink<'a> {
             }
         }
         Ok(holders)
+    }
+
+    /// What imports have said of where these deals stand.
+    pub(crate) async fn told(&self, deals: &[StreamId]) -> Result<HashMap<StreamId, Told>, Failure> {
+        let ids: Vec<Uuid> = deals.iter().map(|deal| deal.0).collect();
+        let Session { store, tenant, .. } = self.session;
+        let rows = sqlx::query_as(TOLD).bind(tenant.0).bind(&ids).fetch_all(store.pool());
+        let rows: Vec<(Uuid, i64, String)> = rows.await.map_err(Failure::LookUp)?;
+        let told = |(deal, entries, last): (Uuid, i64, String)| {
+            Some((StreamId(deal), Told { entries, last: last.parse().ok()? }))
+        };
+        Ok(rows.into_iter().filter_map(told).collect())
     }
 
     /// The id of whoever bears a name.

@@ -29,6 +29,46 @@ fn a_row_becomes_what_its_dates_tell() {
 }
 
 #[test]
+fn a_deal_that_came_back_in_a_newer_export_comes_back_each_time() {
+    let kvali = Kvali::new("deals-back");
+    let map = kvali.file("deals.toml", DEALS_MAP);
+    let header = "deal,stage,owner,account,value,created,offered,closed\n";
+    let won = "5,Won,,,,2024-01-01,2024-01-10,2024-02-01\n";
+    let lead = "5,Lead,,,,2024-01-01,2024-01-10,\n";
+    let offer = "5,Offer,,,,2024-01-01,2024-01-10,\n";
+    let export = |row: &str| {
+        let file = kvali.file("export.csv", &[header, row].concat());
+        let dry = kvali.import_deals(0, &file, &map, &["--dry-run"]);
+        let report = kvali.import_deals(0, &file, &map, &[]);
+        assert_eq!((counts(&dry), counts(&report)[0]), (counts(&report), 1), "{row}");
+        let again = kvali.import_deals(0, &file, &map, &[]);
+        assert_eq!(counts(&again), [0, 1, 0, 0, 1, 0], "{row}");
+    };
+    for row in [offer, won, lead, offer, lead, offer, won] {
+        export(row);
+    }
+    assert_eq!(
+        kvali.story("5"),
+        [
+            "opened in Lead",
+            "moved from Lead to Offer",
+            "won from Offer",
+            "reopened in Lead",
+            "moved from Lead to Offer",
+            "moved from Offer to Lead",
+            "moved from Lead to Offer",
+            "won from Offer",
+        ]
+    );
+    let file = kvali.path("export.csv");
+    let log = kvali.log();
+    let opened = log.iter().find(|event| event["type"] == "deal.opened").unwrap();
+    let back = format!("{{\"to\": {}, \"reason\": \"a mistake\"}}", opened["data"]["stage"]);
+    kvali.json(0, &["do", "ReopenDeal", "--id", opened["stream"].as_str().unwrap(), "--json", &back]);
+    assert_eq!(counts(&kvali.import_deals(0, &file, &map, &[])), [0, 1, 0, 0, 1, 0]);
+}
+
+#[test]
 fn a_newer_export_adds_what_has_changed() {
     let kvali = Kvali::new("deals-newer");
     let (file, map) = (kvali.file("deals.csv", DEALS), kvali.file("deals.toml", DEALS_MAP));
