@@ -67,7 +67,7 @@ impl<'a> Loading<'a> {
     }
 
     pub(crate) async fn user(&mut self, name: &str) -> Result<UserId, Failure> {
-        let (user, registration) = self.people.user(&self.sink, name).await?;
+        let (user, registration) = self.people.user(&self.sink, &self.source, name).await?;
         self.registrations.extend(registration);
         Ok(user)
     }

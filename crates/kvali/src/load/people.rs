@@ -15,15 +15,27 @@ pub(crate) struct People {
     companies: HashSet<CompanyId>,
 }
 
+/// The user that a source knows by that id; another source's of the same id is somebody else.
+pub(crate) fn brought(sink: &Sink<'_>, source: &str, id: &str) -> UserId {
+    UserId(sink.keyed_id("user of a source", &format!("{source}\u{1f}{id}")))
+}
+
 impl People {
-    /// The user of that name; at first sight with the plan that registers them.
+    /// The user that the source has brought under that id; else the one of that name, at first sight with the plan that
+    /// registers them.
     pub(crate) async fn user(
         &mut self,
         sink: &Sink<'_>,
+        source: &str,
         name: &str,
     ) -> Result<(UserId, Option<Plan>), Failure> {
         if let Some(id) = self.users.get(name) {
             return Ok((*id, None));
+        }
+        let brought = brought(sink, source, name);
+        if sink.state(brought.stream()).await?.is_some() {
+            self.users.insert(name.to_owned(), brought);
+            return Ok((brought, None));
         }
         let user = UserId(sink.keyed_id("user", name));
         self.users.insert(name.to_owned(), user);

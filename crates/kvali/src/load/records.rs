@@ -7,6 +7,7 @@
 
 use super::Common;
 use super::batch::{Cell, Loading, RowPlans};
+use super::people;
 use super::report::{Of, Refusals, Report};
 use crate::cli::{Done, Global};
 use crate::failure::Failure;
@@ -171,7 +172,7 @@ impl Reading<'_> {
             Err(problem) => return Ok(Err(problem)),
         };
         let own_id = self.external(&draft);
-        let own = self.own(&draft.row).await?;
+        let own = self.own(&draft.row);
         let rival = draft.claims.iter().find_map(|(claim, key)| Some((self.held.other(claim, own)?, *key)));
         let known = own_id.as_ref().and_then(|claim| self.held.first(claim));
         let stream = match (known, rival) {
@@ -212,11 +213,11 @@ impl Reading<'_> {
     }
 
     /// The stream of a record that this source knows by that id.
-    async fn own(&self, row: &RecordRow) -> Result<StreamId, Failure> {
-        Ok(StreamId(match self.kind {
-            Kind::Users => self.loading.sink.keyed_id("user", &row.id),
-            kind => ids::record(kind.plural(), &self.loading.source, &row.id),
-        }))
+    fn own(&self, row: &RecordRow) -> StreamId {
+        match self.kind {
+            Kind::Users => people::brought(&self.loading.sink, &self.loading.source, &row.id).stream(),
+            kind => StreamId(ids::record(kind.plural(), &self.loading.source, &row.id)),
+        }
     }
 
     /// The plan for a part; none if the version of the record before this one said the same.

@@ -47,6 +47,30 @@ fn companies_contacts_leads_and_tasks_come_in_and_the_same_files_again_add_nothi
 }
 
 #[test]
+fn users_of_two_sources_with_the_same_id_are_two() {
+    let kvali = Kvali::new("records-users-of-sources");
+    for (source, name) in [("one", "Nino"), ("other", "Luca")] {
+        let users = kvali.file("users.csv", &format!("id,name\n42,{name}\n"));
+        let report = kvali.import_records(0, "users", &users, &["--source", source]);
+        assert_eq!(rows(&report), [1, 0, 0, 0]);
+        let companies = kvali.file("companies.csv", &format!("id,name,owner\n1,{name}'s,42\n"));
+        kvali.import_records(0, "companies", &companies, &["--source", source]);
+    }
+    let third = kvali.file("third.csv", "id,name,owner\n1,Third,42\n");
+    kvali.import_records(0, "companies", &third, &["--source", "third"]);
+    let log = kvali.log();
+    let of = |name: &str, key: &str| -> Vec<Value> {
+        log.iter().filter(|event| event["type"] == name).map(|event| event["data"][key].clone()).collect()
+    };
+    let users: Vec<Value> = log
+        .iter()
+        .filter(|event| event["type"] == "user.registered")
+        .map(|event| event["stream"].clone())
+        .collect();
+    assert_eq!((users.len(), of("company.created", "owner")), (3, users.clone()));
+}
+
+#[test]
 fn no_id_of_a_command_can_be_guessed_from_the_rows() {
     let ids = |tenant: &str| -> HashSet<String> {
         let kvali = Kvali::new(tenant);
