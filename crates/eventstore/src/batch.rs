@@ -72,11 +72,8 @@ impl<'a> Batch<'a> {
             let plan = &self.plans[at];
             let command_id = plan.envelope.command_id;
             if let Some((hash, answer)) = known.get(&command_id) {
-                let key = self.view.store.inner.keyring.tenant(self.view.tenant).await?;
-                if key.hash(&plan.request()).as_bytes() != hash.as_slice() {
-                    return Err(Error::CommandIdReused(command_id));
-                }
-                self.outcomes[at] = Some(Outcome::Accepted(*answer));
+                let View { store, tenant, .. } = self.view;
+                self.outcomes[at] = Some(store.answered(tenant, plan, hash, *answer).await?);
                 continue;
             }
             if !self.ids.insert(command_id) {
@@ -242,6 +239,19 @@ impl<'a> Batch<'a> {
 }
 
 impl Store {
+    /// The outcome of a command whose id was accepted before, for the request with that hash.
+    pub(crate) async fn answered(
+        &self,
+        tenant: TenantId,
+        plan: &Plan,
+        hash: &[u8],
+        answer: Answer,
+    ) -> Result<Outcome, Error> {
+        let key = self.inner.keyring.tenant(tenant).await?;
+        let same = key.hash(&plan.request()).as_bytes() == hash;
+        Ok(if same { Outcome::Accepted(answer) } else { Outcome::Reused })
+    }
+
     /// Which of these commands were accepted before, with request hash and first outcome.
     pub(crate) async fn known(
         &self,

@@ -20,6 +20,8 @@ pub enum Outcome {
     Accepted(Answer),
     /// Recorded in the audit trail; the command id stays free, so a corrected command may bear it.
     Refused(Refusal),
+    /// The command id was accepted before, for another request; nothing was done.
+    Reused,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -192,7 +194,7 @@ impl Store {
             Verdict::Known { first_position, event_count } => {
                 Ok(Outcome::Accepted(Answer { first_position, event_count, known: true }))
             }
-            Verdict::IdReused => Err(Error::CommandIdReused(plan.envelope.command_id)),
+            Verdict::IdReused => Ok(Outcome::Reused),
             Verdict::RefusalRecorded => Ok(Outcome::Refused(
                 decided.refusal.clone().expect("only commands that the rules refuse are recorded as refused"),
             )),
@@ -220,13 +222,12 @@ impl Store {
             (None, Some(0)) => General::NoneLeft { kind, key }.into(),
             (None, Some(count)) => General::SomeLeft { kind, key, count }.into(),
         };
-        let (tenant, command_id) = (decided.tenant, decided.prepared.command_id);
         decided.prepared.refuse(&refusal);
-        match self.append(tenant, vec![decided.prepared]).await?.remove(0) {
+        match self.append(decided.tenant, vec![decided.prepared]).await?.remove(0) {
             Verdict::Known { first_position, event_count } => {
                 Ok(Outcome::Accepted(Answer { first_position, event_count, known: true }))
             }
-            Verdict::IdReused => Err(Error::CommandIdReused(command_id)),
+            Verdict::IdReused => Ok(Outcome::Reused),
             _ => Ok(Outcome::Refused(refusal)),
         }
     }

@@ -68,7 +68,7 @@ impl Store {
                 rehearsal.states.entry(plan.stream).or_insert_with(absent);
                 let id = plan.envelope.command_id;
                 outcomes.push(match known.get(&id) {
-                    Some((_, answer)) => Outcome::Accepted(*answer),
+                    Some((hash, answer)) => self.answered(tenant, plan, hash, *answer).await?,
                     None if rehearsal.accepted.contains(&id) => accepted(0, true),
                     None => self.try_out(tenant, rehearsal, plan).await?,
                 });

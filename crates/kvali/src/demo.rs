@@ -19,7 +19,7 @@ use crate::output::Table;
 use crate::{funnel, progress};
 use clap::Args;
 use kvali_domain::{Channel, Order};
-use kvali_eventstore::{Envelope, Outcome, Plan};
+use kvali_eventstore::{Envelope, Error, Outcome, Plan};
 use scene::Scene;
 use serde_json::json;
 use sqlx::Row;
@@ -50,11 +50,15 @@ impl Demo {
         for scenes in scenes.chunks(CHUNK) {
             let plans: Vec<Plan> = scenes.iter().map(|scene| plan(&session, scene)).collect();
             let outcomes = session.store.handle_all(session.tenant, &plans).await?;
-            if let Some(Outcome::Refused(refusal)) =
-                outcomes.into_iter().find(|outcome| matches!(outcome, Outcome::Refused(_)))
-            {
-                let step = "a step of the demo's story".to_owned();
-                return Err(Failure::Refused { step, refusal });
+            for (plan, outcome) in plans.iter().zip(outcomes) {
+                match outcome {
+                    Outcome::Accepted(_) => {}
+                    Outcome::Refused(refusal) => {
+                        let step = "a step of the demo's story".to_owned();
+                        return Err(Failure::Refused { step, refusal });
+                    }
+                    Outcome::Reused => return Err(Error::CommandIdReused(plan.envelope.command_id).into()),
+                }
             }
             bar.inc(scenes.len() as u64);
         }

@@ -135,6 +135,7 @@ impl Sent {
         let answer = match outcome {
             Outcome::Accepted(answer) => answer,
             Outcome::Refused(refusal) => return Err(Failure::Refused { step: command.to_owned(), refusal }),
+            Outcome::Reused => return Err(kvali_eventstore::Error::CommandIdReused(command_id).into()),
         };
         let outcome = match (answer.known, answer.event_count) {
             (true, _) => "known",

@@ -2,20 +2,24 @@
 
 use super::people::People;
 use super::reasons::Reasons;
-use super::report::{Refusals, Refused, Tally};
+use super::report::{Refusals, Refused, Tally, Why};
 use super::sink::Sink;
 use crate::failure::Failure;
 use crate::import::{RowProblem, When};
 use indicatif::ProgressBar;
 use kvali_domain::deal::Party;
-use kvali_domain::{ActorId, LossReasonId, Personal, Refusal, StreamId, UserId};
+use kvali_domain::{ActorId, LossReasonId, Personal, StreamId, UserId};
 use kvali_eventstore::{Outcome, Plan};
 use std::sync::Arc;
 
 /// Rows that travel together.
 const ROWS: usize = 2_000;
 
+const OTHER_ACTOR: &str = "is somebody else than when this row was imported, and who did what is kept for good; write \
+    the name that stood there, or leave the row out";
+
 /// Where in a row to look when one of its commands is refused.
+#[derive(Default)]
 pub(crate) struct Cell {
     pub(crate) column: Option<Arc<str>>,
     pub(crate) value: String,
@@ -25,6 +29,8 @@ pub(crate) struct Cell {
 pub(crate) struct RowPlans {
     pub(crate) line: u64,
     pub(crate) record: StreamId,
+    /// Pointed at when somebody else did it before.
+    pub(crate) actor: Cell,
     /// Pointed at when a time is what is wrong.
     pub(crate) time: (Option<Arc<str>>, When),
     pub(crate) plans: Vec<(Plan, Cell)>,
@@ -112,10 +118,10 @@ impl<'a> Loading<'a> {
         let mut plans = std::mem::take(&mut self.registrations);
         let registrations = plans.len();
         let mut rows = Vec::with_capacity(self.waiting.len());
-        for RowPlans { line, record, time, plans: of_row } in self.waiting.drain(..) {
+        for RowPlans { line, record, actor, time, plans: of_row } in self.waiting.drain(..) {
             let (of_row, cells): (Vec<_>, Vec<_>) = of_row.into_iter().unzip();
             plans.extend(of_row);
-            rows.push(Sent { line, record, time, cells });
+            rows.push(Sent { line, record, actor, time, cells });
         }
         let mut outcomes = self.sink.send(&plans).await?.into_iter();
         for outcome in outcomes.by_ref().take(registrations) {
@@ -124,7 +130,7 @@ impl<'a> Loading<'a> {
         for row in rows {
             let outcomes: Vec<Outcome> = outcomes.by_ref().take(row.cells.len()).collect();
             if let Some(refused) =
-                self.tally.row(row.record, &outcomes).map(|(at, refusal)| row.refused(at, refusal))
+                self.tally.row(row.record, &outcomes).map(|(at, why)| row.refused(at, &why))
             {
                 self.refusals.add(refused)?;
             }
@@ -145,12 +151,17 @@ impl<'a> Loading<'a> {
 struct Sent {
     line: u64,
     record: StreamId,
+    actor: Cell,
     time: (Option<Arc<str>>, When),
     cells: Vec<Cell>,
 }
 
 impl Sent {
-    fn refused(&self, at: usize, refusal: &Refusal) -> Refused {
+    fn refused(&self, at: usize, why: &Why<'_>) -> Refused {
+        let refusal = match why {
+            Why::Rules(refusal) => refusal,
+            Why::OtherActor => return self.of_other_actor(),
+        };
         let code = refusal.code();
         let (column, value) = if matches!(code.as_str(), "runs_backwards" | "in_the_future") {
             (self.time.0.clone(), self.time.1.to_string())
@@ -159,5 +170,16 @@ impl Sent {
         };
         let column = column.map(|column| column.to_string());
         Refused { line: self.line, column, value, reason: refusal.to_string(), code }
+    }
+
+    fn of_other_actor(&self) -> Refused {
+        let Cell { column, value } = &self.actor;
+        Refused {
+            line: self.line,
+            column: Some(column.as_deref().unwrap_or("actor").to_owned()),
+            value: value.clone(),
+            reason: OTHER_ACTOR.to_owned(),
+            code: "other_actor".to_owned(),
+        }
     }
 }

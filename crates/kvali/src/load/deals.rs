@@ -117,7 +117,9 @@ impl Reading<'_> {
         plans.extend(row.close.as_ref().map(|close| maker.close(close, reason, &open)));
         plans.extend(closing);
         plans.extend(row.expected_close.and_then(|when| maker.expected_close(when)));
-        self.loading.row(RowPlans { line: row.line, record: deal.stream(), time, plans }).await
+        self.loading
+            .row(RowPlans { line: row.line, record: deal.stream(), actor: Cell::default(), time, plans })
+            .await
     }
 
     async fn open(&mut self, row: &DealRow) -> Result<Open, Failure> {

@@ -85,6 +85,7 @@ impl History {
 struct Columns {
     stage: Arc<str>,
     time: Arc<str>,
+    actor: Option<Arc<str>>,
     owner: Option<Arc<str>>,
     value: Option<Arc<str>>,
 }
@@ -106,6 +107,7 @@ impl<'a> Reading<'a> {
         let columns = Columns {
             stage: map.columns.stage.as_str().into(),
             time: map.columns.occurred_at.as_str().into(),
+            actor: map.columns.actor.as_deref().map(Arc::from),
             owner: map.columns.owner.as_deref().map(Arc::from),
             value: map.columns.value.as_deref().map(Arc::from),
         };
@@ -146,7 +148,8 @@ impl<'a> Reading<'a> {
             }
         }
         let time = (Some(self.columns.time.clone()), row.when);
-        self.loading.row(RowPlans { line: row.line, record: deal.stream(), time, plans }).await
+        let actor = Cell { column: self.columns.actor.clone(), value: row.actor.unwrap_or_default() };
+        self.loading.row(RowPlans { line: row.line, record: deal.stream(), actor, time, plans }).await
     }
 
     /// Into the first open stage at a time nobody knows, before an entry that closes the deal.

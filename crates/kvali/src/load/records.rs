@@ -209,7 +209,10 @@ impl Reading<'_> {
         plans.push(creation);
         plans.extend(further.into_iter().filter_map(|part| self.part(&sending, part)));
         let time = (self.columns.of("created_at"), created);
-        self.loading.row(RowPlans { line: row.line, record: stream, time, plans }).await.map(Ok)
+        self.loading
+            .row(RowPlans { line: row.line, record: stream, actor: Cell::default(), time, plans })
+            .await
+            .map(Ok)
     }
 
     /// The stream of a record that this source knows by that id.

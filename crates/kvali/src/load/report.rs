@@ -24,6 +24,13 @@ pub(crate) fn new_events(answer: &kvali_eventstore::Answer) -> Option<(i64, i32)
         .then(|| (answer.first_position.unwrap_or(0), answer.event_count))
 }
 
+/// Why a command of a row is not in the log.
+pub(crate) enum Why<'o> {
+    Rules(&'o Refusal),
+    /// It is, by somebody else: all else that makes up a request is part of its id.
+    OtherActor,
+}
+
 /// Every row counts once: refused if any of its commands is, else known if all are, else accepted if it added events.
 #[derive(Default)]
 pub(crate) struct Tally {
@@ -57,20 +64,18 @@ impl Tally {
             }
             // Somebody else registered the same user in the meantime; if not, the rows that name them are refused.
             Outcome::Refused(refusal) => tracing::debug!(code = refusal.code(), "registration refused"),
+            Outcome::Reused => tracing::debug!("registration known otherwise"),
         }
     }
 
     /// Counts a row; if it is refused, says by which of its commands and why.
-    pub(crate) fn row<'o>(
-        &mut self,
-        record: StreamId,
-        outcomes: &'o [Outcome],
-    ) -> Option<(usize, &'o Refusal)> {
+    pub(crate) fn row<'o>(&mut self, record: StreamId, outcomes: &'o [Outcome]) -> Option<(usize, Why<'o>)> {
         self.rows += 1;
         let (mut refused, mut all_known, mut any_event) = (None, true, false);
         for (at, outcome) in outcomes.iter().enumerate() {
             match outcome {
-                Outcome::Refused(refusal) => refused = refused.or(Some((at, refusal))),
+                Outcome::Refused(refusal) => refused = refused.or(Some((at, Why::Rules(refusal)))),
+                Outcome::Reused => refused = refused.or(Some((at, Why::OtherActor))),
                 Outcome::Accepted(answer) => {
                     all_known &= answer.known;
                     if let Some((first, count)) = new_events(answer) {

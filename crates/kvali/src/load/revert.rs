@@ -121,6 +121,10 @@ impl Revert {
                     Outcome::Refused(refusal) => {
                         left.push(Left { stream: plan.stream, kind, why: refusal.to_string() });
                     }
+                    Outcome::Reused => {
+                        let reused = kvali_eventstore::Error::CommandIdReused(plan.envelope.command_id);
+                        left.push(Left { stream: plan.stream, kind, why: reused.to_string() });
+                    }
                 }
             }
         }

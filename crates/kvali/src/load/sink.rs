@@ -75,10 +75,13 @@ impl<'a> Sink<'a> {
         version: Version,
     ) -> Result<Answer, Failure> {
         let identity = Fingerprint::of_command(order.stream, version, &order.command);
-        let outcomes = self.send(&[Plan::new(order, self.envelope(&identity, ids::importer()))]).await?;
+        let envelope = self.envelope(&identity, ids::importer());
+        let id = envelope.command_id;
+        let outcomes = self.send(&[Plan::new(order, envelope)]).await?;
         match outcomes.into_iter().next() {
             Some(Outcome::Accepted(answer)) => Ok(answer),
             Some(Outcome::Refused(refusal)) => Err(Failure::Refused { step: step.to_owned(), refusal }),
+            Some(Outcome::Reused) => Err(kvali_eventstore::Error::CommandIdReused(id).into()),
             None => unreachable!("every plan has an outcome"),
         }
     }

@@ -37,6 +37,24 @@ fn a_grown_file_adds_only_what_is_new_and_its_new_stages() {
 }
 
 #[test]
+fn a_known_row_with_another_actor_is_refused_alone() {
+    let kvali = Kvali::new("other-actor");
+    kvali.import(0, &kvali.file("moves.csv", HISTORY), &[]);
+    let changed = HISTORY.replace("B,Offer,Luca", "B,Offer,Nino") + "B,Contract,Luca,2024-01-06T09:00:00Z\n";
+    let changed = kvali.file("changed.csv", &changed);
+    let dry = kvali.import(3, &changed, &["--dry-run"]);
+    let report = kvali.import(3, &changed, &[]);
+    assert_eq!((counts(&dry), counts(&report)), (counts(&report), [1, 4, 0, 1, 2, 1]));
+    assert_eq!(dry["refusals"], report["refusals"]);
+    let refusal = &report["refusals"][0];
+    assert_eq!(
+        (&refusal["line"], &refusal["column"], &refusal["value"]),
+        (&json!(5), &json!("actor"), &json!("Nino"))
+    );
+    assert!(refusal["reason"].as_str().unwrap().contains("write the name that stood there"), "{refusal}");
+}
+
+#[test]
 fn a_dry_run_writes_nothing_and_foretells_the_real_run() {
     let kvali = Kvali::new("dry-run");
     let file = kvali.file("moves.csv", &[HISTORY, "A,Lead,Nino,2024-13-01\n"].concat());
