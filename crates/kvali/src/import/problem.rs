@@ -101,6 +101,14 @@ pub enum ReadError {
     NotAFile { file: PathBuf },
     #[error("cannot read the workbook {}", .file.display())]
     Workbook { file: PathBuf, source: Box<calamine::XlsxError> },
+    #[error("{} unpacks to more than {} MiB; save the sheet as CSV and import that", .file.display(), .limit >> 20)]
+    WorkbookTooLarge { file: PathBuf, limit: u64 },
+    #[error("{} claims to hold {claims} texts, more than its bytes could; save it anew in a spreadsheet, or as CSV", .file.display())]
+    TooManyTexts { file: PathBuf, claims: u64 },
+    #[error("{} has {rows} rows in {columns} columns, more than {limit} cells; empty the cells beside the table, or save the sheet as CSV", .file.display())]
+    TooManyCells { file: PathBuf, rows: usize, columns: usize, limit: usize },
+    #[error("{} is no workbook that can be read; save it anew in a spreadsheet, or as CSV", .file.display())]
+    BrokenWorkbook { file: PathBuf },
     #[error("{} has several sheets; say with --sheet which of {}", .file.display(), .has.join(", "))]
     WhichSheet { file: PathBuf, has: Vec<String> },
     #[error("{} has no sheet {name:?}; it has {}", .file.display(), .has.join(", "))]
@@ -121,6 +129,8 @@ pub enum ReadError {
     OpenQuote { file: PathBuf, line: u64 },
     #[error("the row of line {line} of {} is longer than {limit} bytes; look for a quote that is not closed", .file.display())]
     RowTooLong { file: PathBuf, line: u64, limit: usize },
+    #[error("the row of line {line} of {} has more than {limit} cells; the delimiter may be another one", .file.display())]
+    TooManyColumns { file: PathBuf, line: u64, limit: usize },
     #[error("cannot read {} after line {line}", .file.display())]
     Read { file: PathBuf, line: u64, source: io::Error },
     #[error("{} changed while it was read: line {line} is earlier than the row before it; import it again", .file.display())]

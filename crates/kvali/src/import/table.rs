@@ -19,6 +19,10 @@ mod source;
 
 /// A record longer than this is taken for a quote left open, so that one cannot swallow the memory.
 const MAX_ROW_BYTES: usize = 4 << 20;
+/// As many as a sheet of a spreadsheet has columns: cells without text take memory, too.
+const MAX_ROW_CELLS: usize = 16_384;
+/// Columns that a message about a missing one names.
+const SHOWN_COLUMNS: usize = 100;
 const BUFFER_BYTES: usize = 1 << 16;
 
 /// How a file is to be opened.
@@ -150,7 +154,11 @@ impl Table {
                 None => format!("Name the right one in the map: {key} = \"…\""),
             },
         };
-        let has = self.names.iter().enumerate().map(|(index, name)| shown(index, name)).collect();
+        let names = self.names.iter().enumerate().take(SHOWN_COLUMNS);
+        let mut has: Vec<_> = names.map(|(index, name)| shown(index, name)).collect();
+        if let Some(more @ 1..) = self.names.len().checked_sub(SHOWN_COLUMNS) {
+            has.push(format!("and {more} more"));
+        }
         ReadError::MissingColumn { file: self.file().to_owned(), name: name.to_owned(), has, way_out }
     }
 }
@@ -333,6 +341,10 @@ impl Records {
                     });
                 }
                 OutputFull => self.text.resize(self.text.len() * 2, 0),
+                OutputEndsFull if cells >= MAX_ROW_CELLS => {
+                    let limit = MAX_ROW_CELLS;
+                    return Err(ReadError::TooManyColumns { file: self.file.clone(), line, limit });
+                }
                 OutputEndsFull => self.ends.resize(self.ends.len() * 2, 0),
             }
         }

@@ -1,10 +1,25 @@
 //! Reads one sheet of an XLSX workbook as a table of texts: dates in ISO form, numbers in plain form.
 
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{BufReader, Read, Seek};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
-use calamine::{Data, ExcelDateTime, Reader as _, Xlsx, open_workbook};
+use calamine::{Data, ExcelDateTime, Reader as _, Xlsx, XlsxCellReader, XlsxError, open_workbook};
+use zip::ZipArchive;
 
 use super::problem::ReadError;
+
+#[cfg(test)]
+mod tests;
+
+/// What a workbook may unpack to, and its cells hold: it is read into memory.
+const MAX_BYTES: u64 = 512 << 20;
+/// Cells of the rows that are not empty, each as wide as the widest.
+const MAX_CELLS: usize = 50_000_000;
+/// The fewest bytes that a text of the workbook takes, written as `<si/>`.
+const TEXT_BYTES: u64 = 5;
 
 /// A sheet, read whole.
 pub(super) struct Sheet {
@@ -29,6 +44,64 @@ pub(super) fn is_workbook(file: &Path) -> bool {
 
 /// The sheet called `name`, or the only one.
 pub(super) fn sheet(file: &Path, name: Option<&str>) -> Result<Sheet, ReadError> {
+    is_bounded(file, MAX_BYTES)?;
+    let read = catch_unwind(AssertUnwindSafe(|| read(file, name)));
+    read.unwrap_or_else(|_| Err(ReadError::BrokenWorkbook { file: file.to_owned() }))
+}
+
+/// The reader of workbooks unpacks without bounds, and makes room for as many texts as the file claims to have. What an
+/// entry says of its own size need not be so.
+fn is_bounded(file: &Path, limit: u64) -> Result<(), ReadError> {
+    let open = |source| ReadError::Open { file: file.to_owned(), source };
+    // What is no archive is told by the reader itself.
+    let Ok(mut zip) = ZipArchive::new(BufReader::new(File::open(file).map_err(open)?)) else { return Ok(()) };
+    let mut left = limit;
+    for index in 0..zip.len() {
+        let Ok(entry) = zip.by_index(index) else { continue };
+        let holds_texts = entry.name().is_ok_and(|name| name.to_lowercase().ends_with("sharedstrings.xml"));
+        let (bytes, claims) = measured(entry, left, holds_texts);
+        left = match left.checked_sub(bytes) {
+            Some(left) => left,
+            None => return Err(ReadError::WorkbookTooLarge { file: file.to_owned(), limit }),
+        };
+        if claims > bytes / TEXT_BYTES {
+            return Err(ReadError::TooManyTexts { file: file.to_owned(), claims });
+        }
+    }
+    Ok(())
+}
+
+/// The unpacked bytes of an entry, as far as one beyond `limit`, and the largest `uniqueCount` in it.
+fn measured(entry: impl Read, limit: u64, holds_texts: bool) -> (u64, u64) {
+    const KEY: &[u8] = b"uniqueCount";
+    /// What may stand between the key and the end of its number.
+    const REACH: usize = 256;
+    let mut entry = entry.take(limit.saturating_add(1));
+    let (mut bytes, mut claims) = (0, 0);
+    let mut window: Vec<u8> = Vec::new();
+    let mut chunk = vec![0; 1 << 16];
+    // An entry that cannot be read to its end is told by the reader itself.
+    while let Ok(read @ 1..) = entry.read(&mut chunk) {
+        bytes += read as u64;
+        if holds_texts {
+            window.drain(..window.len().saturating_sub(REACH));
+            window.extend_from_slice(&chunk[..read]);
+            let keys = window.windows(KEY.len()).enumerate().filter(|(_, bytes)| *bytes == KEY);
+            let counts = keys.map(|(at, _)| count(&window[at + KEY.len()..]));
+            claims = counts.max().unwrap_or_default().max(claims);
+        }
+    }
+    (bytes, claims)
+}
+
+/// The number in quotes after an attribute's name.
+fn count(text: &[u8]) -> u64 {
+    let quoted = text.iter().skip_while(|byte| byte.is_ascii_whitespace() || b"=\"'".contains(byte));
+    let digits = quoted.take_while(|byte| byte.is_ascii_digit());
+    digits.fold(0, |number: u64, digit| number.saturating_mul(10).saturating_add(u64::from(digit - b'0')))
+}
+
+fn read(file: &Path, name: Option<&str>) -> Result<Sheet, ReadError> {
     let failed = |source| ReadError::Workbook { file: file.to_owned(), source: Box::new(source) };
     let mut workbook: Xlsx<_> = open_workbook(file).map_err(failed)?;
     let has = workbook.sheet_names();
@@ -40,22 +113,58 @@ pub(super) fn sheet(file: &Path, name: Option<&str>) -> Result<Sheet, ReadError>
         }
         (None, _) => return Err(ReadError::WhichSheet { file: file.to_owned(), has }),
     };
-    let range = workbook.worksheet_range(&name).map_err(failed)?;
-    let first = range.start().map_or(0, |(row, _)| u64::from(row)) + 1;
-    let rows = (first..).zip(range.rows()).map(|(line, cells)| row(line, cells));
-    let rows = rows.filter(|row| !row.text.trim().is_empty() || !row.errors.is_empty()).collect();
+    let cells = workbook.worksheet_cells_reader(&name).map_err(failed)?;
+    let cells = match filled(cells, MAX_BYTES).map_err(failed)? {
+        Some(cells) => cells,
+        None => return Err(ReadError::WorkbookTooLarge { file: file.to_owned(), limit: MAX_BYTES }),
+    };
+    let columns = || cells.values().flat_map(BTreeMap::keys);
+    let first = columns().min().copied().unwrap_or(0);
+    let width = columns().max().map_or(0, |last| (last - first) as usize + 1);
+    if cells.len().saturating_mul(width) > MAX_CELLS {
+        let (rows, limit) = (cells.len(), MAX_CELLS);
+        return Err(ReadError::TooManyCells { file: file.to_owned(), rows, columns: width, limit });
+    }
+    let rows = cells.iter().map(|(line, cells)| row(u64::from(*line) + 1, cells, first, width)).collect();
     Ok(Sheet { name, rows })
 }
 
-fn row(line: u64, cells: &[Data]) -> SheetRow {
-    let mut row =
-        SheetRow { line, text: String::new(), ends: Vec::with_capacity(cells.len()), errors: Vec::new() };
-    for (index, cell) in cells.iter().enumerate() {
-        if let Some(text) = text(cell) {
-            row.text.push_str(&text);
-        } else {
-            row.text.push_str(&cell.to_string());
-            row.errors.push(index);
+/// The cells of a row that are not empty.
+type Filled = BTreeMap<u32, Data>;
+
+/// The rows that are not empty; none where their texts, which many cells may share, are longer than `limit` together.
+fn filled<R: Read + Seek>(
+    mut cells: XlsxCellReader<'_, R>,
+    limit: u64,
+) -> Result<Option<BTreeMap<u32, Filled>>, XlsxError> {
+    let mut rows: BTreeMap<u32, Filled> = BTreeMap::new();
+    let mut bytes = 0;
+    while let Some(cell) = cells.next_cell()? {
+        let (row, column) = cell.get_position();
+        let value = Data::from(cell.get_value().clone());
+        if let Data::String(text) = &value {
+            bytes += text.len() as u64;
+        }
+        if bytes > limit {
+            return Ok(None);
+        }
+        if text(&value).is_none_or(|text| !text.trim().is_empty()) {
+            rows.entry(row).or_default().insert(column, value);
+        }
+    }
+    Ok(Some(rows))
+}
+
+fn row(line: u64, cells: &Filled, first: u32, width: usize) -> SheetRow {
+    let mut row = SheetRow { line, text: String::new(), ends: Vec::with_capacity(width), errors: Vec::new() };
+    for (index, cell) in (first..).take(width).map(|column| cells.get(&column)).enumerate() {
+        match cell.map(|cell| (cell, text(cell))) {
+            None => {}
+            Some((_, Some(text))) => row.text.push_str(&text),
+            Some((error, None)) => {
+                row.text.push_str(&error.to_string());
+                row.errors.push(index);
+            }
         }
         row.ends.push(row.text.len());
     }

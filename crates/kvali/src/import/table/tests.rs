@@ -126,3 +126,9 @@ proptest! {
         prop_assert_eq!(read(text).unwrap(), expected);
     }
 }
+
+#[test]
+fn a_row_of_delimiters_alone_has_an_end() {
+    let said = read(format!("id\n{}\n", ",".repeat(1 << 20))).unwrap_err().to_string();
+    assert!(said.contains("line 2") && said.contains("more than 16384 cells"), "{said}");
+}
