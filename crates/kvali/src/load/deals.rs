@@ -4,7 +4,7 @@ use super::Common;
 use super::batch::{Cell, Loading, RowPlans};
 use super::entry::{Detail, Entry};
 use super::pipeline::{self, Stages, Wanted};
-use super::report::{Of, Refusals, Report};
+use super::report::{Of, Report};
 use super::sink::Told;
 use crate::cli::{Done, Global};
 use crate::failure::Failure;
@@ -48,7 +48,7 @@ impl Deals {
         // The file is looked through before anything is written, or even connected to.
         let survey = survey_deals(&common.file, &map)?;
         let wanted = Wanted::of(map.stages.order().iter(), &map.stages)?;
-        let refusals = Refusals::new(global.format, common.refusals.as_deref())?;
+        let refusals = common.refusals(global, Some(&self.map))?;
         let session = common.session(global).await?;
         let source = common.source.clone().unwrap_or_else(|| map.source.clone());
         let import = common.import("deals", &source, Some(&self.map), &self.pipeline)?;

@@ -4,7 +4,7 @@ use super::Common;
 use super::batch::{Cell, Loading, RowPlans};
 use super::entry::{Detail, Entry};
 use super::pipeline::{self, Stages, Wanted};
-use super::report::{Of, Refusals, Report};
+use super::report::{Of, Report};
 use crate::cli::{Done, Global};
 use crate::failure::Failure;
 use crate::ids::{self, Fingerprint};
@@ -48,7 +48,7 @@ impl History {
         // The file is looked through before anything is written, or even connected to.
         let survey = survey_history(&common.file, &map)?;
         let wanted = self.wanted(&map, &survey.stages)?;
-        let refusals = Refusals::new(global.format, common.refusals.as_deref())?;
+        let refusals = common.refusals(global, self.map.as_deref())?;
         let session = common.session(global).await?;
         let source = common.source.clone().unwrap_or_else(|| map.source.clone());
         let import = common.import("history", &source, self.map.as_deref(), &self.pipeline)?;

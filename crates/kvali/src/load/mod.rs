@@ -22,6 +22,7 @@ use crate::ids::Fingerprint;
 use crate::import::{Kind, ReadError, When};
 use clap::{Args, Subcommand};
 use kvali_domain::Occurred;
+use report::Refusals;
 use sink::Sink;
 use std::path::{Path, PathBuf};
 
@@ -154,6 +155,21 @@ impl Common {
         Ok(Fingerprint::of(&[&texts[..], &[&hash(&self.file)?, &map, sheet]].concat()))
     }
 
+    /// Where refused rows go: never over what is read.
+    fn refusals(&self, global: &Global, map: Option<&Path>) -> Result<Refusals, Failure> {
+        if let Some(list) = &self.refusals {
+            for (what, read) in [("the file to import", Some(self.file.as_path())), ("the map", map)] {
+                if read.is_some_and(|read| is_same(list, read)) {
+                    return Err(Failure::Impossible(format!(
+                        "--refusals {} is {what}; name another file for the refused rows",
+                        list.display()
+                    )));
+                }
+            }
+        }
+        Refusals::new(global.format, self.refusals.as_deref())
+    }
+
     async fn sink<'s>(&self, session: &'s Session, import: &Fingerprint) -> Result<Sink<'s>, Failure> {
         Sink::open(session, import, self.dry_run).await
     }
@@ -161,6 +177,13 @@ impl Common {
     async fn session(&self, global: &Global) -> Result<Session, Failure> {
         Session::open(global, "default").await
     }
+}
+
+/// Whether two paths lead to one file.
+fn is_same(one: &Path, other: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+    let place = |path| std::fs::metadata(path).map(|file| (file.dev(), file.ino())).ok();
+    place(one).is_some_and(|one| place(other) == Some(one))
 }
 
 impl From<When> for Occurred {

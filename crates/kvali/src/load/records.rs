@@ -8,7 +8,7 @@
 use super::Common;
 use super::batch::{Cell, Loading, RowPlans};
 use super::people;
-use super::report::{Of, Refusals, Report};
+use super::report::{Of, Report};
 use crate::cli::{Done, Global};
 use crate::failure::Failure;
 use crate::ids::{self, Fingerprint};
@@ -83,7 +83,7 @@ impl Records {
         // The file is looked through before anything is written, or even connected to.
         let rows = RecordRows::survey(&common.file, kind, &map)?;
         let mut file = RecordRows::open(&common.file, kind, &map)?;
-        let refusals = Refusals::new(global.format, common.refusals.as_deref())?;
+        let refusals = common.refusals(global, self.map.as_deref())?;
         let session = common.session(global).await?;
         let source = common.source.clone().unwrap_or_else(|| map.source.clone());
         let duplicates = duplicates.unwrap_or(map.duplicates);

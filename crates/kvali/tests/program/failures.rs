@@ -11,6 +11,23 @@ fn refuses_file(tenant: &str, text: &str, words: &[&str]) {
 }
 
 #[test]
+fn refused_rows_are_never_written_over_what_is_read() {
+    let kvali = Kvali::new("refusals-over");
+    let (file, map) = (kvali.file("moves.csv", HISTORY), kvali.file("moves.toml", "source = \"crm\"\n"));
+    let link = kvali.path("link.csv");
+    std::os::unix::fs::symlink(&file, &link).unwrap();
+    let (file, map, link) = (file.to_str().unwrap(), map.to_str().unwrap(), link.to_str().unwrap());
+    for (list, what) in [(file, "the file to import"), (link, "the file to import"), (map, "the map")] {
+        let args =
+            ["import", "history", file, "--pipeline", "Sales", "--map", map, "--dry-run", "--refusals", list];
+        let told = kvali.fails(1, &args);
+        assert!(told.contains(&format!("--refusals {list} is {what}; name another file")), "{told}");
+    }
+    assert_eq!(std::fs::read_to_string(file).unwrap(), HISTORY);
+    assert_eq!(std::fs::read_to_string(map).unwrap(), "source = \"crm\"\n");
+}
+
+#[test]
 fn a_quote_that_is_never_closed_stops_the_import_before_anything_is_written() {
     refuses_file(
         "open-quote",
