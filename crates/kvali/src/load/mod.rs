@@ -36,7 +36,8 @@ Examples:
   kvali import history moves.csv --pipeline Sales --dry-run --refusals refused.csv
 
 The same file again adds nothing; a file that has grown adds its new rows.
-Exit code 3: some rows were refused and are listed; all others are in.";
+Exit code 3: some rows were refused and are listed; all others are in. Of a refused row a part may be in, such as the
+record without the cell that was refused; the report counts these rows as partly in.";
 
 const DEALS_HELP: &str = "\
 The file has one row per deal as it stands; the map says which columns hold what.
@@ -45,7 +46,8 @@ Example:
   kvali import deals sales_pipeline.csv --pipeline Sales --map docs/maps/maven_crm_sales.toml
 
 The same file again adds nothing; a newer export adds what has changed.
-Exit code 3: some rows were refused and are listed; all others are in.";
+Exit code 3: some rows were refused and are listed; all others are in. Of a refused row a part may be in, such as the
+record without the cell that was refused; the report counts these rows as partly in.";
 
 const RECORDS_HELP: &str = "\
 The file has one row per record, with its id in the system it comes from. Without a map its headers are recognised:
@@ -57,7 +59,8 @@ Examples:
   kvali import tasks tasks.csv --map tasks.toml --refusals refused.csv
 
 The same file again adds nothing; a newer export updates what has changed.
-Exit code 3: some rows were refused and are listed; all others are in.";
+Exit code 3: some rows were refused and are listed; all others are in. Of a refused row a part may be in, such as the
+record without the cell that was refused; the report counts these rows as partly in.";
 
 const REVERT_HELP: &str = "\
 IMPORT is the id that the import's report names. Companies, contacts and leads are archived, tasks cancelled, closed

@@ -31,13 +31,15 @@ pub(crate) enum Why<'o> {
     OtherActor,
 }
 
-/// Every row counts once: refused if any of its commands is, else known if all are, else accepted if it added events.
+/// Every row counts once: refused if any of its commands is (partly in if others of them are in the log), else known if all are, else accepted if it added events.
 #[derive(Default)]
 pub(crate) struct Tally {
     pub(crate) rows: u64,
     pub(crate) accepted: u64,
     pub(crate) already_known: u64,
     pub(crate) already_so: u64,
+    /// Of the refused rows.
+    pub(crate) partly_in: u64,
     /// 16 bytes each.
     records: HashSet<StreamId>,
     events: i64,
@@ -71,13 +73,14 @@ impl Tally {
     /// Counts a row; if it is refused, says by which of its commands and why.
     pub(crate) fn row<'o>(&mut self, record: StreamId, outcomes: &'o [Outcome]) -> Option<(usize, Why<'o>)> {
         self.rows += 1;
-        let (mut refused, mut all_known, mut any_event) = (None, true, false);
+        let (mut refused, mut all_known, mut any_event, mut any_in) = (None, true, false, false);
         for (at, outcome) in outcomes.iter().enumerate() {
             match outcome {
                 Outcome::Refused(refusal) => refused = refused.or(Some((at, Why::Rules(refusal)))),
                 Outcome::Reused => refused = refused.or(Some((at, Why::OtherActor))),
                 Outcome::Accepted(answer) => {
                     all_known &= answer.known;
+                    any_in |= answer.event_count > 0;
                     if let Some((first, count)) = new_events(answer) {
                         any_event = true;
                         self.events(first, count);
@@ -86,6 +89,7 @@ impl Tally {
             }
         }
         if refused.is_some() {
+            self.partly_in += u64::from(any_in);
             return refused;
         }
         self.records.insert(record);
@@ -98,7 +102,7 @@ impl Tally {
     }
 }
 
-/// A row that is not in the log, and why.
+/// A row that is not in the log, or not wholly, and why.
 #[derive(Clone, Serialize)]
 pub(crate) struct Refused {
     pub(crate) line: u64,
@@ -248,6 +252,7 @@ impl Report<'_> {
             ("already_known", json!(tally.already_known)),
             ("already_so", json!(tally.already_so)),
             ("refused", json!(self.refusals.count)),
+            ("partly_in", json!(tally.partly_in)),
             (self.of.records, json!(tally.records.len())),
             ("events", json!(tally.events)),
             ("first_position", json!(tally.first_position)),
@@ -281,6 +286,13 @@ impl Report<'_> {
 
     fn notes(&self) -> Vec<String> {
         let mut notes = self.refusals.notes();
+        if self.tally.partly_in > 0 {
+            notes.push(format!(
+                "Refused rows that are partly in: {}, all but the cell that is listed and what hangs on it. Correct the \
+                 cell and import the file again.",
+                self.tally.partly_in
+            ));
+        }
         if !self.common.dry_run {
             notes.push(format!("This import is {0}; kvali import revert {0} undoes it.", self.of.import));
         }

@@ -132,6 +132,38 @@ fn what_somebody_changed_here_stays_when_the_export_has_not_changed() {
 }
 
 #[test]
+fn a_task_that_is_open_again_takes_its_new_due_and_owner() {
+    let kvali = Kvali::new("records-reopened");
+    let header = "id,subject,due,owner,status\n";
+    let task = |row: &str| kvali.file("tasks.csv", &[header, row].concat());
+    kvali.import_records(0, "tasks", &task("1,Call,2024-01-15,Nino,done\n"), &[]);
+    let before = kvali.log().len();
+    let again = task("1,Call again,2030-01-15,Luca,started\n");
+    assert_eq!(rows(&kvali.import_records(0, "tasks", &again, &[])), [1, 0, 0, 0]);
+    let events = ["task.reopened", "task.edited", "task.rescheduled", "task.reassigned", "task.started"];
+    let mut types = types_after(&kvali, before);
+    types.retain(|name| name != "user.registered");
+    assert_eq!(types, events);
+    assert_eq!(rows(&kvali.import_records(0, "tasks", &again, &[])), [0, 1, 0, 0]);
+}
+
+#[test]
+fn a_refused_row_whose_record_was_created_counts_as_partly_in() {
+    let kvali = Kvali::new("records-partly");
+    let companies = kvali.file("companies.csv", "id,name\n1,Vake\n");
+    kvali.import_records(0, "companies", &companies, &[]);
+    let company = kvali.log()[0]["stream"].as_str().unwrap().to_owned();
+    kvali.json(0, &["do", "ArchiveCompany", "--id", &company, "--json", "{}"]);
+    let contacts = kvali.file("contacts.csv", "id,name,company_id,phone\n1,Keti,1,\n2,Nino,,nothing\n");
+    let dry = kvali.import_records(3, "contacts", &contacts, &["--dry-run"]);
+    let report = kvali.import_records(3, "contacts", &contacts, &[]);
+    assert_eq!((rows(&dry), rows(&report)), ([0, 0, 0, 2], [0, 0, 0, 2]), "{report}");
+    assert_eq!((&dry["partly_in"], &report["partly_in"]), (&json!(1), &json!(1)));
+    let told = kvali.run(&["import", "contacts", contacts.to_str().unwrap()]).stdout();
+    assert!(told.contains("Refused rows that are partly in: 1,"), "{told}");
+}
+
+#[test]
 fn every_bad_cell_is_named_with_its_column_and_the_way_out() {
     let kvali = Kvali::new("records-bad");
     let file = kvali.file(

@@ -1,6 +1,6 @@
 //! A task's row.
 
-use super::draft::{Choose, Draft, Known, Part, Record, Setting, unless};
+use super::draft::{Draft, Known, Part, Record, Setting, unless};
 use crate::import::records::{RecordRow, RecordRows};
 use crate::import::{RowProblem, When};
 use chrono_tz::Tz;
@@ -15,6 +15,12 @@ enum Status {
     Started,
     Done,
     Cancelled,
+}
+
+impl Status {
+    fn word(self) -> &'static str {
+        STATUSES.iter().find(|(_, known)| *known == self).map_or("", |(word, _)| word)
+    }
 }
 
 pub(super) fn draft(
@@ -39,7 +45,10 @@ pub(super) fn draft(
         };
         let text = subject.as_deref().unwrap_or_default();
         let edit = Edit { subject: subject.clone(), ..Edit::default() };
-        let mut parts = vec![
+        // What is done or cancelled takes no change before it is open again.
+        let opens = status.filter(|status| matches!(status, Status::Open | Status::Started));
+        let mut parts: Vec<Part> = opens.map(|status| reopened(status)).into_iter().collect();
+        parts.extend([
             Part::always("subject", &[text], Command::Edit(edit)).carried(),
             Part::new("due", &[&due.to_string()], move |state| {
                 let so = open(state).is_some_and(|task| task.due == due);
@@ -51,7 +60,7 @@ pub(super) fn draft(
                 unless(so, Command::Reassign { assignee, force: false, reason: Personal::default() })
             })
             .carried(),
-        ];
+        ]);
         parts.extend(priority.map(|priority| {
             let edit = Edit { priority: Some(priority), ..Edit::default() };
             let content =
@@ -62,11 +71,11 @@ pub(super) fn draft(
             let link = Command::Link { target: *target };
             Part::always("about", &[&target.stream().to_string()], link).carried()
         }));
-        parts.extend(status.map(|status| {
-            let content = STATUSES.iter().find(|(_, known)| *known == status).map_or("", |(word, _)| word);
-            let choose: Choose = Box::new(move |state| reach(state, status));
-            Part { choose, ..Part::always("status", &[content], Command::Start {}) }
-        }));
+        parts.extend(
+            status
+                .filter(|status| *status != Status::Open)
+                .map(|status| Part::new("status", &[status.word()], move |state| reach(state, status))),
+        );
         Record { before: State::Task(Task::default()), create: Command::Create(create).into(), parts }
     };
     Ok(Draft { row, claims: Vec::new(), build: Box::new(build) })
@@ -77,8 +86,6 @@ fn reach(state: &State, status: Status) -> Choice {
         State::Task(Task::Closed(_, outcome)) => Some(*outcome),
         _ => None,
     };
-    let started = open(state).is_some_and(|task| task.progress == Progress::Started);
-    let reopen = Command::Reopen { assignee: None, force: false, reason: Personal::default() };
     match status {
         Status::Done => {
             unless(closed == Some(Outcome::Done), Command::Complete { result: Personal::default() })
@@ -86,9 +93,18 @@ fn reach(state: &State, status: Status) -> Choice {
         Status::Cancelled => {
             unless(closed == Some(Outcome::Cancelled), Command::Cancel { reason: Personal::default() })
         }
-        Status::Started if closed.is_none() => unless(started, Command::Start {}),
-        Status::Open | Status::Started => unless(closed.is_none(), reopen),
+        Status::Open | Status::Started => {
+            let started = open(state).is_some_and(|task| task.progress == Progress::Started);
+            unless(started, Command::Start {})
+        }
     }
+}
+
+/// A task is created open.
+fn reopened(status: Status) -> Part {
+    let reopen = Command::Reopen { assignee: None, force: false, reason: Personal::default() };
+    let choose = move |state: &State| unless(!matches!(state, State::Task(Task::Closed(..))), reopen.clone());
+    Part::new("open", &[status.word()], choose).carried().at("status")
 }
 
 const PRIORITIES: [(&str, Priority); 4] = [
