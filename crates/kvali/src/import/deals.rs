@@ -75,7 +75,7 @@ pub fn survey_deals(file: &Path, map: &DealsMap) -> Result<Survey, ReadError> {
             Err(_) => surveyor.bad_row(),
         }
     }
-    Ok(surveyor.finish())
+    Ok(surveyor.finish(&table))
 }
 
 /// The deals in the order of the file.

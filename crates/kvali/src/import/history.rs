@@ -56,7 +56,7 @@ pub fn survey_history(file: &Path, map: &HistoryMap) -> Result<Survey, ReadError
             Err(_) => surveyor.bad_row(),
         }
     }
-    Ok(surveyor.finish())
+    Ok(surveyor.finish(&table))
 }
 
 /// The second pass: rows by time, those of one time in the order of the file.

@@ -81,6 +81,11 @@ impl<'m> RecordRows<'m> {
         &self.reader.names
     }
 
+    /// Rows so far that `[only]` passed over.
+    pub fn passed_over(&self) -> u64 {
+        self.table.passed_over()
+    }
+
     /// The sheet of a workbook.
     pub fn sheet(&self) -> Option<&str> {
         self.table.sheet()
@@ -91,9 +96,14 @@ impl<'m> RecordRows<'m> {
         self.table.unused()
     }
 
-    /// Cells that could not be used and were left out so far, by column.
+    /// Cells that were left out so far, by column.
     pub fn left_out(&self) -> &BTreeMap<String, u64> {
         &self.reader.left_out
+    }
+
+    /// Counts a filled cell with which nothing can be done, because of what the row lacks besides.
+    pub fn leave_out(&mut self, key: &str) {
+        self.reader.leave_out(key);
     }
 
     /// What is wrong with a cell.
@@ -219,14 +229,23 @@ impl<'m> Reader<'m> {
     }
 
     fn unusable(&mut self, line: u64, key: &str, value: &str, why: String) -> Result<(), RowProblem> {
-        let column = self.names.of(key).or_else(|| self.names.of_field(key));
-        let column = column.as_deref().unwrap_or(key);
         match self.map.unusable(key) {
             Unusable::LeftOut => {
-                *self.left_out.entry(column.to_owned()).or_default() += 1;
+                self.leave_out(key);
                 Ok(())
             }
-            Unusable::Refused => Err(RowProblem::new(line, Some(column), value, Reason::Unusable { why })),
+            Unusable::Refused => {
+                Err(RowProblem::new(line, Some(&self.column(key)), value, Reason::Unusable { why }))
+            }
         }
+    }
+
+    fn leave_out(&mut self, key: &str) {
+        *self.left_out.entry(self.column(key)).or_default() += 1;
+    }
+
+    fn column(&self, key: &str) -> String {
+        let column = self.names.of(key).or_else(|| self.names.of_field(key));
+        column.as_deref().unwrap_or(key).to_owned()
     }
 }

@@ -11,6 +11,8 @@ use super::table::Table;
 pub struct Survey {
     /// Records after the header, good and bad.
     pub rows: u64,
+    /// Records besides that `[only]` passes over.
+    pub passed_over: u64,
     /// Records that reading will refuse, each with a reason.
     pub bad_rows: u64,
     pub bytes: u64,
@@ -42,6 +44,7 @@ impl Surveyor {
     pub(super) fn new(table: &Table) -> Self {
         let survey = Survey {
             rows: 0,
+            passed_over: 0,
             bad_rows: 0,
             bytes: table.bytes(),
             sheet: table.sheet().map(str::to_owned),
@@ -80,7 +83,8 @@ impl Surveyor {
         }
     }
 
-    pub(super) fn finish(mut self) -> Survey {
+    pub(super) fn finish(mut self, table: &Table) -> Survey {
+        self.survey.passed_over = table.passed_over();
         let mut stages: Vec<_> = self.appeared.into_iter().collect();
         stages.sort_by(|(a, first_a), (b, first_b)| first_a.cmp(first_b).then_with(|| a.cmp(b)));
         self.survey.stages = stages.into_iter().map(|(stage, _)| stage).collect();

@@ -128,6 +128,14 @@ impl Table {
         }
     }
 
+    /// Rows so far that `[only]` passed over.
+    pub(super) fn passed_over(&self) -> u64 {
+        match &self.source {
+            Source::Csv(records) => records.passed_over,
+            Source::Sheet(pages) => pages.passed_over,
+        }
+    }
+
     /// The name of the sheet, in a workbook.
     pub(super) fn sheet(&self) -> Option<&str> {
         match &self.source {
@@ -243,6 +251,7 @@ impl<'r> Row<'r> {
 struct Records {
     file: PathBuf,
     bytes: u64,
+    passed_over: u64,
     input: BufReader<File>,
     core: csv_core::Reader,
     /// The physical line of the next byte.
@@ -260,6 +269,7 @@ impl Records {
         let mut records = Self {
             file: file.to_owned(),
             bytes: metadata.len(),
+            passed_over: 0,
             input: BufReader::with_capacity(BUFFER_BYTES, File::open(file).map_err(open)?),
             core: csv_core::ReaderBuilder::new().delimiter(delimiter).build(),
             line: 1,
@@ -297,6 +307,7 @@ impl Records {
             if only.is_empty() || !utf8(text, ends).is_ok_and(|text| row(text).is_passed_over(only)) {
                 break (line, length, cells);
             }
+            self.passed_over += 1;
         };
         let (text, ends) = (&self.text[..length], &self.ends[..cells]);
         match utf8(text, ends) {

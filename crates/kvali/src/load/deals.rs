@@ -70,7 +70,8 @@ impl Deals {
         let took = started.elapsed();
         let (unused_columns, pipeline) = (survey.unused_columns, Some(self.pipeline.as_str()));
         let sheet = survey.sheet;
-        let of = Of { import, records: "deals", sheet, pipeline, unused_columns, left_out: BTreeMap::new() };
+        let (passed_over, left_out) = (survey.passed_over, BTreeMap::new());
+        let of = Of { import, records: "deals", sheet, pipeline, unused_columns, passed_over, left_out };
         Report { common, of, tally: &tally, refusals: &refusals, took }.print(global)
     }
 }

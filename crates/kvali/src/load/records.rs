@@ -118,7 +118,8 @@ impl Records {
         let (tally, refusals) = reading.loading.finish().await?;
         let (unused_columns, left_out) = (file.unused_columns(), file.left_out().clone());
         let sheet = file.sheet().map(str::to_owned);
-        let of = Of { import, records: kind.plural(), sheet, pipeline: None, unused_columns, left_out };
+        let (records, pipeline, passed_over) = (kind.plural(), None, file.passed_over());
+        let of = Of { import, records, sheet, pipeline, unused_columns, passed_over, left_out };
         Report { common, of, tally: &tally, refusals: &refusals, took: started.elapsed() }.print(global)
     }
 }

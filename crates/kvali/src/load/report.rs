@@ -221,7 +221,9 @@ pub(crate) struct Of<'a> {
     pub(crate) sheet: Option<String>,
     pub(crate) pipeline: Option<&'a str>,
     pub(crate) unused_columns: Vec<String>,
-    /// Cells that could not be used and were left out because the map says so, by column.
+    /// Rows besides that the map's `[only]` passes over.
+    pub(crate) passed_over: u64,
+    /// Cells that were left out, because the map says so or because of what their rows lack besides, by column.
     pub(crate) left_out: BTreeMap<String, u64>,
 }
 
@@ -286,6 +288,13 @@ impl Report<'_> {
 
     fn notes(&self) -> Vec<String> {
         let mut notes = self.refusals.notes();
+        if self.tally.rows == 0 && self.of.passed_over > 0 {
+            notes.push(format!(
+                "[only] of the map passed over all {} rows; if some are meant, write their cells there as they stand in \
+                 the file.",
+                self.of.passed_over
+            ));
+        }
         if self.tally.partly_in > 0 {
             notes.push(format!(
                 "Refused rows that are partly in: {}, all but the cell that is listed and what hangs on it. Correct the \
@@ -302,7 +311,7 @@ impl Report<'_> {
         if !self.of.left_out.is_empty() {
             let cells = self.of.left_out.iter().map(|(column, count)| format!("{count} in {column}"));
             let cells = cells.collect::<Vec<_>>().join(", ");
-            notes.push(format!("Cells that could not be used and were left out: {cells}."));
+            notes.push(format!("Cells that were left out: {cells}; docs/maps/README.md tells why."));
         }
         notes
     }
@@ -315,6 +324,7 @@ impl Report<'_> {
         json.insert("sheet".to_owned(), json!(self.of.sheet));
         json.insert("pipeline".to_owned(), json!(self.of.pipeline));
         json.insert("left_out".to_owned(), json!(self.of.left_out));
+        json.insert("passed_over".to_owned(), json!(self.of.passed_over));
         json.insert("dry_run".to_owned(), json!(self.common.dry_run));
         json.insert("unused_columns".to_owned(), json!(self.of.unused_columns));
         json.insert("refusals".to_owned(), json!(self.refusals.kept));

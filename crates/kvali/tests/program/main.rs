@@ -20,6 +20,7 @@ mod pg;
 mod records;
 mod reference;
 mod revert;
+mod shipped_maps;
 mod stages;
 mod support;
 mod workbook;

@@ -132,6 +132,22 @@ fn what_somebody_changed_here_stays_when_the_export_has_not_changed() {
 }
 
 #[test]
+fn cells_with_which_nothing_can_be_done_are_counted() {
+    let kvali = Kvali::new("records-left-out");
+    for (kind, text, left_out) in [
+        ("companies", "id,name,country\n1,Vake,GE\n2,Dental,\n", json!({"country": 1})),
+        (
+            "contacts",
+            "id,name,street,country,title,company_id\n1,Keti,Vake 1,,Nurse,\n2,Nino,Vake 2,GE,Nurse,1\n",
+            json!({"street": 1, "title": 1}),
+        ),
+    ] {
+        let report = kvali.import_records(0, kind, &kvali.file("some.csv", text), &[]);
+        assert_eq!((rows(&report), &report["left_out"]), ([2, 0, 0, 0], &left_out));
+    }
+}
+
+#[test]
 fn a_task_that_is_open_again_takes_its_new_due_and_owner() {
     let kvali = Kvali::new("records-reopened");
     let header = "id,subject,due,owner,status\n";

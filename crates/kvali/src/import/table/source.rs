@@ -41,6 +41,7 @@ pub(super) struct Pages {
     file: PathBuf,
     pub(super) name: String,
     pub(super) bytes: u64,
+    pub(super) passed_over: u64,
     rows: std::vec::IntoIter<SheetRow>,
     current: Option<SheetRow>,
 }
@@ -50,11 +51,16 @@ impl Pages {
         let metadata = regular(file)?;
         let Sheet { name, rows } = sheet(file, name)?;
         let file = PathBuf::from(format!("{} (sheet {name:?})", file.display()));
-        Ok(Self { file, name, bytes: metadata.len(), rows: rows.into_iter(), current: None })
+        Ok(Self { file, name, bytes: metadata.len(), passed_over: 0, rows: rows.into_iter(), current: None })
     }
 
     fn next(&mut self, only: &[Only]) -> Option<Row<'_>> {
-        self.current = self.rows.by_ref().find(|row| !borrowed(row).is_passed_over(only));
+        let passed_over = &mut self.passed_over;
+        self.current = self.rows.find(|row| {
+            let passes = borrowed(row).is_passed_over(only);
+            *passed_over += u64::from(passes);
+            !passes
+        });
         self.current.as_ref().map(borrowed)
     }
 }

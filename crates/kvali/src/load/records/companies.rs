@@ -101,7 +101,13 @@ fn legal_ids<'r>(
 ) -> Result<Option<(&'static str, &'r str, LegalIds)>, RowProblem> {
     let country = country(row, file)?;
     let named = ["tax_id", "registration_id"].into_iter().find_map(|key| Some((key, row.cells.get(key)?)));
-    let Some((key, cell)) = named else { return Ok(None) };
+    let Some((key, cell)) = named else {
+        // A company has a country by its legal ids alone.
+        if country.is_some() {
+            file.leave_out("country");
+        }
+        return Ok(None);
+    };
     let Some(country) = country else {
         let why = "is an id of an unknown country; name the company's country in a column of its own";
         return file.unusable(row.line, key, cell, why.to_owned()).map(|()| None);

@@ -91,7 +91,11 @@ fn reached(point: &Point, known: &Known<'_>) -> Part {
 
 fn address(row: &RecordRow, file: &mut RecordRows<'_>) -> Result<Option<(Country, Personal)>, RowProblem> {
     let lines = row.cells.get("address").map_or_else(Personal::default, Personal::new);
-    Ok(country(row, file)?.map(|country| (country, lines)))
+    let country = country(row, file)?;
+    if country.is_none() && !lines.is_blank() {
+        file.leave_out("address");
+    }
+    Ok(country.map(|country| (country, lines)))
 }
 
 /// The cell's country, by its code.

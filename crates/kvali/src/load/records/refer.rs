@@ -101,7 +101,13 @@ fn company(
         let why = "is no company that this source has brought; import its companies first".to_owned();
         file.unusable(row.line, "company_id", id, why)?;
     }
-    let Some(name) = row.cells.get("company") else { return Ok(None) };
+    let Some(name) = row.cells.get("company") else {
+        // A title is one in a company.
+        if row.cells.contains_key("title") {
+            file.leave_out("title");
+        }
+        return Ok(None);
+    };
     Ok(Some(find(name, &loading.source).unwrap_or_else(|| loading.company(name))))
 }
 
