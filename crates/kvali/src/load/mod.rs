@@ -64,9 +64,11 @@ record without the cell that was refused; the report counts these rows as partly
 
 const REVERT_HELP: &str = "\
 IMPORT is the id that the import's report names. Companies, contacts and leads are archived, tasks cancelled, closed
-deals archived, as long as nothing happened to them since; all others are listed, with who touched them. Nothing
-undoes an open deal: closing it as lost would count as a loss. Users, pipelines and reasons stay, and so do
-changes to records that were there before.
+deals archived, unless somebody touched them since, by an event on the record itself, or refers to them: by a task, a
+note, a meeting, an affiliation, a deal. Those are left and listed, with who did. Revert what refers to others
+first: tasks before deals, deals before contacts, contacts before companies. Nothing undoes an open deal: closing it
+as lost would count as a loss. Users, pipelines and reasons stay, and so do changes to records that were there
+before.
 
 Example:
   kvali import revert 0190d9c6-… --dry-run

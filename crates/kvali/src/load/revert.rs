@@ -16,7 +16,10 @@ use kvali_eventstore::{Envelope, Outcome, Plan, Rehearsal};
 use serde_json::{Value, json};
 use sqlx::Row;
 use sqlx::postgres::PgRow;
+use std::collections::{HashMap, HashSet};
 use uuid::Uuid;
+
+mod referred;
 
 /// Why the commands of a revert were sent.
 const REASON: &str = "import_reverted";
@@ -28,7 +31,7 @@ const CREATED: &str = "\
     with begun as materialized ( \
       select stream_id, event_type, position from kvali.event \
       where tenant_id = $1 and correlation_id = $2 and version = 1) \
-    select c.stream_id, c.event_type, last.version, o.correlation_id, o.event_type as touch, o.actor, o.recorded_at \
+    select c.stream_id, c.event_type, c.position, last.version, o.correlation_id, o.event_type as touch, o.actor, o.recorded_at \
     from begun c \
     cross join lateral (select e.version from kvali.event e \
       where e.tenant_id = $1 and e.stream_id = c.stream_id order by e.version desc limit 1) last \
@@ -57,6 +60,7 @@ struct Created {
     stream: StreamId,
     /// `contact`, `deal` and so on.
     kind: String,
+    position: i64,
     version: Version,
     touched: Option<Touched>,
 }
@@ -87,6 +91,15 @@ impl Revert {
                 self.import
             )));
         }
+        let untouched =
+            created.iter().filter(|record| record.touched.is_none() && command(&record.kind).is_some());
+        let untouched: HashSet<_> = untouched.map(|record| record.stream).collect();
+        let referred = match created.iter().map(|record| record.position).min() {
+            Some(first) if !untouched.is_empty() => {
+                referred::referred(&session, self.import, &untouched, first).await?
+            }
+            _ => HashMap::new(),
+        };
         let mut names = Names::new(&session);
         let (mut plans, mut left, mut already, mut stay) = (Vec::new(), Vec::new(), 0, 0);
         for record in created {
@@ -101,6 +114,12 @@ impl Revert {
                 None if record.kind == "deal" && is_open_deal(&session, record.stream).await? => {
                     let why =
                         "nothing undoes an open deal; closing it as lost would count as a loss".to_owned();
+                    left.push(Left { stream: record.stream, kind: record.kind, why });
+                }
+                None if let Some(touched) = referred.get(&record.stream) => {
+                    let Touched { actor, event_type, at, .. } = touched;
+                    let actor = names.actor(*actor).await?;
+                    let why = format!("referred to by {actor} on {at}: {event_type}");
                     left.push(Left { stream: record.stream, kind: record.kind, why });
                 }
                 None => plans.extend(self.plan(&session, &record).map(|plan| (plan, record.kind))),
@@ -222,6 +241,7 @@ fn read(row: &PgRow, revert: Uuid) -> Result<Created, sqlx::Error> {
     Ok(Created {
         stream: StreamId(row.try_get("stream_id")?),
         kind: event_type.split('.').next().unwrap_or_default().to_owned(),
+        position: row.try_get("position")?,
         version: row.try_get("version")?,
         touched,
     })

@@ -63,6 +63,35 @@ fn what_somebody_touched_is_left_and_listed_with_who_and_what() {
 }
 
 #[test]
+fn what_others_refer_to_is_left_until_they_are_reverted_too() {
+    let kvali = Kvali::new("revert-referred");
+    let import = |kind: &str, text: &str| {
+        import_of(&kvali.import_records(0, kind, &kvali.file(&format!("{kind}.csv"), text), &[]))
+    };
+    let companies = import("companies", COMPANIES);
+    let contacts = import("contacts", CONTACTS);
+    let reverted = kvali.json(3, &["import", "revert", &companies]);
+    assert_eq!(figures(&reverted)[..3], [1, 0, 1]);
+    let why = reverted["records_left"][0]["why"].as_str().unwrap();
+    assert!(
+        why.starts_with("referred to by import on ") && why.ends_with("contact.affiliation_started"),
+        "{why}"
+    );
+    let dry = kvali.json(3, &["import", "revert", &companies, "--dry-run"]);
+    assert_eq!(figures(&dry)[..3], [0, 1, 1]);
+
+    let log = kvali.log();
+    let keti =
+        log.iter().find(|event| event["type"] == "contact.created").unwrap()["stream"].as_str().unwrap();
+    let note = format!(
+        "{{\"about\": {{\"contact\": \"{keti}\"}}, \"text\": \"a friend\", \"visibility\": \"all\"}}"
+    );
+    kvali.json(0, &["do", "AddNote", "--json", &note]);
+    let reverted = kvali.json(3, &["import", "revert", &contacts]);
+    assert_eq!(figures(&reverted)[..3], [1, 0, 1], "{reverted}");
+}
+
+#[test]
 fn an_import_that_only_changed_what_was_there_undoes_nothing_and_says_so() {
     let kvali = Kvali::new("revert-changed");
     kvali.import_records(0, "companies", &kvali.file("old.csv", COMPANIES), &[]);
