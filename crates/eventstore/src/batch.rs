@@ -202,7 +202,7 @@ impl<'a> Batch<'a> {
             let plan = &self.plans[at];
             if verdict.is_final() {
                 let (store, tenant) = (self.view.store, self.view.tenant);
-                self.outcomes[at] = Some(store.settle(tenant, plan, &decided, &verdict)?);
+                self.outcomes[at] = Some(store.settle(tenant, plan, &decided, &verdict));
                 if matches!(verdict, Verdict::Accepted { .. }) {
                     store.destroy_erased(&decided).await?;
                 }

@@ -144,7 +144,7 @@ impl Store {
                     return self.claimed(decided, claim, holder, counted).await;
                 }
                 verdict => {
-                    let outcome = self.settle(tenant, plan, &decided, &verdict)?;
+                    let outcome = self.settle(tenant, plan, &decided, &verdict);
                     self.destroy_erased(&decided).await?;
                     return Ok(outcome);
                 }
@@ -182,22 +182,22 @@ impl Store {
         plan: &Plan,
         decided: &Decided,
         verdict: &Verdict,
-    ) -> Result<Outcome, Error> {
+    ) -> Outcome {
         match *verdict {
             Verdict::Accepted { first_position, event_count, recorded_at } => {
                 let occurred = plan.envelope.occurred_by(recorded_at);
                 for (stream, folded) in decided.after(&occurred) {
                     self.inner.cache.put(tenant, stream, folded);
                 }
-                Ok(Outcome::Accepted(Answer { first_position, event_count, known: false }))
+                Outcome::Accepted(Answer { first_position, event_count, known: false })
             }
             Verdict::Known { first_position, event_count } => {
-                Ok(Outcome::Accepted(Answer { first_position, event_count, known: true }))
+                Outcome::Accepted(Answer { first_position, event_count, known: true })
             }
-            Verdict::IdReused => Ok(Outcome::Reused),
-            Verdict::RefusalRecorded => Ok(Outcome::Refused(
+            Verdict::IdReused => Outcome::Reused,
+            Verdict::RefusalRecorded => Outcome::Refused(
                 decided.refusal.clone().expect("only commands that the rules refuse are recorded as refused"),
-            )),
+            ),
             Verdict::Conflict | Verdict::Claimed { .. } => {
                 unreachable!("callers decide conflicts again and answer claims before they settle")
             }

@@ -114,9 +114,8 @@ fn read(file: &Path, name: Option<&str>) -> Result<Sheet, ReadError> {
         (None, _) => return Err(ReadError::WhichSheet { file: file.to_owned(), has }),
     };
     let cells = workbook.worksheet_cells_reader(&name).map_err(failed)?;
-    let cells = match filled(cells, MAX_BYTES).map_err(failed)? {
-        Some(cells) => cells,
-        None => return Err(ReadError::WorkbookTooLarge { file: file.to_owned(), limit: MAX_BYTES }),
+    let Some(cells) = filled(cells, MAX_BYTES).map_err(failed)? else {
+        return Err(ReadError::WorkbookTooLarge { file: file.to_owned(), limit: MAX_BYTES });
     };
     let columns = || cells.values().flat_map(BTreeMap::keys);
     let first = columns().min().copied().unwrap_or(0);

@@ -160,7 +160,12 @@ fn the_maven_table_comes_in_and_every_map_has_its_rows_here() {
         [HUBSPOT, SALESFORCE, MAVEN].concat().iter().map(|(name, ..)| format!("{name}.toml")).collect();
     let files =
         std::fs::read_dir(maps()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
-    assert_eq!(files.filter(|name| name.ends_with(".toml")).collect::<BTreeSet<_>>(), here);
+    assert_eq!(
+        files
+            .filter(|name| Path::new(name).extension().is_some_and(|extension| extension == "toml"))
+            .collect::<BTreeSet<_>>(),
+        here
+    );
 }
 
 #[test]

@@ -45,8 +45,10 @@ fn cells_far_apart_take_the_room_of_their_rows_alone() {
 
 #[test]
 fn many_rows_as_wide_as_one_far_cell_are_refused() {
-    let rows: String =
-        (2..4_000).map(|row| format!(r#"<row r="{row}"><c r="A{row}"><v>1</v></c></row>"#)).collect();
+    let rows = (2..4_000)
+        .map(|row| format!(r#"<row r="{row}"><c r="A{row}"><v>1</v></c></row>"#))
+        .collect::<Vec<_>>()
+        .concat();
     let wide = [CELLS, &rows, r#"<row r="9999"><c r="XFD9999"><v>7</v></c></row>"#].concat();
     let said = told(&book(TEXTS, &wide));
     assert!(said.contains("4000 rows in 16384 columns") && said.contains("save the sheet as CSV"), "{said}");
@@ -74,8 +76,10 @@ fn what_unpacks_to_more_than_the_limit_is_refused() {
 
 #[test]
 fn a_text_that_many_cells_share_counts_for_each() {
-    let cells: String =
-        (1..=100).map(|row| format!(r#"<row r="{row}"><c r="A{row}" t="s"><v>1</v></c></row>"#)).collect();
+    let cells = (1..=100)
+        .map(|row| format!(r#"<row r="{row}"><c r="A{row}" t="s"><v>1</v></c></row>"#))
+        .collect::<Vec<_>>()
+        .concat();
     let book = book(TEXTS, &cells);
     let mut workbook: Xlsx<_> = open_workbook(book.path()).unwrap();
     assert!(filled(workbook.worksheet_cells_reader("S").unwrap(), 400).unwrap().is_some());

@@ -47,7 +47,7 @@ pub(super) fn draft(
         let edit = Edit { subject: subject.clone(), ..Edit::default() };
         // What is done or cancelled takes no change before it is open again.
         let opens = status.filter(|status| matches!(status, Status::Open | Status::Started));
-        let mut parts: Vec<Part> = opens.map(|status| reopened(status)).into_iter().collect();
+        let mut parts: Vec<Part> = opens.map(reopened).into_iter().collect();
         parts.extend([
             Part::always("subject", &[text], Command::Edit(edit)).carried(),
             Part::new("due", &[&due.to_string()], move |state| {

@@ -32,11 +32,11 @@ pub(super) async fn referred(
                 undone.insert(event.stream);
             } else if ![import, revert].contains(&event.correlation) {
                 let data = serde_json::from_str(&event.data).unwrap_or_default();
-                let mut names = HashSet::new();
+                let mut ids = HashSet::new();
                 collect(&data, &mut |id| {
-                    names.extend(records.get(&id).filter(|record| **record != event.stream));
+                    ids.extend(records.get(&id).filter(|record| **record != event.stream));
                 });
-                named.extend(names.into_iter().map(|record| (record, event.clone())));
+                named.extend(ids.into_iter().map(|record| (record, event.clone())));
             }
         }
     }
