@@ -187,7 +187,7 @@ async fn whoever_is_asked_while_records_are_merged_to_and_fro_answers() {
                 let command = contact::Command::SetLifecycleStage { stage, reason: Personal::new("turn") };
                 match store.handle(order(contact.stream(), command), envelope(tenant(1))).await {
                     Ok(Outcome::Accepted(_)) => asked += 1,
-                    Ok(Outcome::Refused(refusal)) => panic!("{refusal}"),
+                    Ok(other) => panic!("{other:?}"),
                     Err(error) => {
                         assert!(matches!(error, kvali_eventstore::Error::Contended { .. }), "{error}");
                     }
