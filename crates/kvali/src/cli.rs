@@ -78,7 +78,7 @@ pub(crate) struct Global {
 enum Command {
     /// Make a sample company and look at its deals
     Demo(demo::Demo),
-    /// Load a CSV file: companies, contacts, leads, tasks, users, deals as they stand, or their history
+    /// Load a CSV or XLSX file: companies, contacts, leads, tasks, users, deals as they stand, or their history
     #[command(subcommand)]
     Import(load::Import),
     /// Count how many deals came how far: seven rules, windows, cohorts, any past instant
