@@ -149,6 +149,11 @@ impl Given<'_> {
         self.facts.user(user).is_some_and(User::is_active)
     }
 
+    /// The owner, if there is one who is not a registered, active user, of those that the decision asked for.
+    pub fn who_left(&self, owner: Option<UserId>) -> Option<UserId> {
+        owner.filter(|owner| !self.is_active(*owner))
+    }
+
     /// The back-dated time, when it certainly lies before `last`.
     pub fn runs_backwards(&self, last: Option<DateTime<Utc>>) -> Option<(DateTime<Utc>, DateTime<Utc>)> {
         let occurred = self.occurred?;

@@ -415,7 +415,7 @@ pub fn merge<M: Mergeable>(
             return Err(Problem::StalePreview { id: (*id).into(), version });
         }
     }
-    let changes = changes(survivor, &records, &asked.choices)?;
+    let changes = changes(&records, &asked.choices)?;
     let mut after = survivor.clone();
     for change in &changes {
         after.set(&change.field, change.to.as_ref());
@@ -433,11 +433,8 @@ pub fn merge<M: Mergeable>(
     }))
 }
 
-fn changes<M: Mergeable>(
-    survivor: &M,
-    records: &[(M::Id, &M)],
-    choices: &[Choice<M::Id>],
-) -> Result<Vec<Change>, Problem> {
+/// What the first of the records takes over.
+fn changes<M: Mergeable>(records: &[(M::Id, &M)], choices: &[Choice<M::Id>]) -> Result<Vec<Change>, Problem> {
     let held: Vec<(M::Id, Fields)> = records.iter().map(|(id, record)| (*id, record.fields())).collect();
     let fields = preview(records).fields;
     let in_conflict = || fields.iter().filter(|field| field.conflict);
@@ -465,7 +462,7 @@ fn changes<M: Mergeable>(
     if !undecided.is_empty() {
         return Err(Problem::Undecided { undecided });
     }
-    let own = survivor.fields();
+    let own = &held[0].1;
     let mut changes = Vec::new();
     for Compared { field, .. } in &fields {
         let filled = || held.iter().filter_map(|(id, fields)| fields.get(field).map(|held| (*id, held)));

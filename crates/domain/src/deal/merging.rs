@@ -159,7 +159,7 @@ impl Deal {
         self.if_open(&mut event.before);
         self.if_open(&mut event.after);
         let owner = event.after.and_then(|holds| holds.owner);
-        if let Some(user) = owner.filter(|owner| !given.is_active(*owner)) {
+        if let Some(user) = given.who_left(owner) {
             return Err(Refusal::OwnerLeft { user });
         }
         Ok(vec![Event::Unmerged(event)])
@@ -184,7 +184,7 @@ impl Deal {
         let state = given.facts.own::<Self>(survivor.stream());
         let event = merge::separates(DealId(given.stream.0), deal, survivor, state.and_then(Self::record))?;
         let Some(event) = event else { return Ok(Vec::new()) };
-        if let Some(user) = deal.owner.filter(|owner| !given.is_active(*owner)) {
+        if let Some(user) = given.who_left(deal.owner) {
             return Err(Refusal::OwnerLeft { user });
         }
         let config = super::rules(deal.pipeline, None, given)?;

@@ -77,7 +77,7 @@ impl Record {
     ) -> Result<Vec<Event>, Refusal> {
         let event = merge::unmerge(lead, self, asked)?;
         let owner = event.as_ref().and_then(|event| event.after);
-        if let Some(user) = owner.filter(|owner| !given.is_active(*owner)) {
+        if let Some(user) = given.who_left(owner) {
             return Err(Refusal::OwnerLeft { user });
         }
         Ok(event.map(Event::Unmerged).into_iter().collect())
@@ -107,7 +107,7 @@ impl Record {
     ) -> Result<Vec<Event>, Refusal> {
         let event = merge::separates(lead, self, survivor, own(survivor, given))?;
         let owner = event.as_ref().and_then(|event| event.holds);
-        if let Some(user) = owner.filter(|owner| !given.is_active(*owner)) {
+        if let Some(user) = given.who_left(owner) {
             return Err(Refusal::OwnerLeft { user });
         }
         Ok(event.map(Event::Separated).into_iter().collect())
