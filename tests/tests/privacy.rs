@@ -2,9 +2,9 @@
 
 use kvali_domain::pipeline::Policy;
 use kvali_domain::{Event, Personal, SubjectId, UserId, deal, user};
-use kvali_eventstore::project::Projection;
+use kvali_eventstore::project::{AsOf, Projection};
 use kvali_projections::conversion_funnel::{
-    AsOf, Breakdown, ConversionFunnel, Corrections, Definition, Rule, Step, ground,
+    Breakdown, ConversionFunnel, Corrections, Definition, Rule, Step, ground,
 };
 use kvali_tests::samples::{LEAD, OFFER, Sales, WON, move_to};
 use kvali_tests::{Database, accepted, cluster, envelope, new_id, now, order, refused, tenant};
@@ -90,7 +90,7 @@ async fn deleting_a_key_makes_a_name_unreadable_and_leaves_every_count() {
     let (sales, user) = history(&store).await;
     let quiet = |_: i64, _: i64| {};
     let answer = async |store: &kvali_eventstore::Store| {
-        let facts = ground(store, sales.tenant, "Sales", AsOf::Now, Corrections::Effective, now(), &quiet)
+        let facts = ground(store, sales.tenant, "Sales", AsOf::NOW, Corrections::Effective, now(), &quiet)
             .await
             .unwrap();
         let step = |name: &str, stage| Step { name: name.into(), stages: vec![stage] };

@@ -2,9 +2,9 @@
 
 use kvali_domain::pipeline::Policy;
 use kvali_domain::{DealId, Occurred, deal, merge};
-use kvali_eventstore::project::Projection;
+use kvali_eventstore::project::{AsOf, Projection};
 use kvali_projections::conversion_funnel::{
-    AsOf, ConversionFunnel, Corrections, Definition, Facts, Rule, Step, ground,
+    ConversionFunnel, Corrections, Definition, Facts, Rule, Step, ground,
 };
 use kvali_tests::random::Company;
 use kvali_tests::samples::{CONTRACT, LEAD, OFFER, Sales, WON, move_to};
@@ -73,7 +73,7 @@ async fn a_past_position_answers_as_the_live_model_did_then() {
         let (order, envelope) = company.click();
         store.handle(order, envelope).await.unwrap();
         if n % 20 == 0 {
-            let facts = ground(&store, tenant, "Sales", AsOf::Now, Corrections::Effective, now(), &quiet)
+            let facts = ground(&store, tenant, "Sales", AsOf::NOW, Corrections::Effective, now(), &quiet)
                 .await
                 .unwrap();
             let recorded = store.recorded_at(tenant, facts.position).await.unwrap().unwrap();
@@ -81,7 +81,7 @@ async fn a_past_position_answers_as_the_live_model_did_then() {
         }
     }
     for (position, recorded, expected) in then {
-        for as_of in [AsOf::Position(position), AsOf::Known(recorded)] {
+        for as_of in [AsOf::position(position), AsOf::known(recorded)] {
             let facts =
                 ground(&store, tenant, "sales", as_of, Corrections::Effective, now(), &quiet).await.unwrap();
             assert_eq!(facts.position, position);
@@ -129,8 +129,11 @@ async fn an_unknown_pipeline_or_position_is_named_with_what_there_is() {
             facts.unwrap_err().to_string()
         }
     };
-    assert_eq!(ask("Service", AsOf::Now).await, "there is no pipeline \"Service\"; there are \"Sales\"");
-    assert_eq!(ask("Sales", AsOf::Position(99)).await, "position 99 is beyond the head of the log, 2");
+    assert_eq!(ask("Service", AsOf::NOW).await, "there is no pipeline \"Service\"; there are \"Sales\"");
+    assert_eq!(
+        ask("Sales", AsOf::position(99)).await,
+        "position 99 is not in the log, which reaches from 0 to 2"
+    );
     database.drop().await;
 }
 
@@ -189,10 +192,10 @@ async fn merged_deals_are_counted_once_and_twice_again_when_told_apart() {
         let snapshot = &answers(&facts)[0]["stages"];
         [0, 1, 2].map(|step| snapshot[step]["count"].as_i64().unwrap())
     };
-    assert_eq!(snapshot(AsOf::Position(apart)).await, [1, 1, 0]);
-    assert_eq!(snapshot(AsOf::Position(merged)).await, [0, 1, 0]);
-    assert_eq!(snapshot(AsOf::Position(again)).await, [1, 0, 1]);
-    assert_eq!(snapshot(AsOf::Now).await, [1, 0, 1], "and the live model says the same");
+    assert_eq!(snapshot(AsOf::position(apart)).await, [1, 1, 0]);
+    assert_eq!(snapshot(AsOf::position(merged)).await, [0, 1, 0]);
+    assert_eq!(snapshot(AsOf::position(again)).await, [1, 0, 1]);
+    assert_eq!(snapshot(AsOf::NOW).await, [1, 0, 1], "and the live model says the same");
     database.drop().await;
 }
 
@@ -214,7 +217,7 @@ async fn what_had_happened_by_an_instant_keeps_a_deals_own_order() {
         );
     }
     let stock = async |as_of: &str| {
-        let as_of = AsOf::Happened(as_of.parse().unwrap());
+        let as_of = AsOf::happened(as_of.parse().unwrap());
         let facts = ground(&store, sales.tenant, "Sales", as_of, Corrections::Effective, now(), &quiet)
             .await
             .unwrap();

@@ -19,6 +19,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (4, "append", include_str!("../../../schemas/sql/0004_append.sql")),
     (5, "projections", include_str!("../../../schemas/sql/0005_projections.sql")),
     (6, "privileges", include_str!("../../../schemas/sql/0006_privileges.sql")),
+    (7, "workers", include_str!("../../../schemas/sql/0007_workers.sql")),
 ];
 
 /// What a connection may do: see `schemas/sql/0006_privileges.sql`.
@@ -40,7 +41,8 @@ impl Role {
                 "set role kvali_app; set plan_cache_mode = force_generic_plan; set enable_seqscan = off; \
                  set enable_bitmapscan = off; set enable_hashjoin = off; set enable_mergejoin = off"
             }
-            Self::Projector => "set role kvali_projector",
+            // A worker that stopped in the middle of a page must not keep its locks from the one that takes over.
+            Self::Projector => "set role kvali_projector; set idle_in_transaction_session_timeout = '5s'",
         }
     }
 }
@@ -55,11 +57,13 @@ pub struct Options {
     pub master_key: MasterKey,
     /// Folded states kept in memory, at most.
     pub cached_states: usize,
+    /// Events that are folded into a read model at once, at most.
+    pub page: u16,
 }
 
 impl Options {
     pub fn new(url: impl Into<String>, master_key: MasterKey) -> Self {
-        Self { url: url.into(), connections: 20, master_key, cached_states: 200_000 }
+        Self { url: url.into(), connections: 20, master_key, cached_states: 200_000, page: 10_000 }
     }
 }
 

@@ -24,6 +24,7 @@ use connect::Pools;
 use kvali_domain::TenantId;
 use sqlx::PgPool;
 use std::sync::Arc;
+use tokio::sync::{Mutex, watch};
 
 /// The event store. Cheap to clone; every clone shares pools, cache and writers.
 #[derive(Clone)]
@@ -37,6 +38,12 @@ struct Inner {
     cache: cache::Cache,
     writers: writer::Writers,
     keyring: keyring::Keyring,
+    /// Told when a log has moved, as far as this process knows.
+    moved: watch::Sender<()>,
+    /// Held by whoever builds a past state of a read model.
+    past: Mutex<()>,
+    /// Events that are folded into a read model at once, at most.
+    page: i64,
 }
 
 impl Store {
@@ -50,6 +57,9 @@ impl Store {
             pool,
             projector,
             keyring,
+            moved: watch::Sender::new(()),
+            past: Mutex::new(()),
+            page: i64::from(options.page.max(1)),
         };
         Ok(Self { inner: Arc::new(inner) })
     }
@@ -81,6 +91,18 @@ impl Store {
     }
 }
 
+/// The error and its causes, in one line.
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut words = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        words.push_str(": ");
+        words.push_str(&error.to_string());
+        cause = error.source();
+    }
+    words
+}
+
 #[derive(thiserror::Error, Debug)]
 pub enum Error {
     #[error("the database URL cannot be read; it looks like postgres://user@host/database")]
@@ -105,6 +127,12 @@ pub enum Error {
     Rejected(#[source] Arc<sqlx::Error>),
     #[error("this build of {projection} was replaced by a newer one; ask again")]
     GenerationGone { projection: &'static str },
+    #[error("another worker has taken over {projection}")]
+    LeaseLost { projection: &'static str },
+    #[error("there is no build of {projection} before the one that answers; rebuild it instead")]
+    NothingBefore { projection: &'static str },
+    #[error("position {position} is not in the log, which reaches from 0 to {head}")]
+    NoSuchPosition { position: i64, head: i64 },
     #[error("the log has a gap: position {expected} is missing and {found} comes next; the log is damaged")]
     Gap { expected: i64, found: i64 },
     #[error("stored event {position} cannot be read")]

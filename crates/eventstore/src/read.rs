@@ -25,21 +25,30 @@ pub struct Opened {
     pub event: Event,
 }
 
+/// An event that stands in its place and cannot be read: altered, or written by a newer Kvali.
+#[derive(Debug)]
+pub(crate) struct Damaged {
+    pub position: i64,
+    pub stream: StreamId,
+    pub error: Error,
+}
+
 impl Store {
     /// At most `limit` events after position `after`, in order. A gap is an error, never skipped.
     pub async fn read(&self, tenant: TenantId, after: i64, limit: i64) -> Result<Vec<Recorded>, Error> {
-        page(&self.inner.pool, tenant, after, limit).await
+        whole(page(&self.inner.pool, tenant, after, limit).await?)
     }
 
     /// The whole history of a stream.
     pub async fn stream(&self, tenant: TenantId, stream: StreamId) -> Result<Vec<Recorded>, Error> {
         let condition = format!("where tenant_id = '{tenant}' and stream_id = '{stream}' order by version");
-        binary::events(&self.inner.pool, condition).await
+        whole(binary::events(&self.inner.pool, condition).await?)
     }
 
     /// Decodes events and opens their personal values.
     pub async fn open(&self, tenant: TenantId, events: Vec<Recorded>) -> Result<Vec<Opened>, Error> {
-        open(&self.inner.keyring, &self.inner.pool, tenant, events).await
+        let events = events.into_iter().map(Ok).collect();
+        whole(open(&self.inner.keyring, &self.inner.pool, tenant, events).await?)
     }
 
     /// The folded state of a stream and its version: 0 and `before` if it has no events.
@@ -69,19 +78,25 @@ impl Store {
     }
 }
 
+/// Events of which none may be damaged.
+fn whole<T>(events: Vec<Result<T, Damaged>>) -> Result<Vec<T>, Error> {
+    events.into_iter().map(|event| event.map_err(|damaged| damaged.error)).collect()
+}
+
 /// One page of the log in order of position, checked for gaps.
 pub(crate) async fn page(
     pool: &PgPool,
     tenant: TenantId,
     after: i64,
     limit: i64,
-) -> Result<Vec<Recorded>, Error> {
+) -> Result<Vec<Result<Recorded, Damaged>>, Error> {
     let condition =
         format!("where tenant_id = '{tenant}' and position > {after} order by position limit {limit}");
     let events = binary::events(pool, condition).await?;
     for (expected, event) in (after + 1..).zip(&events) {
-        if event.position != expected {
-            return Err(Error::Gap { expected, found: event.position });
+        let found = event.as_ref().map_or_else(|damaged| damaged.position, |event| event.position);
+        if found != expected {
+            return Err(Error::Gap { expected, found });
         }
     }
     Ok(events)
@@ -91,9 +106,9 @@ pub(crate) async fn open(
     keyring: &keyring::Keyring,
     executor: impl PgExecutor<'_>,
     tenant: TenantId,
-    events: Vec<Recorded>,
-) -> Result<Vec<Opened>, Error> {
-    let sealed = events.iter().filter_map(|event| event.personal.as_deref());
+    events: Vec<Result<Recorded, Damaged>>,
+) -> Result<Vec<Result<Opened, Damaged>>, Error> {
+    let sealed = events.iter().flatten().filter_map(|event| event.personal.as_deref());
     let subjects: BTreeSet<SubjectId> =
         sealed.flat_map(keyring::entries).map(|(subject, ..)| subject).collect();
     let keys = if subjects.is_empty() {
@@ -102,10 +117,15 @@ pub(crate) async fn open(
         let key: Arc<TenantKey> = keyring.tenant(tenant).await?;
         keyring.existing(executor, &key, &subjects.into_iter().collect::<Vec<_>>()).await?
     };
-    events.into_iter().map(|recorded| decode(recorded, &keys)).collect()
+    Ok(events.into_iter().map(|event| decode(event?, &keys)).collect())
 }
 
-fn decode(recorded: Recorded, keys: &SubjectKeys) -> Result<Opened, Error> {
+fn decode(recorded: Recorded, keys: &SubjectKeys) -> Result<Opened, Damaged> {
+    let (position, stream) = (recorded.position, recorded.stream);
+    opened(recorded, keys).map_err(|error| Damaged { position, stream, error })
+}
+
+fn opened(recorded: Recorded, keys: &SubjectKeys) -> Result<Opened, Error> {
     let decoded = Event::decode(&recorded.event_type, recorded.schema_version, &recorded.data);
     let mut event = decoded.map_err(|source| Error::Decode { position: recorded.position, source })?;
     if let Some(personal) = &recorded.personal {

@@ -1,15 +1,16 @@
 //! `kvali funnel`: how many deals came how far, under which rule, as of when.
 
+use crate::as_of::{Edge, When, instant};
 use crate::cli::{Done, Global};
 use crate::connect::Session;
 use crate::edge;
 use crate::failure::Failure;
 use crate::output::{Answer, Table};
 use crate::progress;
-use chrono::{DateTime, NaiveDate, TimeZone, Utc};
 use chrono_tz::Tz;
+use kvali_eventstore::project::AsOf;
 use kvali_projections::conversion_funnel::{
-    self as funnel, AsOf, Basis, Breakdown, Class, Corrections, Counts, Definition, Durations, Facts, Period,
+    self as funnel, Basis, Breakdown, Class, Corrections, Counts, Definition, Durations, Facts, Period,
     Population, Rule, Start, Step, Window,
 };
 use serde_json::{Value, json};
@@ -68,12 +69,8 @@ pub(crate) struct Funnel {
     /// Break the answer down
     #[arg(long, value_enum)]
     by: Option<By>,
-    /// Count as of a past position of the log, day (its end) or instant
-    #[arg(long, value_name = "POSITION|DATE")]
-    as_of: Option<String>,
-    /// Which clock --as-of means: what was known then, or what had happened by then as known today
-    #[arg(long, value_enum, default_value_t = Clock::Known, requires = "as_of")]
-    clock: Clock,
+    #[command(flatten)]
+    when: When,
     /// For rule passed: count lost deals in the stages that they jumped over, too
     #[arg(long)]
     impute_lost: bool,
@@ -103,24 +100,9 @@ enum By {
     Owner,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum Clock {
-    Known,
-    Happened,
-}
-
-impl Clock {
-    fn word(self) -> &'static str {
-        match self {
-            Self::Known => "known",
-            Self::Happened => "happened",
-        }
-    }
-}
-
 impl Funnel {
     pub(crate) async fn run(self, global: &Global) -> Result<Done, Failure> {
-        let as_of = self.as_of()?;
+        let as_of = self.when.as_of(self.zone)?;
         let population = self.population()?;
         let session = Session::open(global, "default").await?;
         let facts = load(&session, &self.pipeline, as_of, self.corrections()).await?;
@@ -131,9 +113,8 @@ impl Funnel {
             notes: Vec::new(),
             json: report.json(&facts),
         };
-        let asked = json!({ "as_of": self.as_of, "clock": self.as_of.is_some().then(|| self.clock.word()),
-            "corrections": self.corrections() });
-        merge(&mut answer.json, asked);
+        merge(&mut answer.json, self.when.json());
+        merge(&mut answer.json, json!({ "corrections": self.corrections() }));
         answer.tables.extend(report.owner_table(&facts));
         if self.all {
             answer.tables.extend(report.other_tables());
@@ -144,18 +125,6 @@ impl Funnel {
 
     fn corrections(&self) -> Corrections {
         if self.ever { Corrections::Ever } else { Corrections::Effective }
-    }
-
-    fn as_of(&self) -> Result<AsOf, Failure> {
-        let Some(text) = &self.as_of else { return Ok(AsOf::Now) };
-        if let (Ok(position), Clock::Known) = (text.parse(), self.clock) {
-            return Ok(AsOf::Position(position));
-        }
-        let instant = instant("--as-of", text, self.zone, Edge::End)?;
-        Ok(match self.clock {
-            Clock::Known => AsOf::Known(instant),
-            Clock::Happened => AsOf::Happened(instant),
-        })
     }
 
     fn population(&self) -> Result<Population, Failure> {
@@ -219,7 +188,7 @@ pub(crate) async fn load(
 
 /// A pipeline at a glance: deals that came through in order, win rate, time in stage.
 pub(crate) async fn summary(session: &Session, pipeline: &str, note: &str) -> Result<Answer, Failure> {
-    let facts = load(session, pipeline, AsOf::Now, Corrections::Effective).await?;
+    let facts = load(session, pipeline, AsOf::NOW, Corrections::Effective).await?;
     let report = Report::of(&facts, Definition::new(default_steps(&facts), Rule::Ordered, facts.at))?;
     Ok(Answer {
         tables: vec![report.funnel_table(&facts), report.win_rate_table(), report.time_table()],
@@ -241,33 +210,6 @@ fn steps(facts: &Facts, names: &[&str]) -> Result<Vec<Step>, Failure> {
         Ok(Step { name: stage.name.clone(), stages: vec![stage.id] })
     };
     names.iter().map(step).collect()
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Edge {
-    Start,
-    End,
-}
-
-/// An RFC 3339 instant, or the start or end of a day in `zone`.
-fn instant(flag: &str, text: &str, zone: Tz, edge: Edge) -> Result<DateTime<Utc>, Failure> {
-    if let Ok(at) = DateTime::parse_from_rfc3339(text) {
-        return Ok(at.with_timezone(&Utc));
-    }
-    let wrong = || {
-        Failure::Impossible(format!(
-            "{flag} {text:?} is neither a day (2024-03-31) nor an instant (2024-03-31T18:00:00Z){}",
-            if flag == "--as-of" { " nor a position (12345; only with --clock known)" } else { "" }
-        ))
-    };
-    let day = NaiveDate::parse_from_str(text, "%Y-%m-%d").map_err(|_| wrong())?;
-    let day = if edge == Edge::End { day.succ_opt().ok_or_else(wrong)? } else { day };
-    let midnight = day.and_hms_opt(0, 0, 0).ok_or_else(wrong)?;
-    let start = zone
-        .from_local_datetime(&midnight)
-        .earliest()
-        .map_or(midnight.and_utc(), |at| at.with_timezone(&Utc));
-    Ok(if edge == Edge::End { start - chrono::TimeDelta::microseconds(1) } else { start })
 }
 
 /// Every measure of one question.

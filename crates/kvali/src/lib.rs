@@ -1,5 +1,6 @@
 //! The program `kvali`. One file per subcommand; `cli` lists them.
 
+mod as_of;
 mod cli;
 mod connect;
 mod deal;

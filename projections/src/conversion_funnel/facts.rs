@@ -316,39 +316,3 @@ fn opened_deal(event: &deal::Opened, at: &Entry) -> DealFact {
 pub fn stored_config(name: String, version: Version, stages: Vec<pipeline::Stage>) -> Config {
     Config { name, version, rules_version: version, stages, ..Config::default() }
 }
-
-/// A cut at a business time: business events after it are left out, never configuration, and corrections not by
-/// when they were made but by what they say of the past. Once a deal's stage entry is cut, so are the entries that
-/// came after it, with a vaguer date or none: a deal does not overtake its own history.
-#[derive(Debug)]
-pub struct Cut {
-    happened: DateTime<Utc>,
-    deals: BTreeSet<DealId>,
-}
-
-impl Cut {
-    pub fn at(happened: DateTime<Utc>) -> Self {
-        Self { happened, deals: BTreeSet::new() }
-    }
-
-    /// Whether `opened` is left out. Events come in order of position.
-    pub fn leaves_out(&mut self, opened: &Opened) -> bool {
-        let Event::Deal(event) = &opened.event else { return false };
-        let deal = DealId(opened.recorded.stream.0);
-        let is_later = opened.recorded.occurred.at().is_some_and(|at| at > self.happened);
-        match event {
-            deal::Event::StageCorrected(_) => false,
-            deal::Event::Opened(_)
-            | deal::Event::StageChanged(_)
-            | deal::Event::Won(_)
-            | deal::Event::Lost(_)
-            | deal::Event::Reopened(_) => {
-                if is_later {
-                    self.deals.insert(deal);
-                }
-                self.deals.contains(&deal)
-            }
-            _ => is_later,
-        }
-    }
-}

@@ -34,7 +34,7 @@ pub use measures::{
 pub use model::ConversionFunnel;
 pub use population::{NotAPeriod, Period, Population};
 pub use quantile::Durations;
-pub use query::{AsOf, Corrections, Ground as Facts, QueryError, ground};
+pub use query::{Corrections, Ground as Facts, QueryError, ground};
 pub use tally::Dropped;
 pub use window::{NotAStart, NotAWindow, Start, Window};
 

@@ -1,6 +1,7 @@
 //! The facts as tables: a batch loads the rows that it touches, folds, and writes each changed row once.
 
 use super::facts::{Change, DealFact, Facts, Tracked, VisitFact, Wanted, stored_config};
+use crate::sql::{column, sql};
 use async_trait::async_trait;
 use kvali_domain::deal::Outcome;
 use kvali_domain::money::Currency;
@@ -9,7 +10,7 @@ use kvali_eventstore::project::{Batch, Projection};
 use rust_decimal::Decimal;
 use sqlx::postgres::{PgArguments, PgRow};
 use sqlx::query::Query;
-use sqlx::{AssertSqlSafe, PgConnection, Postgres, Row};
+use sqlx::{PgConnection, Postgres, Row};
 use uuid::Uuid;
 
 /// Stage visits and deals: what every funnel, win rate and duration is counted from.
@@ -38,12 +39,6 @@ impl Projection for ConversionFunnel {
         }
         tables.write(&facts).await
     }
-}
-
-/// Names the generation's schema in a statement. It cannot be bound; the store made it from a constant and two
-/// numbers.
-pub(super) fn sql(schema: &str, statement: &str) -> AssertSqlSafe<String> {
-    AssertSqlSafe(statement.replace("{schema}", schema))
 }
 
 struct Tables<'a> {
@@ -270,10 +265,6 @@ impl Tables<'_> {
         .await?;
         Ok(())
     }
-}
-
-fn column<R, T>(rows: &[R], value: impl Fn(&R) -> T) -> Vec<T> {
-    rows.iter().map(value).collect()
 }
 
 fn amount(value: Option<Money>) -> Option<Decimal> {

@@ -1,38 +1,23 @@
-//! One question asked of the facts: of the live read model, or of the log as it was known, or had happened, then.
+//! One question asked of the facts, as they stand or stood.
 
-use super::facts::{Cut, DealFact, Facts, VisitFact};
-use super::model::{ConversionFunnel, money, outcome, sql, stages};
+use super::model::{ConversionFunnel, money, outcome, stages};
 use super::{
     Answer, Basis, Case, Cycle, CycleAnswer, Definition, Funnel, Layout, LayoutId, Layouts, NotADefinition,
     Outcome, StageTime, TimeInStage, Velocity, VelocityAnswer, Visit, WinRate, WinRateAnswer,
 };
+use crate::sql::sql;
+use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use futures_util::TryStreamExt;
 use kvali_domain::pipeline::{self, Stage};
 use kvali_domain::{DealId, PipelineId, StageId, TenantId, UserId, Version};
 use kvali_eventstore::Store;
-use kvali_eventstore::project::{Generation, Projection};
+use kvali_eventstore::project::{AsOf, Look, Query};
 use serde::Serialize;
 use sqlx::postgres::PgRow;
-use sqlx::{Connection, Executor, PgConnection, Row};
+use sqlx::{Executor, Row};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-
-/// Events read at a time when a past state is folded from the log.
-const PAGE: i64 = 10_000;
-
-/// What the facts are counted at.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum AsOf {
-    /// The live read model, brought up to the head first.
-    Now,
-    /// As it was known at a position of the log.
-    Position(i64),
-    /// As it was known at an instant.
-    Known(DateTime<Utc>),
-    /// All that is known today of what had happened by an instant.
-    Happened(DateTime<Utc>),
-}
 
 /// The facts of one pipeline, ready to be counted.
 #[derive(Debug)]
@@ -67,8 +52,6 @@ pub enum QueryError {
     NoSuchPipeline { name: String, known: Vec<String> },
     #[error("stage {name:?} is not in pipeline {pipeline:?}; it has {}", list(.known))]
     NoSuchStage { name: String, pipeline: String, known: Vec<String> },
-    #[error("position {position} is beyond the head of the log, {head}")]
-    BeyondHead { position: i64, head: i64 },
     #[error(transparent)]
     NotADefinition(#[from] NotADefinition),
     #[error(transparent)]
@@ -94,105 +77,20 @@ pub async fn ground(
     now: DateTime<Utc>,
     progress: &(dyn Fn(i64, i64) + Sync),
 ) -> Result<Ground, QueryError> {
-    let head = store.head(tenant).await?;
-    let (until, at) = match as_of {
-        AsOf::Now => {
-            let model: Arc<dyn Projection> = Arc::new(ConversionFunnel);
-            let (generation, _) = store.catch_up(model, tenant, progress).await?;
-            return live(store, tenant, name, generation, corrections, now).await;
-        }
-        AsOf::Happened(at) => (head, at),
-        AsOf::Known(at) => (store.position_at(tenant, at).await?, at),
-        AsOf::Position(position) if position > head => {
-            return Err(QueryError::BeyondHead { position, head });
-        }
-        AsOf::Position(position) => (position, store.recorded_at(tenant, position).await?.unwrap_or(now)),
-    };
-    let happened = if let AsOf::Happened(at) = as_of { Some(at) } else { None };
-    let facts = fold(store, tenant, until, happened, progress).await?;
-    past(facts, name, until, at, corrections)
+    let load = Load { name: name.to_owned(), corrections };
+    Ok(store.ask(Arc::new(ConversionFunnel), tenant, as_of, now, progress, load).await?.answer)
 }
 
-/// The facts that the log up to `until` gives.
-async fn fold(
-    store: &Store,
-    tenant: TenantId,
-    until: i64,
-    happened: Option<DateTime<Utc>>,
-    progress: &(dyn Fn(i64, i64) + Sync),
-) -> Result<Facts, QueryError> {
-    let mut facts = Facts::default();
-    let mut cut = happened.map(Cut::at);
-    let mut at = 0;
-    while at < until {
-        let page = store.read(tenant, at, PAGE.min(until - at)).await?;
-        let Some(last) = page.last() else {
-            return Err(kvali_eventstore::Error::Gap { expected: at + 1, found: until }.into());
-        };
-        at = last.position;
-        for opened in store.open(tenant, page).await? {
-            if !cut.as_mut().is_some_and(|cut| cut.leaves_out(&opened)) {
-                facts.apply(&opened);
-            }
-        }
-        progress(at, until);
-    }
-    Ok(facts)
-}
-
-fn past(
-    facts: Facts,
-    name: &str,
-    position: i64,
-    at: DateTime<Utc>,
+/// The facts of one pipeline.
+struct Load {
+    name: String,
     corrections: Corrections,
-) -> Result<Ground, QueryError> {
-    let versions = facts.pipelines.into_iter().map(|((pipeline, version), config)| PipelineVersion {
-        pipeline,
-        version,
-        name: config.row.name,
-        stages: config.row.stages,
-    });
-    let mut ground = Ground::of(name, &versions.collect::<Vec<_>>(), facts.owners, position, at)?;
-    let layouts = ground.layout_ids.clone();
-    let mut visits: BTreeMap<(DealId, i32), VisitFact> = BTreeMap::new();
-    for (id, visit) in facts.visits {
-        if visit.row.pipeline == ground.ground.pipeline {
-            visits.insert(id, visit.row);
-        }
-    }
-    for (id, deal) in facts.deals {
-        if deal.row.pipeline == ground.ground.pipeline && deal.row.merged_into.is_none() {
-            let own = visits.range((id, 0)..=(id, i32::MAX)).map(|(_, visit)| {
-                let stage = counted(visit.stage, visit.mistaken_stage, corrections);
-                Visit {
-                    stage,
-                    entered_at: visit.entered_at,
-                    layout: layouts.get(&visit.pipeline_version).copied(),
-                }
-            });
-            ground.ground.cases.push(case(id, &deal.row, own.collect()));
-        }
-    }
-    Ok(ground.ground)
 }
 
 fn counted(stage: StageId, mistaken: Option<StageId>, corrections: Corrections) -> StageId {
     match corrections {
         Corrections::Effective => stage,
         Corrections::Ever => mistaken.unwrap_or(stage),
-    }
-}
-
-fn case(deal: DealId, fact: &DealFact, visits: Vec<Visit>) -> Case {
-    Case {
-        deal,
-        owner: fact.owner,
-        visits,
-        outcome: counted_outcome(fact.outcome),
-        created_at: fact.created_at,
-        closed_at: fact.closed_at,
-        value: fact.value,
     }
 }
 
@@ -203,9 +101,6 @@ fn counted_outcome(outcome: Option<kvali_domain::deal::Outcome>) -> Outcome {
         Some(kvali_domain::deal::Outcome::Lost) => Outcome::Lost,
     }
 }
-
-const POSITION: &str = "select position from kvali.projection_checkpoint \
-    where tenant_id = $1 and projection = $2 and version = $3 and generation = $4";
 
 const PIPELINES: &str = "select pipeline_id, version, name, stages::text from {schema}.pipeline where tenant_id = $1 order by 1, 2";
 
@@ -218,66 +113,39 @@ const CASES: &str = "select d.deal_id, d.owner, d.outcome, d.created_at, d.close
     where d.tenant_id = $1 and d.pipeline_id = $2 and d.merged_into is null \
     order by d.deal_id, v.visit";
 
-/// All of one state of the read model, and the position that it stands at. Runs to its end even if the caller stops
-/// waiting: a transaction is never left half-way.
-async fn live(
-    store: &Store,
-    tenant: TenantId,
-    name: &str,
-    generation: Generation,
-    corrections: Corrections,
-    now: DateTime<Utc>,
-) -> Result<Ground, QueryError> {
-    let (pool, name) = (store.pool().clone(), name.to_owned());
-    let read = tokio::spawn(async move {
-        let mut connection = pool.acquire().await?;
-        let mut tx = connection.begin().await?;
-        tx.execute("set transaction isolation level repeatable read, read only").await?;
+#[async_trait]
+impl Query for Load {
+    type Answer = Ground;
+    type Error = QueryError;
+
+    async fn ask(self, look: &mut Look<'_>) -> Result<Ground, QueryError> {
         // All deals of a pipeline meet all their visits. Of a tenant unknown to its statistics the planner expects one
         // deal and looks through every visit for each: eleven seconds of three thousand deals, instead of none.
-        tx.execute("set local enable_nestloop = off").await?;
-        let ground = read_live(&mut tx, tenant, &name, &generation, corrections, now).await;
-        tx.commit().await?;
-        ground
-    });
-    read.await.map_err(kvali_eventstore::Error::Task)?
-}
-
-async fn read_live(
-    connection: &mut PgConnection,
-    tenant: TenantId,
-    name: &str,
-    Generation { generation, schema_name }: &Generation,
-    corrections: Corrections,
-    now: DateTime<Utc>,
-) -> Result<Ground, QueryError> {
-    let position: i64 = sqlx::query_scalar(POSITION)
-        .bind(tenant.0)
-        .bind(ConversionFunnel.name())
-        .bind(ConversionFunnel.version())
-        .bind(generation)
-        .fetch_one(&mut *connection)
-        .await?;
-    let rows = sqlx::query(sql(schema_name, PIPELINES)).bind(tenant.0).fetch_all(&mut *connection).await?;
-    let versions = rows.iter().map(|row| {
-        Ok(PipelineVersion {
-            pipeline: PipelineId(row.try_get("pipeline_id")?),
-            version: row.try_get("version")?,
-            name: row.try_get("name")?,
-            stages: stages(row)?,
-        })
-    });
-    let versions = versions.collect::<Result<Vec<_>, sqlx::Error>>()?;
-    let owners = sqlx::query_as(sql(schema_name, OWNERS)).bind(tenant.0).fetch_all(&mut *connection).await?;
-    let owners = owners.into_iter().map(|(id, name)| (UserId(id), name)).collect();
-    let mut draft = Ground::of(name, &versions, owners, position, now)?;
-    let statement = sqlx::query(sql(schema_name, CASES)).bind(tenant.0).bind(draft.ground.pipeline.0);
-    let mut rows = statement.fetch(connection);
-    while let Some(row) = rows.try_next().await? {
-        draft.add(&row, corrections)?;
+        look.connection.execute("set local enable_nestloop = off").await?;
+        let tenant = look.tenant.0;
+        let rows =
+            sqlx::query(sql(look.schema, PIPELINES)).bind(tenant).fetch_all(&mut *look.connection).await?;
+        let versions = rows.iter().map(|row| {
+            Ok(PipelineVersion {
+                pipeline: PipelineId(row.try_get("pipeline_id")?),
+                version: row.try_get("version")?,
+                name: row.try_get("name")?,
+                stages: stages(row)?,
+            })
+        });
+        let versions = versions.collect::<Result<Vec<_>, sqlx::Error>>()?;
+        let owners =
+            sqlx::query_as(sql(look.schema, OWNERS)).bind(tenant).fetch_all(&mut *look.connection).await?;
+        let owners = owners.into_iter().map(|(id, name)| (UserId(id), name)).collect();
+        let mut draft = Ground::of(&self.name, &versions, owners, look.position, look.at)?;
+        let statement = sqlx::query(sql(look.schema, CASES)).bind(tenant).bind(draft.ground.pipeline.0);
+        let mut rows = statement.fetch(&mut *look.connection);
+        while let Some(row) = rows.try_next().await? {
+            draft.add(&row, self.corrections)?;
+        }
+        drop(rows);
+        Ok(draft.ground)
     }
-    drop(rows);
-    Ok(draft.ground)
 }
 
 impl Draft {

@@ -3,7 +3,7 @@
 //! <https://www.postgresql.org/docs/current/sql-copy.html#id-1.9.3.55.9.4> describes the format.
 
 use crate::Error;
-use crate::read::{Unknown, occurred};
+use crate::read::{Damaged, Unknown, occurred};
 use chrono::{DateTime, Utc};
 use futures_util::TryStreamExt;
 use kvali_domain::{ActorId, CommandId, EventId, Recorded, StreamId, TenantId};
@@ -25,7 +25,10 @@ const CHUNK: usize = 64 << 10;
 /// The events that `condition` names: it is SQL, and made of numbers and ids only. Goes on to its end even if
 /// the caller stops waiting, since a connection left half-way would give its next user the rest; for the same
 /// reason a connection that saw an error is not used again.
-pub(super) async fn events(pool: &PgPool, condition: String) -> Result<Vec<Recorded>, Error> {
+pub(super) async fn events(
+    pool: &PgPool,
+    condition: String,
+) -> Result<Vec<Result<Recorded, Damaged>>, Error> {
     let mut connection = pool.acquire().await.map_err(Error::Read)?;
     let read = async move {
         let events = copy(&mut connection, &condition).await;
@@ -37,7 +40,10 @@ pub(super) async fn events(pool: &PgPool, condition: String) -> Result<Vec<Recor
     tokio::spawn(read).await.map_err(Error::Task)?
 }
 
-async fn copy(connection: &mut PgConnection, condition: &str) -> Result<Vec<Recorded>, Error> {
+async fn copy(
+    connection: &mut PgConnection,
+    condition: &str,
+) -> Result<Vec<Result<Recorded, Damaged>>, Error> {
     let statement = format!("copy (select {COLUMNS} from kvali.event {condition}) to stdout binary");
     let mut chunks = connection.copy_out_raw(&statement).await.map_err(Error::Read)?;
     let mut events = Vec::new();
@@ -57,7 +63,7 @@ async fn copy(connection: &mut PgConnection, condition: &str) -> Result<Vec<Reco
 }
 
 /// Decodes the rows that have come whole; answers with their bytes.
-fn decode(bytes: &[u8], events: &mut Vec<Recorded>) -> Result<usize, Error> {
+fn decode(bytes: &[u8], events: &mut Vec<Result<Recorded, Damaged>>) -> Result<usize, Error> {
     let mut rest = bytes;
     while let Some((mut fields, after)) = next_row(rest) {
         events.push(recorded(&mut fields)?);
@@ -119,14 +125,26 @@ impl<'a> Fields<'a> {
     }
 }
 
-fn recorded(row: &mut Fields<'_>) -> Result<Recorded, Error> {
+/// What tells an event's place must be there; what cannot be read of the rest is the event's own damage.
+fn recorded(row: &mut Fields<'_>) -> Result<Result<Recorded, Damaged>, Error> {
     let tenant = TenantId(row.id()?);
     let position = i64::from_be_bytes(row.fixed()?);
+    let stream = StreamId(row.id()?);
+    let event = placed(row, tenant, position, stream);
+    Ok(event.map_err(|error| Damaged { position, stream, error }))
+}
+
+fn placed(
+    row: &mut Fields<'_>,
+    tenant: TenantId,
+    position: i64,
+    stream: StreamId,
+) -> Result<Recorded, Error> {
     let unknown = |unknown: Unknown| unknown.at(position);
     Ok(Recorded {
         tenant,
         position,
-        stream: StreamId(row.id()?),
+        stream,
         version: i32::from_be_bytes(row.fixed()?),
         event_id: EventId(row.id()?),
         event_type: row.text()?.to_owned(),
