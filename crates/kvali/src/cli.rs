@@ -3,7 +3,7 @@
 use crate::failure::Failure;
 use crate::forms::{self, Filled};
 use crate::output::Format;
-use crate::{deal, demo, funnel, help, load, log, merge, order, pg, projections, task, user};
+use crate::{deal, demo, funnel, help, load, log, merge, order, pg, project, projections, task, user};
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -118,9 +118,11 @@ enum Command {
     /// Read the log in order of position
     #[command(subcommand)]
     Log(log::Log),
-    /// Where the read models stand; build them anew
+    /// Where the read models stand, what is parked; build them anew, or go back
     #[command(subcommand)]
     Projections(projections::Projections),
+    /// Fold the log into the read models, until told to stop
+    Project(project::Project),
     /// Run the private Postgres
     #[command(subcommand)]
     Pg(pg::Pg),
@@ -188,6 +190,10 @@ pub fn run() -> ExitCode {
 fn carry_out(global: &Global, command: Command) -> Result<Done, Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     runtime.map_err(Failure::Runtime)?.block_on(async {
+        let command = match command {
+            Command::Project(project) => return project.run(global, interrupted()).await,
+            command => command,
+        };
         tokio::select! {
             done = answer(global, command) => done,
             // Dropping the answer lets go of the private cluster, which stops if nobody else uses it.
@@ -214,6 +220,7 @@ async fn answer(global: &Global, command: Command) -> Result<Done, Failure> {
         Command::Absence(form) => form.run(global).await,
         Command::Log(log) => log.run(global).await,
         Command::Projections(projections) => projections.run(global).await,
+        Command::Project(project) => project.run(global, std::future::pending()).await,
         Command::Pg(pg) => pg.run(global),
     }
 }

@@ -25,6 +25,14 @@ pub(crate) struct Session {
 
 impl Session {
     pub(crate) async fn open(global: &Global, default_tenant: &str) -> Result<Self, Failure> {
+        Self::open_for(global, default_tenant, CONNECTIONS).await
+    }
+
+    pub(crate) async fn open_for(
+        global: &Global,
+        default_tenant: &str,
+        connections: u32,
+    ) -> Result<Self, Failure> {
         let data_dir = data_dir(global)?;
         let (url, cluster) = match &global.database_url {
             Some(url) if !url.is_empty() => (url.clone(), None),
@@ -38,7 +46,7 @@ impl Session {
         // After the cluster, which opens a data directory to its server only while that is empty.
         let master_key = global.master_key.clone().unwrap_or_else(|| data_dir.join("master.key"));
         let options = Options {
-            connections: CONNECTIONS,
+            connections,
             cached_states: CACHED_STATES,
             ..Options::new(url, MasterKey::load_or_create(&master_key)?)
         };

@@ -34,6 +34,8 @@ pub(crate) enum Failure {
     Refusals { file: PathBuf, source: csv::Error },
     #[error("cannot write the answer")]
     Output(#[source] io::Error),
+    #[error("the metrics cannot be served at {address}")]
+    Metrics { address: std::net::SocketAddr, source: metrics_exporter_prometheus::BuildError },
     #[error("cannot start the asynchronous runtime")]
     Runtime(#[source] io::Error),
     #[error("a background task ended early")]

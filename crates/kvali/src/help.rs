@@ -6,7 +6,7 @@ const GROUPS: [(&str, &[&str]); 4] = [
     ("Daily work", &["lead", "contact", "company", "deal", "task", "note", "call", "merge"]),
     ("People", &["user", "absence"]),
     ("Data and questions", &["demo", "import", "funnel", "log", "do"]),
-    ("Upkeep", &["projections", "pg"]),
+    ("Upkeep", &["project", "projections", "pg"]),
 ];
 
 const WIDEST_NAME: usize = 12;

@@ -1,0 +1,40 @@
+//! What Prometheus may scrape.
+
+use crate::failure::Failure;
+use kvali_eventstore::project::Status;
+use metrics::{Unit, describe_gauge, gauge};
+use metrics_exporter_prometheus::PrometheusBuilder;
+use std::net::SocketAddr;
+
+const LAG_EVENTS: &str = "kvali_projection_lag_events";
+const LAG_SECONDS: &str = "kvali_projection_lag_seconds";
+const PARKED: &str = "kvali_projection_parked_streams";
+const FAILING: &str = "kvali_projection_failing";
+
+/// Answers at `http://address/metrics` from now on.
+pub(crate) fn serve(address: SocketAddr) -> Result<(), Failure> {
+    let exporter = PrometheusBuilder::new().with_http_listener(address);
+    exporter.install().map_err(|source| Failure::Metrics { address, source })?;
+    describe_gauge!(LAG_EVENTS, Unit::Count, "events of the log that the read model lacks");
+    describe_gauge!(LAG_SECONDS, Unit::Seconds, "how long the first of them has stood in the log");
+    describe_gauge!(PARKED, Unit::Count, "streams that the read model does not follow any more");
+    describe_gauge!(FAILING, Unit::Count, "1 while folding fails and is tried again");
+    Ok(())
+}
+
+/// Read model by read model and tenant by tenant, as far as they are the ones that answer.
+pub(crate) fn projections(status: &[Status]) {
+    for row in status.iter().filter(|row| row.live) {
+        let labels = [
+            ("projection", row.projection.clone()),
+            ("version", row.version.to_string()),
+            ("tenant", row.tenant_id.to_string()),
+        ];
+        #[expect(clippy::cast_precision_loss, reason = "nobody counts beyond 2^52 events by a gauge")]
+        let count = |count: i64| count as f64;
+        gauge!(LAG_EVENTS, &labels).set(count(row.head - row.position));
+        gauge!(LAG_SECONDS, &labels).set(row.lag_seconds);
+        gauge!(PARKED, &labels).set(count(row.parked));
+        gauge!(FAILING, &labels).set(f64::from(u8::from(row.failure.is_some())));
+    }
+}
