@@ -5,6 +5,7 @@ mod approval;
 mod lines;
 mod merging;
 mod pace;
+mod transfer;
 mod with;
 
 pub use again::{HandedBack, LinkedToPrevious, Origin, Revived};
@@ -15,6 +16,7 @@ pub use pace::{
     ForecastCategorySet, LeftWithoutTask, NextStepSet, Pace, ProbabilityOverridden,
     ProbabilityOverrideCleared, PutOnHold, Resumed, StageLimitExceeded, WentIdle,
 };
+pub use transfer::PipelineChanged;
 pub use with::{
     COMPANY_CLAIM, CompanySet, ContactAdded, ContactRemoved, ContactRole, Holds, PrimaryContactSet,
     STAGE_CLAIM, With,
@@ -51,7 +53,18 @@ commands! {
         #[serde(default)]
         pipeline_version: Option<Version>,
     } => [StageChanged],
-    /// The deal is open; the visit exists and is not a closing one; any process stage; a reason.
+    /// The deal is open; the pipeline is another one and in force; the target is a process stage of it; party, task and
+    /// fields if that pipeline wants them. What the stage that the deal leaves requires holds no transfer up. The visits
+    /// stay where they were.
+    "TransferPipeline" = Transfer {
+        pipeline: PipelineId,
+        to: StageId,
+        /// The version of the other pipeline that the sender looked at.
+        #[serde(default)]
+        pipeline_version: Option<Version>,
+    } => [PipelineChanged],
+    /// The deal is open; the visit exists and is not a closing one; any process stage of the pipeline that it was in; a
+    /// reason.
     "CorrectStage" = CorrectStage {
         /// The number of the visit that was recorded wrongly, from 1.
         visit: i32,
@@ -288,6 +301,7 @@ pub struct External {
 events! {
     Opened = "deal.opened",
     StageChanged = "deal.stage_changed",
+    PipelineChanged = "deal.pipeline_changed",
     StageCorrected = "deal.stage_corrected",
     Assigned = "deal.assigned",
     ValueChanged = "deal.value_changed",
@@ -530,14 +544,9 @@ impl Describe for Event {
                 });
                 external.into_iter().chain(event.holds().taken()).collect()
             }
-            Self::StageChanged(event) => {
-                let one_of = event.with_task_of.iter();
-                one_of
-                    .map(|deal| Claim::some(OPEN_TASK_CLAIM, deal.to_string()))
-                    .chain(with::moved(Some(event.from), event.to))
-                    .collect()
-            }
-            Self::StageCorrected(event) if event.current => with::moved(Some(event.from), event.to),
+            Self::StageChanged(event) => with::moved_with_task(&event.with_task_of, event.from, event.to),
+            Self::PipelineChanged(event) => with::moved_with_task(&event.with_task_of, event.from, event.to),
+            Self::StageCorrected(event) if event.current => with::moved(event.from, event.to).into(),
             Self::Assigned(event) => {
                 let from = event.from.map(|from| owned(Claim::uncount, from));
                 from.into_iter().chain([owned(Claim::count, event.to)]).collect()
@@ -623,6 +632,10 @@ pub enum Refusal {
     RulesChanged { named: Version, changed_in: Version, current: Version },
     #[error("pipeline version {named} does not exist yet; the current one is {current}")]
     NoSuchVersion { named: Version, current: Version },
+    #[error("this deal is in pipeline {pipeline:?} already; MoveDeal moves it there, accepted: {}", steps(.accepted))]
+    SamePipeline { pipeline: String, accepted: Vec<String> },
+    #[error("pipeline {pipeline:?} wants a contact or a company for every deal; add one before the transfer")]
+    PartyRequiredThere { pipeline: String },
     #[error("this pipeline wants a contact or a company for every deal; name one in `party`")]
     PartyRequired,
     #[error("a party's name is given without `party`; name the contact or company that bears it")]
@@ -687,6 +700,10 @@ pub enum Refusal {
     NotARecycledDeal,
     #[error("a revived deal is handed back when it is won in the recycle pipeline; win it first")]
     NotQualifiedYet,
+    #[error(
+        "this deal was transferred back to the pipeline that it was lost in; there is nowhere to hand it back to"
+    )]
+    BackInSales,
     #[error("this deal was handed back already as {deal}")]
     AlreadyHandedBack { deal: DealId },
     #[error("there is no approval {approval}; pending are {pending:?}")]
@@ -787,8 +804,8 @@ pub struct OpenDeal {
     pub pipeline: PipelineId,
     /// That of the deal's last event.
     pub version: Version,
-    /// The stage of each visit as corrected; never empty.
-    pub visits: Vec<StageId>,
+    /// As corrected; never empty.
+    pub visits: Vec<Visit>,
     pub stage: StageId,
     /// The latest instant that a stage entry is known not to lie before; later entries must not either.
     pub entered_at: Option<DateTime<Utc>>,
@@ -816,6 +833,12 @@ pub struct OpenDeal {
     /// Whose sealed name it goes by.
     pub name_of: Option<DealId>,
     pub merging: Merging<Self>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Visit {
+    pub pipeline: PipelineId,
+    pub stage: StageId,
 }
 
 impl Command {
@@ -847,8 +870,13 @@ impl OpenDeal {
         self.visit_count() + 1
     }
 
+    /// The visit of this number, from 1.
+    pub fn visit(&self, number: i32) -> Option<Visit> {
+        index(number).and_then(|at| self.visits.get(at)).copied()
+    }
+
     fn enter(&mut self, stage: StageId, occurred: &Occurred) {
-        self.visits.push(stage);
+        self.visits.push(Visit { pipeline: self.pipeline, stage });
         self.stage = stage;
         // A day begins before an instant within it, so the later of both is what is certain.
         self.entered_at = self.entered_at.max(occurred.at());
@@ -932,8 +960,12 @@ impl Decider for Deal {
             Command::AddContact { contact, .. } => vec![Reads::Contact(contact.stream())],
             Command::SetCompany { company } => vec![Reads::Company(company.stream())],
             Command::CloseLost { .. } => pipeline.chain([Reads::LossReasons(loss_reasons::STREAM)]).collect(),
+            Command::Transfer { pipeline, .. } => vec![Reads::Pipeline(pipeline.stream())],
+            Command::CorrectStage { visit, .. } => {
+                let visit = self.record().and_then(|deal| deal.visit(*visit));
+                visit.map(|visit| Reads::Pipeline(visit.pipeline.stream())).into_iter().collect()
+            }
             Command::Move { .. }
-            | Command::CorrectStage { .. }
             | Command::CloseWon { .. }
             | Command::Reopen { .. }
             | Command::RemoveContact { .. }
@@ -1009,7 +1041,7 @@ impl Decider for Deal {
             *self = Self::Open(OpenDeal {
                 pipeline: event.pipeline,
                 version,
-                visits: vec![event.stage],
+                visits: vec![Visit { pipeline: event.pipeline, stage: event.stage }],
                 stage: event.stage,
                 entered_at: occurred.at(),
                 owner: event.owner,
@@ -1059,6 +1091,9 @@ impl OpenDeal {
     fn open(&self, command: &Command, given: &Given<'_>) -> Result<Vec<Event>, Refusal> {
         match command {
             Command::Move { to, pipeline_version } => move_on(self, *to, *pipeline_version, given),
+            Command::Transfer { pipeline, to, pipeline_version } => {
+                transfer::transfer(self, *pipeline, *to, *pipeline_version, given)
+            }
             Command::CorrectStage { visit, to, reason } => correct(self, *visit, *to, reason, given),
             Command::Assign { owner, force, reason } => {
                 assign(self, *owner, force.then_some(reason), reason, given)
@@ -1187,15 +1222,19 @@ impl OpenDeal {
         self.approvals.evolve(event);
         match event {
             Event::StageChanged(event) => self.enter(event.to, occurred),
+            Event::PipelineChanged(event) => {
+                self.pipeline = event.to_pipeline;
+                self.enter(event.to, occurred);
+            }
             Event::Won(event) => self.enter(event.stage, occurred),
             Event::Lost(event) => self.enter(event.stage, occurred),
             Event::Reopened(event) => self.enter(event.to, occurred),
             Event::Renamed(event) => self.name_of = Some(DealId(event.subject.0)),
             Event::StageCorrected(event) => {
                 if let Some(visit) = index(event.visit).and_then(|at| self.visits.get_mut(at)) {
-                    *visit = event.to;
+                    visit.stage = event.to;
                 }
-                self.stage = *self.visits.last().unwrap_or(&self.stage);
+                self.stage = self.visits.last().map_or(self.stage, |visit| visit.stage);
             }
             Event::Assigned(event) => self.owner = Some(event.to),
             Event::ValueChanged(event) => self.value = Some(event.to),
@@ -1421,11 +1460,11 @@ fn correct(
     reason: &Personal,
     given: &Given<'_>,
 ) -> Result<Vec<Event>, Refusal> {
-    let config = rules(deal.pipeline, None, given)?;
-    let target = process_stage(config, to)?;
-    let Some(from) = index(visit).and_then(|at| deal.visits.get(at)).copied() else {
+    let Some(Visit { pipeline, stage: from }) = deal.visit(visit) else {
         return Err(Refusal::NoSuchVisit { visit, last: deal.visit_count() });
     };
+    let config = rules(pipeline, None, given)?;
+    let target = process_stage(config, to)?;
     if config.stage(from).is_some_and(|stage| stage.class != Class::Process) {
         return Err(Refusal::ClosingVisit { visit });
     }

@@ -96,6 +96,7 @@ pub const SHAPES: &[Shape] = &[
     first("handover.work_returned"),
     first("deal.opened"),
     first("deal.stage_changed"),
+    first("deal.pipeline_changed"),
     first("deal.stage_corrected"),
     first("deal.assigned"),
     first("deal.value_changed"),

@@ -1,4 +1,4 @@
-//! What a funnel reads: one deal at a time, with its stage visits in order.
+//! What a funnel reads: one deal in one pipeline at a time, with its stage visits in order.
 
 use chrono::{DateTime, Utc};
 
@@ -6,7 +6,7 @@ use super::quantile::span;
 pub use kvali_domain::pipeline::Class;
 use kvali_domain::{DealId, Money, StageId, UserId};
 
-/// One deal as it was known at T. Nothing later than T belongs in it.
+/// One deal in one pipeline, as it was known at T. Nothing later than T belongs in it.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Case {
     pub deal: DealId,
@@ -23,7 +23,8 @@ pub struct Case {
 /// One entry into a stage. It lasts until the entry of the next visit, or until the close.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Visit {
-    pub stage: StageId,
+    /// `None`: it stood in another pipeline. Such a visit counts for nothing; it ends the one before it.
+    pub stage: Option<StageId>,
     /// `None`: no business date. Such a visit happened, at no known time.
     pub entered_at: Option<DateTime<Utc>>,
     /// The pipeline version recorded with the entry.
@@ -36,6 +37,14 @@ pub enum Outcome {
     Open,
     Won,
     Lost,
+    /// It went to another pipeline, and is open or closed there.
+    Left,
+}
+
+impl Outcome {
+    pub(super) fn is_closed(self) -> bool {
+        matches!(self, Self::Won | Self::Lost)
+    }
 }
 
 /// The stages of one version of a pipeline, in order.
@@ -65,7 +74,7 @@ impl Layouts {
     pub(super) fn class(&self, visit: &Visit) -> Class {
         let layout = visit.layout.and_then(|id| self.0.get(id.0));
         layout
-            .and_then(|layout| layout.stages.iter().find(|(stage, _)| *stage == visit.stage))
+            .and_then(|layout| layout.stages.iter().find(|(stage, _)| Some(*stage) == visit.stage))
             .map_or(Class::Process, |(_, class)| *class)
     }
 }
@@ -76,16 +85,23 @@ impl LayoutId {
     }
 }
 
+impl Visit {
+    /// To another pipeline.
+    pub fn elsewhere(entered_at: Option<DateTime<Utc>>) -> Self {
+        Self { stage: None, entered_at, layout: None }
+    }
+}
+
 impl Case {
     /// Its creation, else its first entry.
     pub(super) fn began_at(&self) -> Option<DateTime<Utc>> {
         self.created_at.or_else(|| self.visits.first().and_then(|visit| visit.entered_at))
     }
 
-    /// From the first entry into an open stage to the close, in microseconds; `None` while open, or where
+    /// From the first entry into an open stage to the close, in microseconds; `None` where it is not closed, or where
     /// either end has no date.
     pub(super) fn cycle_micros(&self, layouts: &Layouts) -> Option<i64> {
-        if self.outcome == Outcome::Open {
+        if !self.outcome.is_closed() {
             return None;
         }
         let opened = self.visits.iter().find(|visit| layouts.class(visit) == Class::Process)?;

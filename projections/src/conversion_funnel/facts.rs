@@ -54,6 +54,7 @@ impl<T> Tracked<T> {
 
 #[derive(Clone, PartialEq, Debug)]
 pub struct DealFact {
+    /// Where it stands or was closed; its visits say where it has been.
     pub pipeline: PipelineId,
     pub owner: Option<UserId>,
     pub source: Option<String>,
@@ -82,6 +83,8 @@ pub struct VisitFact {
     pub left_position: Option<i64>,
     pub left_at: Option<DateTime<Utc>>,
     pub next_stage: Option<StageId>,
+    /// The pipeline that the deal was transferred to from here.
+    pub next_pipeline: Option<PipelineId>,
     pub actor: ActorId,
     pub value: Option<Money>,
 }
@@ -159,6 +162,10 @@ impl Facts {
                 self.enter(id, 1, event.stage, event.pipeline_version, &at);
             }
             deal::Event::StageChanged(event) => {
+                self.enter(id, event.visit, event.to, event.pipeline_version, &at);
+            }
+            deal::Event::PipelineChanged(event) => {
+                self.edit(id, |deal| deal.pipeline = event.to_pipeline);
                 self.enter(id, event.visit, event.to, event.pipeline_version, &at);
             }
             deal::Event::StageCorrected(event) => self.correct(id, event),
@@ -242,6 +249,7 @@ impl Facts {
             before.left_position = Some(at.position);
             before.left_at = entered_at;
             before.next_stage = Some(stage);
+            before.next_pipeline = Some(pipeline).filter(|next| *next != before.pipeline);
         }
         let visit = VisitFact {
             pipeline,
@@ -254,6 +262,7 @@ impl Facts {
             left_position: None,
             left_at: None,
             next_stage: None,
+            next_pipeline: None,
             actor: at.actor,
             value,
         };

@@ -52,7 +52,7 @@ impl Ground {
     /// Whether the visit stands before `step`; `None` where its pipeline does not lead through the step, or
     /// ended there.
     pub(super) fn is_before(&self, visit: &Visit, step: usize) -> Option<bool> {
-        if let Some(stands) = self.steps.of(visit.stage) {
+        if let Some(stands) = self.steps.of(visit.stage?) {
             return Some(stands < step);
         }
         let (plan, place) = self.place(visit)?;
@@ -66,7 +66,7 @@ impl Ground {
 
     fn place(&self, visit: &Visit) -> Option<(&Plan, &Place)> {
         let plan = self.plan(visit)?;
-        Some((plan, plan.stages.get(&visit.stage)?))
+        Some((plan, plan.stages.get(&visit.stage?)?))
     }
 }
 

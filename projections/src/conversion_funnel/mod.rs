@@ -1,10 +1,11 @@
 //! How many deals came how far: stage visits as facts, and a fold over them under every counting rule.
 //!
-//! `facts` says what events make of the facts, `model` keeps them in tables, `query` loads them as cases. All the
-//! rest is pure: the caller says which cases there are and what T is.
+//! `facts` says what events make of the facts, `model` keeps them in tables, `query` loads them, `cases` makes a case of
+//! each deal and pipeline. All the rest is pure: the caller says which cases there are and what T is.
 
 mod answer;
 mod case;
+mod cases;
 mod definition;
 pub mod facts;
 mod ground;
@@ -24,6 +25,7 @@ use std::collections::BTreeMap;
 
 pub use answer::{Answer, CohortCounts, Counts, LastStage, OwnerCounts, Stage, Transition};
 pub use case::{Case, Class, Layout, LayoutId, Layouts, Outcome, Visit};
+pub use cases::Corrections;
 pub use definition::{Breakdown, Definition, MAX_STEPS, NotADefinition, NotARule, Rule, Step};
 pub use kvali_domain::money::Currency;
 pub use kvali_domain::{DealId, Money, StageId, UserId};
@@ -34,7 +36,7 @@ pub use measures::{
 pub use model::ConversionFunnel;
 pub use population::{NotAPeriod, Period, Population};
 pub use quantile::Durations;
-pub use query::{Corrections, Ground as Facts, QueryError, ground};
+pub use query::{Ground as Facts, QueryError, ground};
 pub use tally::Dropped;
 pub use window::{NotAStart, NotAWindow, Start, Window};
 

@@ -24,7 +24,7 @@ impl Projection for ConversionFunnel {
     }
 
     fn version(&self) -> i32 {
-        2
+        3
     }
 
     fn schema(&self) -> &'static str {
@@ -151,15 +151,17 @@ impl Tables<'_> {
             return Ok(());
         }
         self.query(
-            "update {schema}.deal d set owner = x.owner, outcome = x.outcome, closed_at = x.closed_at, \
+            "update {schema}.deal d set pipeline_id = x.pipeline_id, owner = x.owner, outcome = x.outcome, closed_at = x.closed_at, \
                loss_reason = x.loss_reason, amount = x.amount, currency = x.currency, visits = x.visits, \
                merged_into = x.merged_into \
-             from unnest($2::uuid[], $3::uuid[], $4::text[], $5::timestamptz[], $6::uuid[], $7::numeric[], \
-               $8::text[], $9::int[], $10::uuid[]) \
-               x (deal_id, owner, outcome, closed_at, loss_reason, amount, currency, visits, merged_into) \
+             from unnest($2::uuid[], $3::uuid[], $4::uuid[], $5::text[], $6::timestamptz[], $7::uuid[], \
+               $8::numeric[], $9::text[], $10::int[], $11::uuid[]) \
+               x (deal_id, pipeline_id, owner, outcome, closed_at, loss_reason, amount, currency, visits, \
+                 merged_into) \
              where d.tenant_id = $1 and d.deal_id = x.deal_id",
         )
         .bind(column(rows, |(id, _)| id.0))
+        .bind(column(rows, |(_, deal)| deal.pipeline.0))
         .bind(column(rows, |(_, deal)| deal.owner.map(|owner| owner.0)))
         .bind(column(rows, |(_, deal)| outcome_word(deal.outcome)))
         .bind(column(rows, |(_, deal)| deal.closed_at))
@@ -180,10 +182,10 @@ impl Tables<'_> {
         self.query(
             "insert into {schema}.visit (tenant_id, deal_id, visit, pipeline_id, pipeline_version, stage_id, \
                mistaken_stage, entered_position, entered_at, recorded_at, left_position, left_at, next_stage, \
-               actor, amount, currency) \
+               next_pipeline, actor, amount, currency) \
              select $1, x.* from unnest($2::uuid[], $3::int[], $4::uuid[], $5::int[], $6::uuid[], $7::uuid[], \
                $8::bigint[], $9::timestamptz[], $10::timestamptz[], $11::bigint[], $12::timestamptz[], \
-               $13::uuid[], $14::uuid[], $15::numeric[], $16::text[]) x",
+               $13::uuid[], $14::uuid[], $15::uuid[], $16::numeric[], $17::text[]) x",
         )
         .bind(column(rows, |((id, _), _)| id.0))
         .bind(column(rows, |((_, number), _)| *number))
@@ -197,6 +199,7 @@ impl Tables<'_> {
         .bind(column(rows, |(_, visit)| visit.left_position))
         .bind(column(rows, |(_, visit)| visit.left_at))
         .bind(column(rows, |(_, visit)| visit.next_stage.map(|stage| stage.0)))
+        .bind(column(rows, |(_, visit)| visit.next_pipeline.map(|pipeline| pipeline.0)))
         .bind(column(rows, |(_, visit)| visit.actor.0))
         .bind(column(rows, |(_, visit)| amount(visit.value)))
         .bind(column(rows, |(_, visit)| currency(visit.value)))
@@ -212,10 +215,11 @@ impl Tables<'_> {
         self.query(
             "update {schema}.visit v set pipeline_version = x.pipeline_version, stage_id = x.stage_id, \
                mistaken_stage = x.mistaken_stage, left_position = x.left_position, left_at = x.left_at, \
-               next_stage = x.next_stage \
+               next_stage = x.next_stage, next_pipeline = x.next_pipeline \
              from unnest($2::uuid[], $3::int[], $4::int[], $5::uuid[], $6::uuid[], $7::bigint[], \
-               $8::timestamptz[], $9::uuid[]) \
-               x (deal_id, visit, pipeline_version, stage_id, mistaken_stage, left_position, left_at, next_stage) \
+               $8::timestamptz[], $9::uuid[], $10::uuid[]) \
+               x (deal_id, visit, pipeline_version, stage_id, mistaken_stage, left_position, left_at, next_stage, \
+                 next_pipeline) \
              where v.tenant_id = $1 and v.deal_id = x.deal_id and v.visit = x.visit",
         )
         .bind(column(rows, |((id, _), _)| id.0))
@@ -226,6 +230,7 @@ impl Tables<'_> {
         .bind(column(rows, |(_, visit)| visit.left_position))
         .bind(column(rows, |(_, visit)| visit.left_at))
         .bind(column(rows, |(_, visit)| visit.next_stage.map(|stage| stage.0)))
+        .bind(column(rows, |(_, visit)| visit.next_pipeline.map(|pipeline| pipeline.0)))
         .execute(&mut *self.connection)
         .await?;
         Ok(())
@@ -324,6 +329,7 @@ fn visit(row: &PgRow) -> Result<VisitFact, sqlx::Error> {
         left_position: row.try_get("left_position")?,
         left_at: row.try_get("left_at")?,
         next_stage: row.try_get::<Option<_>, _>("next_stage")?.map(StageId),
+        next_pipeline: row.try_get::<Option<_>, _>("next_pipeline")?.map(PipelineId),
         actor: ActorId(row.try_get("actor")?),
         value: money(row)?,
     })

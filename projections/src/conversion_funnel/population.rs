@@ -3,7 +3,7 @@
 use chrono::{DateTime, NaiveDate, TimeDelta, TimeZone, Utc};
 use chrono_tz::Tz;
 
-use super::case::{Case, Outcome, Visit};
+use super::case::{Case, Visit};
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Population {
@@ -59,13 +59,13 @@ impl Population {
             Self::All => true,
             Self::Cohort(period) => period.holds(case.began_at()),
             Self::EventDated(_) => case.visits.iter().any(|visit| self.counts(visit)),
-            Self::ClosedDated(period) => case.outcome != Outcome::Open && period.holds(case.closed_at),
+            Self::ClosedDated(period) => case.outcome.is_closed() && period.holds(case.closed_at),
         }
     }
 
     /// Whether a visit of an admitted case is asked about.
     pub(super) fn counts(self, visit: &Visit) -> bool {
-        self.counts_at(visit.entered_at)
+        visit.stage.is_some() && self.counts_at(visit.entered_at)
     }
 
     /// The same for what happened at `at`.

@@ -1,9 +1,10 @@
 //! One question asked of the facts, as they stand or stood.
 
+use super::cases::{Cases, Corrections, OfDeal, Stay};
 use super::model::{ConversionFunnel, money, outcome, stages};
 use super::{
-    Answer, Basis, Case, Cycle, CycleAnswer, Definition, Funnel, Layout, LayoutId, Layouts, NotADefinition,
-    Outcome, StageTime, TimeInStage, Velocity, VelocityAnswer, Visit, WinRate, WinRateAnswer,
+    Answer, Basis, Case, Cycle, CycleAnswer, Definition, Funnel, Layout, Layouts, NotADefinition, StageTime,
+    TimeInStage, Velocity, VelocityAnswer, Visit, WinRate, WinRateAnswer,
 };
 use crate::sql::sql;
 use async_trait::async_trait;
@@ -13,11 +14,11 @@ use kvali_domain::pipeline::{self, Stage};
 use kvali_domain::{DealId, PipelineId, StageId, TenantId, UserId, Version};
 use kvali_eventstore::Store;
 use kvali_eventstore::project::{AsOf, Look, Query};
-use serde::Serialize;
 use sqlx::postgres::PgRow;
 use sqlx::{Executor, Row};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use uuid::Uuid;
 
 /// The facts of one pipeline, ready to be counted.
 #[derive(Debug)]
@@ -33,17 +34,6 @@ pub struct Ground {
     pub owners: BTreeMap<UserId, Option<String>>,
     layouts: Layouts,
     cases: Vec<Case>,
-}
-
-/// Whether a mistaken visit counts as the stage that it was first recorded in.
-#[derive(Clone, Copy, PartialEq, Eq, Default, Debug, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Corrections {
-    /// The correction replaces the mistake.
-    #[default]
-    Effective,
-    /// The mistake counts as history: what was ever recorded.
-    Ever,
 }
 
 #[derive(thiserror::Error, Debug)]
@@ -87,31 +77,16 @@ struct Load {
     corrections: Corrections,
 }
 
-fn counted(stage: StageId, mistaken: Option<StageId>, corrections: Corrections) -> StageId {
-    match corrections {
-        Corrections::Effective => stage,
-        Corrections::Ever => mistaken.unwrap_or(stage),
-    }
-}
-
-fn counted_outcome(outcome: Option<kvali_domain::deal::Outcome>) -> Outcome {
-    match outcome {
-        None => Outcome::Open,
-        Some(kvali_domain::deal::Outcome::Won) => Outcome::Won,
-        Some(kvali_domain::deal::Outcome::Lost) => Outcome::Lost,
-    }
-}
-
 const PIPELINES: &str = "select pipeline_id, version, name, stages::text from {schema}.pipeline where tenant_id = $1 order by 1, 2";
 
 const OWNERS: &str = "select user_id, name from {schema}.owner where tenant_id = $1";
 
-/// One row per visit, a deal's visits together and in order.
-const CASES: &str = "select d.deal_id, d.owner, d.outcome, d.created_at, d.closed_at, d.amount, d.currency, \
-    v.stage_id, v.mistaken_stage, v.entered_at, v.pipeline_version \
-    from {schema}.deal d join {schema}.visit v on v.tenant_id = d.tenant_id and v.deal_id = d.deal_id \
-    where d.tenant_id = $1 and d.pipeline_id = $2 and d.merged_into is null \
-    order by d.deal_id, v.visit";
+/// One row per visit to the pipeline, a deal's visits together and in order.
+const CASES: &str = "select d.deal_id, d.pipeline_id, d.owner, d.outcome, d.created_at, d.closed_at, d.amount, d.currency, \
+    v.visit, v.stage_id, v.mistaken_stage, v.entered_at, v.pipeline_version, v.next_pipeline, v.left_at \
+    from {schema}.visit v join {schema}.deal d on d.tenant_id = v.tenant_id and d.deal_id = v.deal_id \
+    where v.tenant_id = $1 and v.pipeline_id = $2 and d.merged_into is null \
+    order by v.deal_id, v.visit";
 
 #[async_trait]
 impl Query for Load {
@@ -137,42 +112,53 @@ impl Query for Load {
         let owners =
             sqlx::query_as(sql(look.schema, OWNERS)).bind(tenant).fetch_all(&mut *look.connection).await?;
         let owners = owners.into_iter().map(|(id, name)| (UserId(id), name)).collect();
-        let mut draft = Ground::of(&self.name, &versions, owners, look.position, look.at)?;
-        let statement = sqlx::query(sql(look.schema, CASES)).bind(tenant).bind(draft.ground.pipeline.0);
+        let mut draft = Ground::of(&self.name, &versions, owners, look.position, look.at, self.corrections)?;
+        let statement = sqlx::query(sql(look.schema, CASES)).bind(tenant).bind(draft.cases.pipeline.0);
         let mut rows = statement.fetch(&mut *look.connection);
         while let Some(row) = rows.try_next().await? {
-            draft.add(&row, self.corrections)?;
+            draft.add(&row)?;
         }
         drop(rows);
-        Ok(draft.ground)
+        Ok(draft.done())
     }
 }
 
 impl Draft {
     /// One visit, and its case with the first.
-    fn add(&mut self, row: &PgRow, corrections: Corrections) -> Result<(), sqlx::Error> {
+    fn add(&mut self, row: &PgRow) -> Result<(), sqlx::Error> {
         let deal = DealId(row.try_get("deal_id")?);
-        let cases = &mut self.ground.cases;
-        if cases.last().is_none_or(|case| case.deal != deal) {
-            cases.push(Case {
-                deal,
-                owner: row.try_get::<Option<_>, _>("owner")?.map(UserId),
-                visits: Vec::new(),
-                outcome: counted_outcome(outcome(row.try_get("outcome")?)),
-                created_at: row.try_get("created_at")?,
-                closed_at: row.try_get("closed_at")?,
-                value: money(row)?,
-            });
+        if !self.cases.has_begun(deal) {
+            self.cases.begin(deal, row.try_get("visit")?, &of_deal(row)?);
         }
-        let mistaken = row.try_get::<Option<_>, _>("mistaken_stage")?.map(StageId);
-        let visit = Visit {
-            stage: counted(StageId(row.try_get("stage_id")?), mistaken, corrections),
-            entered_at: row.try_get("entered_at")?,
-            layout: self.layout_ids.get(&row.try_get("pipeline_version")?).copied(),
-        };
-        cases.last_mut().expect("the row's case was pushed above").visits.push(visit);
+        self.cases.add(&stay(row)?);
         Ok(())
     }
+
+    fn done(self) -> Ground {
+        Ground { cases: self.cases.cases, ..self.ground }
+    }
+}
+
+fn of_deal(row: &PgRow) -> Result<OfDeal, sqlx::Error> {
+    Ok(OfDeal {
+        pipeline: PipelineId(row.try_get("pipeline_id")?),
+        owner: row.try_get::<Option<_>, _>("owner")?.map(UserId),
+        outcome: outcome(row.try_get("outcome")?),
+        created_at: row.try_get("created_at")?,
+        closed_at: row.try_get("closed_at")?,
+        value: money(row)?,
+    })
+}
+
+fn stay(row: &PgRow) -> Result<Stay, sqlx::Error> {
+    let left_at = row.try_get("left_at")?;
+    Ok(Stay {
+        stage: StageId(row.try_get("stage_id")?),
+        mistaken_stage: row.try_get::<Option<_>, _>("mistaken_stage")?.map(StageId),
+        entered_at: row.try_get("entered_at")?,
+        pipeline_version: row.try_get("pipeline_version")?,
+        elsewhere: row.try_get::<Option<Uuid>, _>("next_pipeline")?.map(|_| Visit::elsewhere(left_at)),
+    })
 }
 
 struct PipelineVersion {
@@ -184,7 +170,7 @@ struct PipelineVersion {
 
 struct Draft {
     ground: Ground,
-    layout_ids: HashMap<Version, LayoutId>,
+    cases: Cases,
 }
 
 impl Ground {
@@ -195,6 +181,7 @@ impl Ground {
         owners: BTreeMap<UserId, Option<String>>,
         position: i64,
         at: DateTime<Utc>,
+        corrections: Corrections,
     ) -> Result<Draft, QueryError> {
         let mut newest: BTreeMap<PipelineId, &PipelineVersion> = BTreeMap::new();
         for version in versions {
@@ -209,11 +196,11 @@ impl Ground {
             return Err(QueryError::NoSuchPipeline { name: name.to_owned(), known });
         };
         let mut layouts = Layouts::default();
-        let mut layout_ids = HashMap::new();
+        let mut of_version = HashMap::new();
         let mut stages = current.stages.clone();
         for version in versions.iter().filter(|version| version.pipeline == current.pipeline) {
             let layout = version.stages.iter().map(|stage| (stage.id, stage.class)).collect();
-            layout_ids.insert(version.version, layouts.add(Layout { stages: layout }));
+            of_version.insert(version.version, layouts.add(Layout { stages: layout }));
             for stage in &version.stages {
                 if stages.iter().all(|known| known.id != stage.id) {
                     stages.push(stage.clone());
@@ -222,7 +209,7 @@ impl Ground {
         }
         let (pipeline, name) = (current.pipeline, current.name.clone());
         let ground = Self { pipeline, name, stages, position, at, owners, layouts, cases: Vec::new() };
-        Ok(Draft { ground, layout_ids })
+        Ok(Draft { ground, cases: Cases { pipeline, layouts: of_version, corrections, cases: Vec::new() } })
     }
 
     /// Finds a stage by its name, without case.

@@ -114,10 +114,10 @@ fn entered(track: &[Mark]) -> StepSet {
 
 fn standing(definition: &Definition, ground: &Ground, case: &Case) -> StepSet {
     let Some(last) = case.visits.last().filter(|visit| definition.population.counts(visit)) else { return 0 };
-    if case.outcome != Outcome::Open && ground.class(last) == Class::Process {
+    if case.outcome.is_closed() && ground.class(last) == Class::Process {
         return 0;
     }
-    ground.steps.of(last.stage).map_or(0, bit)
+    last.stage.and_then(|stage| ground.steps.of(stage)).map_or(0, bit)
 }
 
 fn passed(definition: &Definition, ground: &Ground, case: &Case, track: &[Mark]) -> StepSet {

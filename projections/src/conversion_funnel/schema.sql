@@ -1,6 +1,6 @@
 -- Facts, not percentages: every counting rule is a fold over them.
 
--- One row per stage visit, in the order of the deal's history.
+-- One row per stage visit, in the order of the deal's history. A deal may have visits in several pipelines.
 create table {schema}.visit (
   tenant_id        uuid   not null,
   deal_id          uuid   not null,
@@ -18,6 +18,8 @@ create table {schema}.visit (
   left_position    bigint,
   left_at          timestamptz,
   next_stage       uuid,
+  -- Where the deal was transferred from here; null: nowhere.
+  next_pipeline    uuid,
   actor            uuid   not null,
   -- The deal's value when it entered.
   amount           numeric,
@@ -28,6 +30,7 @@ create table {schema}.visit (
 create table {schema}.deal (
   tenant_id       uuid   not null,
   deal_id         uuid   not null,
+  -- Where it stands or was closed.
   pipeline_id     uuid   not null,
   owner           uuid,
   source          text,
@@ -45,7 +48,6 @@ create table {schema}.deal (
   merged_into     uuid,
   constraint deal_id primary key (tenant_id, deal_id)
 );
-create index deal_of_pipeline on {schema}.deal (tenant_id, pipeline_id, deal_id);
 
 -- Every version of a pipeline's configuration: stages as [{id, name, class}] in order.
 create table {schema}.pipeline (

@@ -59,7 +59,7 @@ pub struct Dropped {
     pub open: u64,
     /// Open, and before the step.
     pub moved_back: u64,
-    /// Anything else: won on another way, or open in a pipeline that does not lead through the step.
+    /// Gone to another pipeline; also anything else: won on another way, or open where nothing leads through the step.
     pub left: u64,
 }
 
@@ -215,7 +215,7 @@ impl Dropped {
             (Outcome::Lost, _) => &mut self.lost,
             (Outcome::Open, Some(false)) => &mut self.open,
             (Outcome::Open, Some(true)) => &mut self.moved_back,
-            (Outcome::Won, _) | (Outcome::Open, None) => &mut self.left,
+            (Outcome::Won | Outcome::Left, _) | (Outcome::Open, None) => &mut self.left,
         }
     }
 }

@@ -49,7 +49,7 @@ fn utc_days(from: &str, to: &str) -> Period {
 fn visits(text: &str) -> Vec<Visit> {
     let visit = |word: &str| {
         let (name, when) = word.split_at(1);
-        Visit { stage: stage(name), entered_at: when.parse().ok().map(day), layout: None }
+        Visit { stage: Some(stage(name)), entered_at: when.parse().ok().map(day), layout: None }
     };
     text.split_whitespace().map(visit).collect()
 }

@@ -40,7 +40,7 @@ impl Steps {
         track.clear();
         let mut before = None;
         for (at, visit) in case.visits.iter().enumerate() {
-            let step = self.of(visit.stage);
+            let step = visit.stage.and_then(|stage| self.of(stage));
             if step.is_none() || step != before {
                 track.push(Mark {
                     step: step.filter(|_| population.counts(visit)),

@@ -138,6 +138,9 @@ pub(super) fn hand_back(
     }
     let origin = given.facts.get::<Deal>(lost.stream()).and_then(Deal::record);
     let pipeline = origin.ok_or(Refusal::NoSuchPrevious { deal: lost })?.pipeline;
+    if pipeline == deal.pipeline {
+        return Err(Refusal::BackInSales);
+    }
     Ok(vec![Event::HandedBack(HandedBack { deal: to, pipeline })])
 }
 

@@ -201,7 +201,7 @@ impl Deal {
 impl OpenDeal {
     fn out_of_retired(&self, config: &Config, survivor: Option<&Deal>) -> Option<StageChanged> {
         let beside = match survivor {
-            Some(Deal::Open(survivor)) => Some(survivor.stage),
+            Some(Deal::Open(survivor)) if survivor.pipeline == self.pipeline => Some(survivor.stage),
             _ => None,
         };
         let to: StageId = beside.or_else(|| config.entry_stages.first().copied())?;

@@ -97,7 +97,7 @@ impl Pace {
             Event::StageLimitExceeded(event) => self.limit_reported = event.visit,
             Event::WentIdle(event) => self.idle_reported = Some(event.since),
             // The step that was next is done by moving on.
-            Event::StageChanged(_) | Event::Reopened(_) => self.next_step = false,
+            Event::StageChanged(_) | Event::PipelineChanged(_) | Event::Reopened(_) => self.next_step = false,
             Event::Resumed(_) | Event::Won(_) | Event::Lost(_) => self.on_hold_until = None,
             _ => {}
         }

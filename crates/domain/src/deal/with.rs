@@ -1,9 +1,9 @@
 //! Who a deal is with: its contacts and their roles, its company; and what it holds while it is open.
 
-use super::{Deal, Event, OpenDeal, Party, Refusal};
+use super::{Deal, Event, OPEN_TASK_CLAIM, OpenDeal, Party, Refusal};
 use crate::company::Company;
 use crate::contact::Contact;
-use crate::{Claim, CompanyId, ContactId, Given, Reads, StageId, UserId};
+use crate::{Claim, CompanyId, ContactId, DealId, Given, Reads, StageId, UserId};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -141,7 +141,7 @@ impl With {
         Ok(())
     }
 
-    pub(super) fn is_nobody(&self) -> bool {
+    pub fn is_nobody(&self) -> bool {
         self.contacts.is_empty() && self.company.is_none()
     }
 
@@ -250,7 +250,12 @@ pub(super) fn sole_changed(before: Option<ContactId>, after: Option<ContactId>) 
 }
 
 /// A deal's pipeline is told with its stage, since a stage belongs to one pipeline.
-pub(super) fn moved(from: Option<StageId>, to: StageId) -> Vec<Claim> {
-    let left = from.map(|from| Claim::uncount(STAGE_CLAIM, from.to_string()));
-    left.into_iter().chain([Claim::count(STAGE_CLAIM, to.to_string())]).collect()
+pub(super) fn moved(from: StageId, to: StageId) -> [Claim; 2] {
+    [Claim::uncount(STAGE_CLAIM, from.to_string()), Claim::count(STAGE_CLAIM, to.to_string())]
+}
+
+/// The same where an open task about one of `deals` is wanted, if there are any.
+pub(super) fn moved_with_task(deals: &[DealId], from: StageId, to: StageId) -> Vec<Claim> {
+    let task = deals.iter().map(|deal| Claim::some(OPEN_TASK_CLAIM, deal.to_string()));
+    task.chain(moved(from, to)).collect()
 }

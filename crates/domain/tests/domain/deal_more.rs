@@ -22,10 +22,11 @@ macro_rules! deal_refusal {
 
 const NEXT: DealId = DealId(id(101));
 const BACK: DealId = DealId(id(102));
-const INTAKE: StageId = StageId(id(110));
-const REPAIR: StageId = StageId(id(111));
+pub(crate) const INTAKE: StageId = StageId(id(110));
+pub(crate) const REPAIR: StageId = StageId(id(111));
 
-fn service() -> Happened {
+/// Intake → Repair, Done, Gone.
+pub(crate) fn service_with(policy: Policy) -> Happened {
     let stages = vec![
         stage(INTAKE, "Intake", Class::Process),
         stage(REPAIR, "Repair", Class::Process),
@@ -33,7 +34,7 @@ fn service() -> Happened {
         stage(StageId(id(113)), "Gone", Class::Failure),
     ];
     let created =
-        pipeline::Created { name: "Service".to_owned(), stages, entry_stages: vec![INTAKE], policy: STRICT };
+        pipeline::Created { name: "Service".to_owned(), stages, entry_stages: vec![INTAKE], policy };
     at_start(SERVICE.stream(), pipeline::Event::Created(created))
 }
 
@@ -61,7 +62,7 @@ pub(crate) fn world_with(policy: Policy) -> Vec<Happened> {
     let linked = pipeline::RecyclePipelineLinked { from: None, to: SERVICE };
     let around = [
         sales_with(policy),
-        service(),
+        service_with(STRICT),
         sales_event(pipeline::Event::RecyclePipelineLinked(linked)),
         reason(PRICE, "price", &[SALES, SERVICE]),
         registered(NINO),
@@ -94,7 +95,7 @@ pub(crate) fn after(log: Vec<Happened>, orders: impl IntoIterator<Item = Order>)
     log
 }
 
-fn told(commands: impl IntoIterator<Item = Command>) -> Vec<Happened> {
+pub(crate) fn told(commands: impl IntoIterator<Item = Command>) -> Vec<Happened> {
     let all = [Command::Open(open())].into_iter().chain(commands);
     after(world_with(STRICT), all.map(|command| on(DEAL.stream(), command)))
 }

@@ -41,5 +41,6 @@ mod talking;
 mod task;
 mod task_templates;
 mod team;
+mod transfer;
 mod user;
 mod working;

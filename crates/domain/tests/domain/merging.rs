@@ -20,7 +20,7 @@ use std::collections::BTreeSet;
 use uuid::Uuid;
 
 const CLARA: ContactId = ContactId(id(160));
-const TWIN: DealId = DealId(id(161));
+pub(crate) const TWIN: DealId = DealId(id(161));
 const THIRD: DealId = DealId(id(162));
 const OTHER_LEAD: LeadId = LeadId(id(163));
 
@@ -592,7 +592,7 @@ fn below(company: CompanyId, ancestors: &[CompanyId]) -> Order {
     on(company.stream(), command)
 }
 
-fn claims_of(log: &[Happened], order: &Order) -> Vec<(Condition, String)> {
+pub(crate) fn claims_of(log: &[Happened], order: &Order) -> Vec<(Condition, String)> {
     let events = world(log).decide(order, NOW, None, None).unwrap_or_else(|refusal| panic!("{refusal}"));
     events.iter().flat_map(Event::claims).map(|claim| (claim.condition, claim.key)).collect()
 }
@@ -740,18 +740,19 @@ fn deal_opened(deal: DealId, owner: UserId, value: &str) -> Order {
 }
 
 /// Two deals of one pipeline, with different owners and values.
-fn deals() -> Vec<Happened> {
+pub(crate) fn deals() -> Vec<Happened> {
     let log = world_with(pipeline::Policy { next_task_required: true, ..STRICT });
     after(log, [deal_opened(DEAL, NINO, "100"), deal_opened(TWIN, GIORGI, "250")])
 }
 
-fn merge_deals(log: &[Happened], survivor: DealId, loser: DealId) -> Order {
+pub(crate) fn merge_deals(log: &[Happened], survivor: DealId, loser: DealId) -> Order {
     looked_up(&on(survivor.stream(), deal::Command::Merge(merged(&[loser]))), &world(log))
 }
 
-const UNMERGE_DEAL: deal::Command = deal::Command::Unmerge(merge::Unmerge { merge: 1, chain: false });
+pub(crate) const UNMERGE_DEAL: deal::Command =
+    deal::Command::Unmerge(merge::Unmerge { merge: 1, chain: false });
 
-fn deal_of(log: &[Happened], deal: DealId) -> deal::OpenDeal {
+pub(crate) fn deal_of(log: &[Happened], deal: DealId) -> deal::OpenDeal {
     match world(log).state(deal.stream()) {
         Some(State::Deal(deal)) => deal.record().expect("it was opened").clone(),
         other => panic!("{other:?}"),

@@ -174,6 +174,14 @@ pub(crate) fn a_user() -> impl Strategy<Value = UserId> {
     select(vec![NINO, GIORGI])
 }
 
+/// Somewhere to go.
+fn a_place() -> impl Strategy<Value = (PipelineId, StageId)> {
+    prop_oneof![
+        4 => (a_pipeline(), a_stage_id()),
+        1 => Just((configuring::RECYCLING, configuring::CALLED_AGAIN)),
+    ]
+}
+
 fn a_reason() -> impl Strategy<Value = LossReasonId> {
     select(vec![PRICE, TIMING, BREAKAGE])
 }
@@ -309,6 +317,11 @@ pub(crate) fn a_deal_command() -> BoxedStrategy<deal::Command> {
     prop_oneof![
         3 => opening.prop_map(Command::Open),
         8 => (a_stage_id(), version()).prop_map(|(to, pipeline_version)| Command::Move { to, pipeline_version }),
+        2 => (a_place(), version()).prop_map(|((pipeline, to), pipeline_version)| Command::Transfer {
+            pipeline,
+            to,
+            pipeline_version,
+        }),
         3 => (visit, a_stage_id(), a_personal())
             .prop_map(|(visit, to, reason)| Command::CorrectStage { visit, to, reason }),
         2 => (a_user(), any::<bool>(), a_personal())
@@ -523,7 +536,9 @@ impl Log {
         let Some(config) = self.config(deal.pipeline) else { return Ok(()) };
         let instead: Vec<deal::Command> = match refusal {
             Refusal::Deal(
-                deal::Refusal::Backward { accepted, .. } | deal::Refusal::Skips { accepted, .. },
+                deal::Refusal::Backward { accepted, .. }
+                | deal::Refusal::Skips { accepted, .. }
+                | deal::Refusal::SamePipeline { accepted, .. },
             ) => {
                 let named = accepted.iter().filter_map(|name| config.stage_named(name));
                 named.map(|stage| sales::move_to(stage.id)).collect()
@@ -563,6 +578,15 @@ impl Log {
                     prop_assert!(to <= from + 1 || config.policy.allow_skip, "nothing is skipped");
                 }
                 prop_assert!(!config.archived, "an archived pipeline takes no deals");
+                prop_assert_eq!(event.pipeline_version, config.version);
+            }
+            Event::Deal(deal::Event::PipelineChanged(event)) => {
+                let deal = deal.record().expect("a deal that is transferred was opened");
+                let config = self.config(event.to_pipeline).expect("it goes to a pipeline");
+                prop_assert_eq!((deal.pipeline, deal.stage), (event.from_pipeline, event.from));
+                prop_assert!(event.to_pipeline != event.from_pipeline && !config.archived);
+                prop_assert!(config.of_class(Class::Process).any(|stage| stage.id == event.to));
+                prop_assert!(!deal.with.is_nobody() || !config.policy.party_required);
                 prop_assert_eq!(event.pipeline_version, config.version);
             }
             Event::Deal(deal::Event::Opened(event)) => {
@@ -730,6 +754,7 @@ fn counts_its_visits(deal: &Deal, happened: &[Happened]) -> Result<(), TestCaseE
         .filter_map(|happened| match &happened.event {
             Event::Deal(deal::Event::Opened(_)) => Some((1, happened.occurred)),
             Event::Deal(deal::Event::StageChanged(event)) => Some((event.visit, happened.occurred)),
+            Event::Deal(deal::Event::PipelineChanged(event)) => Some((event.visit, happened.occurred)),
             Event::Deal(deal::Event::Won(event)) => Some((event.visit, happened.occurred)),
             Event::Deal(deal::Event::Lost(event)) => Some((event.visit, happened.occurred)),
             Event::Deal(deal::Event::Reopened(event)) => Some((event.visit, happened.occurred)),
@@ -738,7 +763,8 @@ fn counts_its_visits(deal: &Deal, happened: &[Happened]) -> Result<(), TestCaseE
         .collect();
     let record = deal.record().expect("it was opened");
     prop_assert_eq!(record.visits.len(), entries.len());
-    prop_assert_eq!(record.visits.last(), Some(&record.stage));
+    let stands = deal::Visit { pipeline: record.pipeline, stage: record.stage };
+    prop_assert_eq!(record.visits.last(), Some(&stands));
     for (at, (visit, occurred)) in entries.iter().enumerate() {
         prop_assert_eq!(usize::try_from(*visit), Ok(at + 1));
         for (_, before) in &entries[..at] {
@@ -791,6 +817,7 @@ fn says_how_it_shall_be(command: &Command) -> bool {
             command,
             Command::Deal(
             deal::Command::Open(_)
+                | deal::Command::Transfer { .. }
                 | deal::Command::CloseWon { .. }
                 | deal::Command::CloseLost { .. }
                 | deal::Command::Reopen { .. }
@@ -971,6 +998,7 @@ fn random_commands_reach_every_event_and_most_refusals() {
         "role_open",
         "rules_changed",
         "runs_backwards",
+        "same_pipeline",
         "skips",
         "stage_twice",
         "stale_ancestors",

@@ -109,6 +109,7 @@ impl Cut {
             deal::Event::StageCorrected(_) => false,
             deal::Event::Opened(_)
             | deal::Event::StageChanged(_)
+            | deal::Event::PipelineChanged(_)
             | deal::Event::Won(_)
             | deal::Event::Lost(_)
             | deal::Event::Reopened(_) => {

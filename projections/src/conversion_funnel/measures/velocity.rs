@@ -77,6 +77,7 @@ impl<'a> Velocity<'a> {
         }
         let factors = self.factors.entry(case.value.map(|value| value.currency)).or_default();
         match case.outcome {
+            Outcome::Left => {}
             Outcome::Open => factors.open += 1,
             Outcome::Lost => factors.lost += 1,
             Outcome::Won => {

@@ -266,8 +266,9 @@ fn a_definition_says_what_is_wrong_with_it_and_the_way_out() {
 fn sixty_four_steps_are_counted() {
     let names: Vec<String> = (0..64).map(|at| format!("stage {at}")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    let path =
-        steps(&names).into_iter().map(|step| super::Visit { stage: step.stages[0], ..open("A0").visits[0] });
+    let path = steps(&names)
+        .into_iter()
+        .map(|step| super::Visit { stage: Some(step.stages[0]), ..open("A0").visits[0] });
     let case = Case { visits: path.collect(), ..open("") };
     for (rule, _) in Rule::ALL.into_iter().filter(|(rule, _)| *rule != Rule::Snapshot) {
         assert_eq!(counts(asked(&names, rule), std::slice::from_ref(&case)), [1; 64]);
