@@ -4,7 +4,9 @@
 pub mod batch;
 pub mod cycle;
 pub mod ground;
+pub mod live;
 pub mod measure;
+pub mod models;
 pub mod open_stream;
 pub mod raw;
 pub mod rebuild;

@@ -72,8 +72,7 @@ impl Pair {
             let rate = median(legs.iter().map(Leg::rate));
             let mut all: Vec<_> = legs.iter().flat_map(|leg| &leg.latencies).copied().collect();
             all.sort_unstable();
-            let at = |percent: usize| all.get(all.len() * percent / 100).copied();
-            match (at(50), at(99)) {
+            match (percentile(&all, 50), percentile(&all, 99)) {
                 (Some(p50), Some(p99)) => {
                     format!("{rate:>8.0}/s p50 {:>7.2} p99 {:>7.2} ms", millis(p50), millis(p99))
                 }
@@ -87,6 +86,11 @@ impl Pair {
             self.ratio()
         );
     }
+}
+
+/// Of durations in order; none of none.
+pub fn percentile(sorted: &[Duration], percent: usize) -> Option<Duration> {
+    sorted.get((sorted.len() * percent / 100).min(sorted.len().checked_sub(1)?)).copied()
 }
 
 fn millis(time: Duration) -> f64 {

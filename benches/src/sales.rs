@@ -62,8 +62,12 @@ impl Sales {
 
     /// Opens a deal with party, owner, value and expected close.
     pub fn open(&self, deal: DealId) -> Order {
+        self.open_with(deal, ContactId(deal.0))
+    }
+
+    pub fn open_with(&self, deal: DealId, contact: ContactId) -> Order {
         let open = Open {
-            party: Some(Party::Contact(ContactId(deal.0))),
+            party: Some(Party::Contact(contact)),
             owner: Some(self.owner),
             value: Some(Money {
                 amount: 1054.into(),
@@ -77,6 +81,10 @@ impl Sales {
 
     pub fn move_to(deal: DealId, to: StageId) -> Order {
         Order { stream: deal.stream(), command: deal::Command::Move { to, pipeline_version: None }.into() }
+    }
+
+    pub fn owner(&self) -> UserId {
+        self.owner
     }
 
     /// As the HTTP edge would fill it.
