@@ -5,6 +5,7 @@ mod approval;
 mod lines;
 mod merging;
 mod pace;
+mod reports;
 mod transfer;
 mod with;
 
@@ -13,9 +14,10 @@ pub use approval::{Approval, ApprovalGranted, ApprovalRefused, ApprovalRequested
 pub use lines::{Line, LineAdded, LineChanged, LineRemoved, Lines};
 pub use merging::{Changed, Merged, MergedInto, Separated, Unmerged};
 pub use pace::{
-    ForecastCategorySet, LeftWithoutTask, NextStepSet, Pace, ProbabilityOverridden,
-    ProbabilityOverrideCleared, PutOnHold, Resumed, StageLimitExceeded, WentIdle,
+    ForecastCategorySet, NextStepSet, Pace, ProbabilityOverridden, ProbabilityOverrideCleared, PutOnHold,
+    Resumed,
 };
+pub use reports::{IdleSpell, LeftWithoutTask, Reported, StageLimitExceeded, VisitLimit, WentIdle};
 pub use transfer::PipelineChanged;
 pub use with::{
     COMPANY_CLAIM, CompanySet, ContactAdded, ContactRemoved, ContactRole, Holds, PrimaryContactSet,
@@ -221,12 +223,24 @@ commands! {
     /// The survivor has undone the merge; the owner is active. Follows from `UnmergeDeals`.
     "SeparateDeal" = Separate { survivor: DealId } => [Separated, StageChanged],
     /// The deal is open, not on hold, and its visit as old as its stage's limit; once per visit.
-    "ReportStageLimit" = ReportStageLimit {} => [StageLimitExceeded],
+    "ReportStageLimit" = ReportStageLimit {
+        /// Which visit, and its limit; the present one, and what the pipeline says now, if absent.
+        #[serde(default)]
+        limit: Option<VisitLimit>,
+    } => [StageLimitExceeded],
     /// The deal is open, not on hold, and nothing has happened to it for the idle days of its stage; once until something
     /// happens.
-    "ReportIdleDeal" = ReportIdle {} => [WentIdle],
-    /// The deal is open and has no open task.
-    "ReportDealWithoutTask" = ReportWithoutTask {} => [LeftWithoutTask],
+    "ReportIdleDeal" = ReportIdle {
+        /// Since when, and how many days are too many; what the deal and its pipeline say themselves if absent.
+        #[serde(default)]
+        spell: Option<IdleSpell>,
+    } => [WentIdle],
+    /// The deal is open and has no open task; once for each time that its last one ended.
+    "ReportDealWithoutTask" = ReportWithoutTask {
+        /// When its last open task ended.
+        #[serde(default)]
+        since: Option<DateTime<Utc>>,
+    } => [LeftWithoutTask],
 }
 
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
@@ -818,6 +832,7 @@ pub struct OpenDeal {
     pub with: With,
     pub lines: Lines,
     pub pace: Pace,
+    pub reported: Reported,
     pub approvals: Approvals,
     pub fields: BTreeMap<FieldId, Held>,
     pub tags: BTreeSet<TagId>,
@@ -970,8 +985,8 @@ impl Decider for Deal {
             | Command::Reopen { .. }
             | Command::RemoveContact { .. }
             | Command::LeaveRetired { .. }
-            | Command::ReportStageLimit {}
-            | Command::ReportIdle {} => pipeline.collect(),
+            | Command::ReportStageLimit { .. }
+            | Command::ReportIdle { .. } => pipeline.collect(),
             _ => Vec::new(),
         }
     }
@@ -1053,6 +1068,7 @@ impl Decider for Deal {
                 with: With::party(event.party),
                 lines: Lines::default(),
                 pace: Pace::default(),
+                reported: Reported::default(),
                 approvals: Approvals::default(),
                 fields: BTreeMap::new(),
                 tags: BTreeSet::new(),
@@ -1127,12 +1143,9 @@ impl OpenDeal {
             }
             Command::GrantApproval { approval } => approval::grant(self, *approval, given),
             Command::RefuseApproval { approval, reason } => approval::refuse(self, *approval, reason, given),
-            Command::ReportStageLimit {} => pace::report_stage_limit(self, given),
-            Command::ReportIdle {} => pace::report_idle(self, given),
-            Command::ReportWithoutTask {} => {
-                let merged = self.merging.everyone().map(DealId).collect();
-                Ok(vec![Event::LeftWithoutTask(LeftWithoutTask { deal: DealId(given.stream.0), merged })])
-            }
+            Command::ReportStageLimit { limit } => reports::stage_limit(self, *limit, given),
+            Command::ReportIdle { spell } => reports::idle(self, *spell, given),
+            Command::ReportWithoutTask { since } => Ok(reports::without_task(self, *since, given)),
             Command::Reopen { .. } => Err(Refusal::NotClosed),
             Command::Archive {} => Err(Refusal::StillOpen),
             Command::Revive { .. } => Err(Refusal::NotLost),
@@ -1219,6 +1232,7 @@ impl OpenDeal {
         self.with.evolve(event);
         self.lines.evolve(event);
         self.pace.evolve(event);
+        self.reported.evolve(event);
         self.approvals.evolve(event);
         match event {
             Event::StageChanged(event) => self.enter(event.to, occurred),

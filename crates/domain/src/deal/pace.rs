@@ -1,10 +1,10 @@
-//! How a deal is doing: next step, hold, forecast; and what time brings to light.
+//! How a deal is doing: next step, hold, forecast.
 
 use super::{Event, OpenDeal, Refusal};
 use crate::decider::changed;
 use crate::pipeline::ForecastCategory;
 use crate::{Given, Personal, SubjectId, TaskId};
-use chrono::{DateTime, NaiveDate, Utc};
+use chrono::NaiveDate;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -53,27 +53,6 @@ pub struct ForecastCategorySet {
     pub to: ForecastCategory,
 }
 
-/// Once per visit.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
-pub struct StageLimitExceeded {
-    pub visit: i32,
-    pub max_days: i32,
-}
-
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
-pub struct WentIdle {
-    pub since: DateTime<Utc>,
-    pub idle_days: i32,
-}
-
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
-pub struct LeftWithoutTask {
-    pub deal: crate::DealId,
-    /// The deals that were merged into it.
-    #[serde(skip_serializing_if = "Vec::is_empty", default)]
-    pub merged: Vec<crate::DealId>,
-}
-
 /// What is said of the near future.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct Pace {
@@ -81,9 +60,6 @@ pub struct Pace {
     pub on_hold_until: Option<NaiveDate>,
     pub probability: Option<i32>,
     pub category: Option<ForecastCategory>,
-    /// The last visit whose limit was reported.
-    limit_reported: i32,
-    idle_reported: Option<DateTime<Utc>>,
 }
 
 impl Pace {
@@ -94,8 +70,6 @@ impl Pace {
             Event::ProbabilityOverridden(event) => self.probability = Some(event.probability),
             Event::ProbabilityOverrideCleared(_) => self.probability = None,
             Event::ForecastCategorySet(event) => self.category = Some(event.to),
-            Event::StageLimitExceeded(event) => self.limit_reported = event.visit,
-            Event::WentIdle(event) => self.idle_reported = Some(event.since),
             // The step that was next is done by moving on.
             Event::StageChanged(_) | Event::PipelineChanged(_) | Event::Reopened(_) => self.next_step = false,
             Event::Resumed(_) | Event::Won(_) | Event::Lost(_) => self.on_hold_until = None,
@@ -166,44 +140,4 @@ pub(super) fn set_category(deal: &OpenDeal, to: ForecastCategory) -> Result<Vec<
     }
     let set = Event::ForecastCategorySet(ForecastCategorySet { from: deal.pace.category, to });
     Ok(changed(deal.pace.category != Some(to), set))
-}
-
-/// The age of the visit is measured in calendar days from its entry; a stage without a limit is never late.
-pub(super) fn report_stage_limit(deal: &OpenDeal, given: &Given<'_>) -> Result<Vec<Event>, Refusal> {
-    let visit = deal.visit_count();
-    if deal.pace.limit_reported == visit {
-        return Ok(Vec::new());
-    }
-    not_on_hold(deal, given)?;
-    let config = super::rules(deal.pipeline, None, given)?;
-    let max_days = config.terms.get(&deal.stage).and_then(|terms| terms.limits.max_days);
-    let (Some(max_days), Some(entered)) = (max_days, deal.entered_at) else { return Err(Refusal::NoLimit) };
-    let age_days = (given.now - entered).num_days();
-    if age_days < i64::from(max_days) {
-        return Err(Refusal::WithinLimit { age_days, max_days });
-    }
-    Ok(vec![Event::StageLimitExceeded(StageLimitExceeded { visit, max_days })])
-}
-
-/// A hold stops both reports until its day.
-fn not_on_hold(deal: &OpenDeal, given: &Given<'_>) -> Result<(), Refusal> {
-    match deal.pace.on_hold_until.filter(|until| given.now.date_naive() < *until) {
-        Some(until) => Err(Refusal::OnHold { until }),
-        None => Ok(()),
-    }
-}
-
-pub(super) fn report_idle(deal: &OpenDeal, given: &Given<'_>) -> Result<Vec<Event>, Refusal> {
-    not_on_hold(deal, given)?;
-    let config = super::rules(deal.pipeline, None, given)?;
-    let idle_days = config.terms.get(&deal.stage).and_then(|terms| terms.limits.idle_days);
-    let (Some(max_days), Some(since)) = (idle_days, deal.touched_at) else { return Err(Refusal::NoLimit) };
-    if deal.pace.idle_reported == Some(since) {
-        return Ok(Vec::new());
-    }
-    let age_days = (given.now - since).num_days();
-    if age_days < i64::from(max_days) {
-        return Err(Refusal::WithinLimit { age_days, max_days });
-    }
-    Ok(vec![Event::WentIdle(WentIdle { since, idle_days: max_days })])
 }

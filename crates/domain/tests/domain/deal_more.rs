@@ -378,7 +378,7 @@ fn a_stage_limit_is_reported_once_and_not_while_on_hold() {
         log.push(sales_event(pipeline::Event::StageLimitsSet(limits.clone())));
         log
     };
-    let report = || Command::ReportStageLimit {};
+    let report = || Command::ReportStageLimit { limit: None };
     let late = NOW + TimeDelta::days(3);
     given(limited(vec![]))
         .when(report())
@@ -390,7 +390,7 @@ fn a_stage_limit_is_reported_once_and_not_while_on_hold() {
     reported.push(exceeded);
     given(reported).at(late).when(report()).then_it_is_already_so();
     let hold = Command::PutOnHold { until: date("2024-08-01"), reason: text("") };
-    for command in [report(), Command::ReportIdle {}] {
+    for command in [report(), Command::ReportIdle { spell: None }] {
         given(limited(vec![hold.clone()]))
             .at(late)
             .when(command)
@@ -399,8 +399,72 @@ fn a_stage_limit_is_reported_once_and_not_while_on_hold() {
     }
     given(limited(vec![]))
         .at(late)
-        .when(Command::ReportIdle {})
+        .when(Command::ReportIdle { spell: None })
         .then([Event::WentIdle(deal::WentIdle { since: NOW, idle_days: 2 })]);
+}
+
+#[test]
+fn whoever_reports_a_limit_may_name_that_of_the_visit_but_not_of_another_one() {
+    let report =
+        |visit, max_days| Command::ReportStageLimit { limit: Some(deal::VisitLimit { visit, max_days }) };
+    let exceeded = |max_days| Event::StageLimitExceeded(deal::StageLimitExceeded { visit: 1, max_days });
+    let late = NOW + TimeDelta::days(5);
+    // The pipeline has no limit, or has another one by now.
+    given(told([])).at(late).when(report(1, 5)).then([exceeded(5)]);
+    given(told([]))
+        .at(late)
+        .when(report(1, 6))
+        .refused(deal_refusal!(Refusal::WithinLimit { age_days: 5, max_days: 6 }))
+        .naming(["limit of 6"]);
+    given(told([]))
+        .at(late)
+        .when(report(2, 5))
+        .refused(deal_refusal!(Refusal::NoSuchVisit { visit: 2, .. }))
+        .naming(["visits 1 to 1"]);
+    let mut reported = told([]);
+    reported.push(deal_event(exceeded(5)));
+    given(reported.clone()).at(late).when(report(1, 4)).then_it_is_already_so();
+    given(reported).at(late).when(report(0, 4)).then_it_is_already_so();
+}
+
+#[test]
+fn a_deal_goes_idle_once_for_each_time_in_which_nothing_happens() {
+    let report = |days| {
+        let since = NOW + TimeDelta::days(days);
+        Command::ReportIdle { spell: Some(deal::IdleSpell { since, idle_days: 3 }) }
+    };
+    let idle = |days| Event::WentIdle(deal::WentIdle { since: NOW + TimeDelta::days(days), idle_days: 3 });
+    let late = NOW + TimeDelta::days(9);
+    // Somebody called on the fourth day, which the deal itself does not know of.
+    given(told([])).at(late).when(report(4)).then([idle(4)]);
+    // What it knows counts: nothing was said of it before it was opened.
+    given(told([])).at(late).when(report(-4)).then([idle(0)]);
+    given(told([]))
+        .at(late)
+        .when(report(7))
+        .refused(deal_refusal!(Refusal::WithinLimit { age_days: 2, max_days: 3 }))
+        .naming(["limit of 3"]);
+    let mut reported = told([]);
+    reported.push(deal_event(idle(4)));
+    for since in [0, 4] {
+        given(reported.clone()).at(late).when(report(since)).then_it_is_already_so();
+    }
+    given(reported).at(late).when(report(5)).then([idle(5)]);
+}
+
+#[test]
+fn a_deal_is_left_without_task_once_for_each_time_that_its_last_one_ended() {
+    let report = |days| Command::ReportWithoutTask { since: Some(NOW + TimeDelta::days(days)) };
+    let left = |days| {
+        let since = Some(NOW + TimeDelta::days(days));
+        Event::LeftWithoutTask(deal::LeftWithoutTask { deal: DEAL, merged: vec![], since })
+    };
+    given(told([])).when(report(1)).then([left(1)]);
+    let mut reported = told([]);
+    reported.push(deal_event(left(1)));
+    given(reported.clone()).when(report(1)).then_it_is_already_so();
+    given(reported.clone()).when(report(0)).then_it_is_already_so();
+    given(reported).when(report(2)).then([left(2)]);
 }
 
 /// What the state says that the deal holds.
@@ -568,9 +632,9 @@ fn a_tag_of_a_deal_is_one_of_the_dictionary_and_a_merged_one_stands_for_another(
 #[test]
 fn a_deal_without_task_is_reported_only_if_nobody_holds_one() {
     use kvali_domain::decider::Describe;
-    let left = Event::LeftWithoutTask(deal::LeftWithoutTask { deal: DEAL, merged: vec![] });
+    let left = Event::LeftWithoutTask(deal::LeftWithoutTask { deal: DEAL, merged: vec![], since: None });
     assert_eq!(left.claims(), [Claim::none("deal.open_task", DEAL.to_string())]);
-    given(told([])).when(Command::ReportWithoutTask {}).then([left]);
+    given(told([])).when(Command::ReportWithoutTask { since: None }).then([left]);
 }
 
 #[test]

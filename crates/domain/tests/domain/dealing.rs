@@ -4,10 +4,11 @@ use crate::given::on;
 use crate::party;
 use crate::properties::{DEALS, SECRET, a_deal_command, a_personal, a_stage_id, a_user, a_value};
 use crate::sales::{ACME, ACME_LTD, ANNA, NOW, SALES, TASK};
-use kvali_domain::deal::{Command, ContactRole, Line, Matter, Open};
+use kvali_domain::deal::{Command, ContactRole, IdleSpell, Line, Matter, Open, VisitLimit};
 use kvali_domain::field_changes::{FieldSetting, FieldValue};
 use kvali_domain::pipeline::ForecastCategory;
 use kvali_domain::{ContactId, DealId, FieldId, Order};
+use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::select;
 use uuid::Uuid;
@@ -110,9 +111,13 @@ fn a_further_command() -> BoxedStrategy<Command> {
         1 => a_user().prop_map(|user| Command::Unfollow { user }),
         4 => Just(Command::Archive {}),
         6 => Just(Command::Restore {}),
-        1 => Just(Command::ReportStageLimit {}),
-        1 => Just(Command::ReportIdle {}),
-        1 => Just(Command::ReportWithoutTask {}),
+        1 => option::of((1..4, 0..3)).prop_map(|limit| Command::ReportStageLimit {
+            limit: limit.map(|(visit, max_days)| VisitLimit { visit, max_days })
+        }),
+        1 => option::of(0..3).prop_map(|idle_days| Command::ReportIdle {
+            spell: idle_days.map(|idle_days| IdleSpell { since: NOW, idle_days })
+        }),
+        1 => option::of(Just(NOW)).prop_map(|since| Command::ReportWithoutTask { since }),
     ];
     prop_oneof![with, forecast, marks].boxed()
 }

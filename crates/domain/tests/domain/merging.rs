@@ -837,7 +837,7 @@ fn a_task_about_any_of_the_merged_deals_lets_the_survivor_move_on() {
     let claims = claims_of(&log, &on(DEAL.stream(), move_to(TALK)));
     let some: Vec<_> = claims.into_iter().filter(|(condition, _)| *condition == Condition::Some).collect();
     assert_eq!(some, [DEAL, TWIN].map(|deal| (Condition::Some, deal.to_string())));
-    let claims = claims_of(&log, &on(DEAL.stream(), deal::Command::ReportWithoutTask {}));
+    let claims = claims_of(&log, &on(DEAL.stream(), deal::Command::ReportWithoutTask { since: None }));
     assert_eq!(claims, [DEAL, TWIN].map(|deal| (Condition::None, deal.to_string())));
     let moved = on(TWIN.stream(), move_to(TALK));
     assert_eq!(deal_of(&after(log, [moved]), DEAL).stage, TALK, "whichever of them is moved");

@@ -828,7 +828,7 @@ fn says_how_it_shall_be(command: &Command) -> bool {
                 | deal::Command::RemoveLine { .. }
                 | deal::Command::SetNextStep { .. }
                 | deal::Command::RequestApproval { .. }
-                | deal::Command::ReportWithoutTask {}
+                | deal::Command::ReportWithoutTask { since: None }
         ) | Command::Lead(
             lead::Command::Capture(_)
                 | lead::Command::Update(_)

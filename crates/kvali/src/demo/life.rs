@@ -260,7 +260,7 @@ impl Life {
         // After the hour of a correction, which begins a visit of its own.
         let exceeded = self.now + TimeDelta::days(i64::from(limit)) + TimeDelta::hours(2);
         if exceeded < leaves {
-            self.script.tell(exceeded, ids::operator(), stream, Command::ReportStageLimit {});
+            self.script.tell(exceeded, ids::operator(), stream, Command::ReportStageLimit { limit: None });
         }
     }
 
