@@ -1,6 +1,8 @@
 //! Read models: one folder per question that the CRM answers, one line here.
 
 pub mod conversion_funnel;
+pub mod overdue_tasks;
+mod rows;
 mod sql;
 
 use kvali_eventstore::project::Projection;
@@ -8,5 +10,5 @@ use std::sync::Arc;
 
 /// Every read model.
 pub fn all() -> Vec<Arc<dyn Projection>> {
-    vec![Arc::new(conversion_funnel::ConversionFunnel)]
+    vec![Arc::new(conversion_funnel::ConversionFunnel), Arc::new(overdue_tasks::OverdueTasks)]
 }

@@ -169,7 +169,7 @@ pub(crate) fn a_configuring_order() -> impl Strategy<Value = Order> {
         1 => a_rate_command().prop_map(|command| on(exchange_rates::STREAM, command)),
         4 => (select(vec![SALES, SERVICE]), a_stage_command())
             .prop_map(|(pipeline, command)| on(pipeline.stream(), command)),
-        1 => select(vec![
+        2 => select(vec![
             pipeline::Command::Create {
                 name: "Recycling".to_owned(),
                 stages: recycling_stages(),

@@ -107,8 +107,8 @@ fn a_further_command() -> BoxedStrategy<Command> {
         1 => a_stage_id().prop_map(|to| Command::LeaveRetired { to }),
         1 => Just(Command::Tag { tag: party::VIP }),
         1 => Just(Command::Untag { tag: party::VIP }),
-        1 => a_user().prop_map(|user| Command::Follow { user }),
-        1 => a_user().prop_map(|user| Command::Unfollow { user }),
+        2 => a_user().prop_map(|user| Command::Follow { user }),
+        3 => a_user().prop_map(|user| Command::Unfollow { user }),
         4 => Just(Command::Archive {}),
         6 => Just(Command::Restore {}),
         1 => option::of((1..4, 0..3)).prop_map(|limit| Command::ReportStageLimit {
