@@ -11,6 +11,7 @@ use tokio::sync::OnceCell;
 use uuid::Uuid;
 
 pub mod backlog;
+pub mod desk;
 pub mod random;
 pub mod samples;
 

@@ -7,7 +7,7 @@ use chrono::{
 use chrono_tz::Tz;
 use kvali_domain::Due;
 use kvali_domain::calendar::Hours;
-pub use kvali_domain::due::local_day as day;
+pub(super) use kvali_domain::due::local_day as day;
 use kvali_eventstore::Opened;
 
 /// The earliest and the latest day that tables hold: what lies beyond is as good as never.
@@ -15,27 +15,27 @@ const FIRST: NaiveDate = NaiveDate::from_ymd_opt(1, 1, 3).expect("a day");
 const LAST: NaiveDate = NaiveDate::from_ymd_opt(9999, 12, 28).expect("a day");
 
 /// The instant as tables hold it: in whole microseconds, within the years that are written with four digits.
-pub fn stored(at: DateTime<Utc>) -> DateTime<Utc> {
+pub(super) fn stored(at: DateTime<Utc>) -> DateTime<Utc> {
     let midnight = |day: NaiveDate| day.and_time(chrono::NaiveTime::MIN).and_utc();
     at.clamp(midnight(FIRST), midnight(LAST)).trunc_subsecs(6)
 }
 
-pub fn stored_day(day: NaiveDate) -> NaiveDate {
+pub(super) fn stored_day(day: NaiveDate) -> NaiveDate {
     day.clamp(FIRST, LAST)
 }
 
 /// When it happened, if that is known.
-pub fn occurred(opened: &Opened) -> Option<DateTime<Utc>> {
+pub(super) fn occurred(opened: &Opened) -> Option<DateTime<Utc>> {
     opened.recorded.occurred.at().map(stored)
 }
 
 /// When it happened; without a business date, when it was recorded.
-pub fn told(opened: &Opened) -> DateTime<Utc> {
+pub(super) fn told(opened: &Opened) -> DateTime<Utc> {
     occurred(opened).unwrap_or_else(|| stored(opened.recorded.recorded_at))
 }
 
 /// The local day that a due lies on: its own, or that of `zone` where it is an instant.
-pub fn due_day(due: Due, zone: Tz) -> NaiveDate {
+pub(super) fn due_day(due: Due, zone: Tz) -> NaiveDate {
     match due {
         Due::Day { date, .. } => stored_day(date),
         Due::At(at) => day(stored(at), zone),
@@ -43,7 +43,7 @@ pub fn due_day(due: Due, zone: Tz) -> NaiveDate {
 }
 
 /// The zone that a due names, if it is a day.
-pub fn due_zone(due: Due) -> Option<Tz> {
+pub(super) fn due_zone(due: Due) -> Option<Tz> {
     match due {
         Due::Day { zone, .. } => Some(zone),
         Due::At(_) => None,
@@ -51,13 +51,13 @@ pub fn due_zone(due: Due) -> Option<Tz> {
 }
 
 /// The Monday of the week that the day lies in.
-pub fn monday(day: NaiveDate) -> NaiveDate {
+pub(super) fn monday(day: NaiveDate) -> NaiveDate {
     day.week(Weekday::Mon).checked_first_day().unwrap_or(day)
 }
 
 /// `days` days of 24 hours after `since`; by working hours, the same local time of that many business days later, but
 /// no sooner. `None`: beyond all time.
-pub fn days_after(since: DateTime<Utc>, days: i32, hours: Option<&Hours>) -> Option<DateTime<Utc>> {
+pub(super) fn days_after(since: DateTime<Utc>, days: i32, hours: Option<&Hours>) -> Option<DateTime<Utc>> {
     let calendar = since.checked_add_signed(TimeDelta::try_days(days.into())?)?;
     let Some(hours) = hours else { return within(calendar) };
     let local = since.with_timezone(&hours.zone).naive_local();

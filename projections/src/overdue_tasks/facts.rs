@@ -39,7 +39,7 @@ pub(super) struct Facts {
 }
 
 impl Facts {
-    pub fn apply(&mut self, opened: &Opened) {
+    pub(super) fn apply(&mut self, opened: &Opened) {
         let stream = opened.recorded.stream.0;
         match &opened.event {
             Event::Task(event) => self.task(TaskId(stream), event, opened),
@@ -59,7 +59,7 @@ impl Facts {
     }
 
     /// Works out what follows from whole rows, after all events.
-    pub fn settle(&mut self) {
+    pub(super) fn settle(&mut self) {
         let hours = self.business_hours();
         for deal in self.deals.all_mut() {
             deal.settle(hours.as_ref());

@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 use uuid::Uuid;
 
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-pub struct TaskRow {
+pub(super) struct TaskRow {
     pub task_id: TaskId,
     pub subject: Option<String>,
     pub activity_type: Option<ActivityTypeId>,
@@ -42,40 +42,40 @@ pub struct TaskRow {
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Standing {
+pub(super) enum Standing {
     Open,
     Done,
     Cancelled,
 }
 
 impl TaskRow {
-    pub fn is_open(&self) -> bool {
+    pub(super) fn is_open(&self) -> bool {
         self.standing == Standing::Open
     }
 
     /// Open, past its due, and not deferred beyond `at`.
-    pub fn is_overdue(&self, at: DateTime<Utc>) -> bool {
+    pub(super) fn is_overdue(&self, at: DateTime<Utc>) -> bool {
         self.is_open() && self.overdue_from <= at
     }
 
     /// When `task.became_overdue` says that it did: the end of the due, or of the deferral if that was later.
-    pub fn since_when(&self) -> DateTime<Utc> {
+    pub(super) fn since_when(&self) -> DateTime<Utc> {
         since_when(self.due, self.deferred_until)
     }
 }
 
-pub fn since_when(due: Due, deferred_until: Option<DateTime<Utc>>) -> DateTime<Utc> {
+pub(super) fn since_when(due: Due, deferred_until: Option<DateTime<Utc>>) -> DateTime<Utc> {
     let end = stored(due.overdue_after());
     deferred_until.map_or(end, |until| end.max(until))
 }
 
 /// In words, which are one to one with it.
-pub fn due_key(due: Due) -> String {
+pub(super) fn due_key(due: Due) -> String {
     due.to_string()
 }
 
 /// The first instant at which a task with that due is overdue. An instant is itself still in time.
-pub fn overdue_from(due: Due, deferred_until: Option<DateTime<Utc>>) -> DateTime<Utc> {
+pub(super) fn overdue_from(due: Due, deferred_until: Option<DateTime<Utc>>) -> DateTime<Utc> {
     let end = match due {
         Due::Day { .. } => stored(due.overdue_after()),
         Due::At(at) => stored(at) + TimeDelta::microseconds(1),
@@ -84,7 +84,7 @@ pub fn overdue_from(due: Due, deferred_until: Option<DateTime<Utc>>) -> DateTime
 }
 
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-pub struct TaskPastRow {
+pub(super) struct TaskPastRow {
     pub task_id: TaskId,
     pub number: i32,
     pub assignee: UserId,
@@ -96,7 +96,7 @@ pub struct TaskPastRow {
 }
 
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-pub struct BecameOverdueRow {
+pub(super) struct BecameOverdueRow {
     pub task_id: TaskId,
     pub due_key: String,
     pub due: Due,
@@ -106,7 +106,7 @@ pub struct BecameOverdueRow {
 }
 
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-pub struct DealRow {
+pub(super) struct DealRow {
     pub deal_id: DealId,
     pub pipeline_id: PipelineId,
     pub owner: Option<UserId>,
@@ -136,7 +136,7 @@ pub struct DealRow {
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Outcome {
+pub(super) enum Outcome {
     Open,
     Won,
     Lost,
@@ -144,12 +144,12 @@ pub enum Outcome {
 
 impl DealRow {
     /// Open, and a deal of its own.
-    pub fn is_worked_at(&self) -> bool {
+    pub(super) fn is_worked_at(&self) -> bool {
         self.outcome == Outcome::Open && self.merged_into.is_none()
     }
 
     /// Works out the instants that follow from the rest.
-    pub fn settle(&mut self, hours: Option<&Hours>) {
+    pub(super) fn settle(&mut self, hours: Option<&Hours>) {
         let is_open = self.outcome == Outcome::Open;
         let hours = hours.filter(|_| self.clock == Clock::Business);
         let over = |since: Option<DateTime<Utc>>, days: Option<i32>| {
@@ -169,13 +169,13 @@ impl DealRow {
     }
 
     /// A hold stops what is told of age until its day begins in UTC.
-    pub fn hold_ends(&self) -> Option<DateTime<Utc>> {
+    pub(super) fn hold_ends(&self) -> Option<DateTime<Utc>> {
         self.on_hold_until.map(|day| day.and_time(chrono::NaiveTime::MIN).and_utc())
     }
 }
 
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-pub struct ActivityRow {
+pub(super) struct ActivityRow {
     pub deal_id: DealId,
     pub actor: ActorId,
     pub at: DateTime<Utc>,
@@ -183,21 +183,21 @@ pub struct ActivityRow {
 }
 
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-pub struct TalkRow {
+pub(super) struct TalkRow {
     pub talk_id: Uuid,
     pub deals: Vec<DealId>,
     pub answered_by: Option<UserId>,
 }
 
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-pub struct PersonRow {
+pub(super) struct PersonRow {
     pub user_id: UserId,
     pub name: Option<String>,
     pub zone: Option<Tz>,
 }
 
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-pub struct AbsenceRow {
+pub(super) struct AbsenceRow {
     pub user_id: UserId,
     pub number: i32,
     pub kind: kvali_domain::absence::Kind,
@@ -212,7 +212,7 @@ pub struct AbsenceRow {
 impl AbsenceRow {
     /// Whether the user was away at that instant: from the start to the end where these were told, else on the planned
     /// local days.
-    pub fn covers(&self, at: DateTime<Utc>) -> bool {
+    pub(super) fn covers(&self, at: DateTime<Utc>) -> bool {
         let by = |told: Option<DateTime<Utc>>| told.is_some_and(|told| told <= at);
         if by(self.ended_at) || by(self.cancelled_at) {
             return false;
@@ -222,7 +222,7 @@ impl AbsenceRow {
 }
 
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-pub struct CapacityRow {
+pub(super) struct CapacityRow {
     pub user_id: UserId,
     pub position: i64,
     pub period: Period,
@@ -231,7 +231,7 @@ pub struct CapacityRow {
 }
 
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-pub struct TeamRow {
+pub(super) struct TeamRow {
     pub team_id: TeamId,
     pub name: String,
     pub parent: Option<TeamId>,
@@ -239,7 +239,7 @@ pub struct TeamRow {
 }
 
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-pub struct PipelineRow {
+pub(super) struct PipelineRow {
     pub pipeline_id: PipelineId,
     pub version: Version,
     pub name: String,
@@ -248,7 +248,7 @@ pub struct PipelineRow {
 }
 
 #[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
-pub struct LimitRow {
+pub(super) struct LimitRow {
     pub stage: StageId,
     pub max_days: Option<i32>,
     pub idle_days: Option<i32>,
@@ -256,7 +256,7 @@ pub struct LimitRow {
 }
 
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-pub struct CalendarRow {
+pub(super) struct CalendarRow {
     pub calendar_id: CalendarId,
     pub position: i64,
     pub name: String,
@@ -266,14 +266,14 @@ pub struct CalendarRow {
 }
 
 impl CalendarRow {
-    pub fn hours(&self) -> Hours {
+    pub(super) fn hours(&self) -> Hours {
         let Self { name, zone, week, holidays, .. } = self.clone();
         Hours { name, zone, week, holidays }
     }
 }
 
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-pub struct ActivityTypeRow {
+pub(super) struct ActivityTypeRow {
     pub activity_type: ActivityTypeId,
     pub label: String,
     pub minimum_lead_minutes: i32,

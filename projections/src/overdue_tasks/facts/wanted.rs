@@ -26,7 +26,7 @@ pub(in super::super) struct Wanted {
 }
 
 impl Wanted {
-    pub fn of(events: &[Opened]) -> Self {
+    pub(in super::super) fn of(events: &[Opened]) -> Self {
         let mut wanted = Self::default();
         for opened in events {
             wanted.event(opened.recorded.stream.0, &opened.event);
