@@ -3,7 +3,9 @@
 use crate::failure::Failure;
 use crate::forms::{self, Filled};
 use crate::output::Format;
-use crate::{deal, demo, funnel, help, load, log, merge, order, pg, project, projections, task, user};
+use crate::{
+    deal, demo, funnel, help, load, log, merge, order, overdue, pg, project, projections, task, user,
+};
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -23,6 +25,8 @@ Examples:
       One row per contact; companies, leads, tasks and users likewise. `kvali import revert` undoes an import.
   kvali funnel --pipeline Sales --rule ordered --window 30d
       How many deals came how far, and how fast; `kvali funnel --help` has the rules.
+  kvali overdue --kind tasks --of nino@kvali.ge
+      What is late and why; `kvali overdue --help` has the other lists.
   kvali deal history 1C1I7A6R
       Everything that ever happened to a deal, by its id here or in its source.
   kvali lead capture --name \"Nino Abashidze\" --email nino@acme.ge --source site
@@ -83,6 +87,8 @@ enum Command {
     Import(load::Import),
     /// Count how many deals came how far: seven rules, windows, cohorts, any past instant
     Funnel(Box<funnel::Funnel>),
+    /// See what is overdue and why, which deals nobody works at, and how much everybody has to do
+    Overdue(Box<overdue::Overdue>),
     /// Carry out any one command by its word
     Do(Box<order::Do>),
     /// Capture, assign, qualify and convert leads
@@ -207,6 +213,7 @@ async fn answer(global: &Global, command: Command) -> Result<Done, Failure> {
         Command::Demo(demo) => demo.run(global).await,
         Command::Import(import) => import.run(global).await,
         Command::Funnel(funnel) => funnel.run(global).await,
+        Command::Overdue(overdue) => overdue.run(global).await,
         Command::Do(order) => order.run(global).await,
         Command::Lead(form) => form.run(global).await,
         Command::Contact(form) => form.run(global).await,

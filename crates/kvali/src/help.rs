@@ -5,7 +5,7 @@ use clap::Command;
 const GROUPS: [(&str, &[&str]); 4] = [
     ("Daily work", &["lead", "contact", "company", "deal", "task", "note", "call", "merge"]),
     ("People", &["user", "absence"]),
-    ("Data and questions", &["demo", "import", "funnel", "log", "do"]),
+    ("Data and questions", &["demo", "import", "funnel", "overdue", "log", "do"]),
     ("Upkeep", &["project", "projections", "pg"]),
 ];
 

@@ -19,6 +19,7 @@ mod merge;
 mod names;
 mod order;
 mod output;
+mod overdue;
 mod pg;
 mod progress;
 mod project;

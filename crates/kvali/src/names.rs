@@ -8,6 +8,7 @@ use kvali_domain::{
     ActorId, Decider, Event, FieldId, LossReasonId, PipelineId, StageId, State, StreamId, TagId, UserId,
     Version, fields, loss_reasons, tags,
 };
+use kvali_eventstore::project::TIMER;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -30,6 +31,7 @@ impl<'a> Names<'a> {
         match actor {
             actor if actor == ids::importer() => Ok("import".to_owned()),
             actor if actor == ids::operator() => Ok("cli".to_owned()),
+            actor if actor == TIMER => Ok("timer".to_owned()),
             actor => self.user(UserId(actor.0)).await,
         }
     }

@@ -115,7 +115,9 @@ create index deal_over_limit on {schema}.deal (tenant_id, tell_limit_at) where t
 create index deal_idle on {schema}.deal (tenant_id, tell_idle_at) where tell_idle_at is not null;
 create index deal_without_task on {schema}.deal (tenant_id, deal_id)
   where outcome = 'open' and merged_into is null and open_tasks = 0;
-create index deal_merged on {schema}.deal (tenant_id, deal_id) where merged_into is not null;
+create index deal_tasks_ended on {schema}.deal (tenant_id, tasks_ended_at)
+  where outcome = 'open' and merged_into is null and open_tasks = 0 and tasks_ended_at is not null
+    and (tasks_ended_told is null or tasks_ended_told < tasks_ended_at);
 create index deal_by_working_days on {schema}.deal (tenant_id, deal_id) where outcome = 'open' and clock = 'business';
 
 -- What somebody did about a deal.

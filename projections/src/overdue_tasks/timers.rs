@@ -113,8 +113,8 @@ async fn idle(tables: &mut Tables<'_>, agenda: &mut Agenda) -> Result<(), sqlx::
 
 /// Of deals that never had a task nobody can say when they lost the last one.
 async fn without_task(tables: &mut Tables<'_>, agenda: &mut Agenda) -> Result<(), sqlx::Error> {
-    let first = "outcome = 'open' and merged_into is null and open_tasks = 0 \
-        and tasks_ended_at > coalesce(tasks_ended_told, '-infinity') order by tasks_ended_at limit $2";
+    let first = "outcome = 'open' and merged_into is null and open_tasks = 0 and tasks_ended_at is not null \
+        and (tasks_ended_told is null or tasks_ended_told < tasks_ended_at) order by tasks_ended_at limit $2";
     for row in tables.which::<DealRow>(first, |query| query.bind(AT_ONCE)).await? {
         let Some(since) = row.tasks_ended_at else { continue };
         let report = deal::Command::ReportWithoutTask { since: Some(since) };

@@ -16,6 +16,7 @@ mod history;
 mod interruption;
 mod log;
 mod order;
+mod overdue;
 mod pg;
 mod records;
 mod reference;
