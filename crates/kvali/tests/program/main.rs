@@ -25,3 +25,4 @@ mod shipped_maps;
 mod stages;
 mod support;
 mod workbook;
+mod workers;
