@@ -1,11 +1,11 @@
 //! Random but repeatable sales: many commands, valid and not, over a few deals.
 
-use crate::samples::{CONTRACT, LEAD, OFFER, Sales};
+use crate::samples::{CONTRACT, INTAKE, LEAD, OFFER, REPAIR, Sales, transfer};
 use crate::{envelope, new_id, order};
 use chrono::{DateTime, TimeDelta, Utc};
 use kvali_domain::deal::{self, Open};
 use kvali_domain::money::Currency;
-use kvali_domain::{Command, DealId, Money, Occurred, Order, Personal, UserId, user};
+use kvali_domain::{Command, DealId, Money, Occurred, Order, Personal, PipelineId, UserId, user};
 use kvali_eventstore::{Envelope, Store};
 
 /// `SplitMix64`: enough for tests, and the same numbers everywhere.
@@ -33,6 +33,7 @@ impl Dice {
 /// A company whose people click about at random.
 pub struct Company {
     pub sales: Sales,
+    pub service: PipelineId,
     pub deals: Vec<DealId>,
     pub users: Vec<UserId>,
     dice: Dice,
@@ -41,8 +42,10 @@ pub struct Company {
 
 impl Company {
     pub async fn found(store: &Store, sales: Sales, seed: u64) -> Self {
+        let service = sales.service(store, "Service").await;
         let mut company = Self {
             sales,
+            service,
             deals: (0..6).map(|_| DealId(new_id())).collect(),
             users: Vec::new(),
             dice: Dice::new(seed),
@@ -76,14 +79,14 @@ impl Company {
     }
 
     fn command(&mut self) -> deal::Command {
-        let stage = *self.dice.pick(&[LEAD, OFFER, CONTRACT]);
+        let stage = *self.dice.pick(&[LEAD, OFFER, CONTRACT, LEAD, OFFER, CONTRACT, INTAKE, REPAIR]);
         let value = Money {
             amount: self.dice.roll(1000).into(),
             currency: Currency::parse(if self.dice.roll(2) == 0 { "EUR" } else { "GEL" })
                 .expect("a currency"),
         };
         let owner = *self.dice.pick(&self.users);
-        match self.dice.roll(14) {
+        match self.dice.roll(16) {
             0..=2 => deal::Command::Open(Open {
                 owner: Some(owner),
                 value: Some(value),
@@ -104,6 +107,8 @@ impl Company {
                 comment: Personal::new("too dear"),
                 pipeline_version: None,
             },
+            12 => transfer(self.service, *self.dice.pick(&[INTAKE, REPAIR])),
+            13 => transfer(self.sales.pipeline, stage),
             _ => deal::Command::Reopen {
                 to: stage,
                 owner: None,

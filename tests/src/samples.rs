@@ -20,6 +20,12 @@ pub const CONTRACT: StageId = StageId(Uuid::from_u128(0x53));
 pub const WON: StageId = StageId(Uuid::from_u128(0x54));
 pub const LOST: StageId = StageId(Uuid::from_u128(0x55));
 
+/// Of a pipeline for service: Intake → Repair, Done, Gone.
+pub const INTAKE: StageId = StageId(Uuid::from_u128(0x61));
+pub const REPAIR: StageId = StageId(Uuid::from_u128(0x62));
+pub const DONE: StageId = StageId(Uuid::from_u128(0x63));
+pub const GONE: StageId = StageId(Uuid::from_u128(0x64));
+
 impl Sales {
     pub async fn set_up(store: &Store, tenant: TenantId, policy: Policy) -> Self {
         let sales = Self { tenant, pipeline: PipelineId(new_id()), reason: LossReasonId(new_id()) };
@@ -33,6 +39,25 @@ impl Sales {
         };
         accepted(store.handle(order(loss_reasons::STREAM, define), envelope(tenant)).await);
         sales
+    }
+
+    /// A second pipeline, of that name.
+    pub async fn service(&self, store: &Store, name: &str) -> PipelineId {
+        let service = PipelineId(new_id());
+        let stage = |id, name: &str, class| Stage { id, name: name.into(), class };
+        let create = pipeline::Command::Create {
+            name: name.into(),
+            stages: vec![
+                stage(INTAKE, "Intake", Class::Process),
+                stage(REPAIR, "Repair", Class::Process),
+                stage(DONE, "Done", Class::Success),
+                stage(GONE, "Gone", Class::Failure),
+            ],
+            entry_stages: Vec::new(),
+            policy: Policy::PERMISSIVE,
+        };
+        accepted(store.handle(order(service.stream(), create), envelope(self.tenant)).await);
+        service
     }
 
     pub async fn open_deal(&self, store: &Store) -> DealId {
@@ -57,6 +82,10 @@ pub fn create_pipeline(name: &str, policy: Policy) -> pipeline::Command {
         entry_stages: Vec::new(),
         policy,
     }
+}
+
+pub fn transfer(pipeline: PipelineId, to: StageId) -> deal::Command {
+    deal::Command::Transfer { pipeline, to, pipeline_version: None }
 }
 
 pub fn move_to(stage: StageId) -> deal::Command {

@@ -7,7 +7,7 @@ use kvali_domain::{
     TaskId, TenantId, UserId, contact, deal, lead, merge, note, task, user,
 };
 use kvali_eventstore::{Answer, Outcome, Store};
-use kvali_tests::samples::{CONTRACT, LEAD, OFFER, Sales, move_to};
+use kvali_tests::samples::{CONTRACT, LEAD, OFFER, REPAIR, Sales, move_to, transfer};
 use kvali_tests::{Database, accepted, envelope, new_id, now, order, refused, tenant};
 
 const MAIL: &str = "Tamar.Unmistakable@Example.ge";
@@ -156,6 +156,7 @@ async fn whoever_is_asked_while_records_are_merged_to_and_fro_answers() {
         let create = contact::Create { full: Personal::new("Anna"), ..Default::default() };
         done(&stores[0], contact.stream(), contact::Command::Create(create)).await;
     }
+    let (turn, turns) = tokio::sync::watch::channel(());
     let turning = tokio::spawn({
         let store = stores[0].clone();
         async move {
@@ -169,19 +170,20 @@ async fn whoever_is_asked_while_records_are_merged_to_and_fro_answers() {
                     while !is_accepted(
                         &send(&store, survivor.stream(), seen_now(&store, survivor, loser).await).await,
                     ) {}
+                    turn.send_replace(());
                     let unmerge = merge::Unmerge { merge: merges[at], chain: false };
                     done(&store, survivor.stream(), contact::Command::Unmerge(unmerge)).await;
+                    turn.send_replace(());
                 }
             }
         }
     });
     let asking = stores[1..].iter().zip(pair).map(|(store, contact)| {
-        let (store, turning) = (store.clone(), turning.abort_handle());
+        let (store, mut turns) = (store.clone(), turns.clone());
         tokio::spawn(async move {
             let mut asked = 0;
-            while !turning.is_finished() {
-                // Now and then, or every preview would be overtaken.
-                tokio::time::sleep(std::time::Duration::from_millis(15)).await;
+            // Once a turn, just as the next one begins, or every preview would be overtaken.
+            while turns.changed().await.is_ok() {
                 let names = [contact::LifecycleStage::Lead, contact::LifecycleStage::Customer];
                 let stage = names[asked % 2];
                 let command = contact::Command::SetLifecycleStage { stage, reason: Personal::new("turn") };
@@ -294,6 +296,33 @@ async fn no_open_deal_stays_in_a_stage_that_is_retired_at_the_same_time() {
     if is_accepted(&retired) {
         let types = types(&stores[0], tenant(1)).await;
         assert_eq!(types[types.len() - 2..], ["pipeline.stage_retired", "deal.stage_changed"]);
+    }
+    database.drop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_deal_is_transferred_into_a_stage_that_is_retired_at_the_same_time() {
+    let database = Database::create().await;
+    let stores = [database.connect().await, database.connect().await];
+    let sales = Sales::set_up(&stores[0], tenant(1), Policy::PERMISSIVE).await;
+    for round in 0..8 {
+        let service = sales.service(&stores[0], &format!("Service {round}")).await;
+        let deal = sales.open_deal(&stores[0]).await;
+        let retire = pipeline::Command::RetireStage { stage: REPAIR, to: None, deals: Vec::new() };
+        let (transferred, retired) = tokio::join!(
+            send(&stores[0], deal.stream(), transfer(service, REPAIR)),
+            send(&stores[1], service.stream(), retire)
+        );
+        assert!(is_accepted(&transferred) != is_accepted(&retired), "{transferred:?} and {retired:?}");
+        if is_accepted(&transferred) {
+            // It keeps its new pipeline from being archived, and the old one no more.
+            let archive = || pipeline::Command::Archive {};
+            let words = refused(Ok(send(&stores[0], service.stream(), archive()).await));
+            assert!(words.contains("stage.deals"), "{words}");
+            done(&stores[0], deal.stream(), transfer(sales.pipeline, OFFER)).await;
+            done(&stores[0], service.stream(), archive()).await;
+        }
+        done(&stores[0], deal.stream(), deal::Command::CloseWon { pipeline_version: None }).await;
     }
     database.drop().await;
 }

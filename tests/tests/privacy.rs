@@ -1,8 +1,9 @@
 //! Personal data: sealed in the log from the first event on, gone with its key, and no count depends on it.
 
 use kvali_domain::pipeline::Policy;
-use kvali_domain::{Event, Personal, SubjectId, UserId, deal, user};
+use kvali_domain::{ContactId, Event, Personal, SubjectId, UserId, contact, deal, merge, subject, user};
 use kvali_eventstore::project::{AsOf, Projection};
+use kvali_eventstore::{Outcome, Plan};
 use kvali_projections::conversion_funnel::{
     Breakdown, ConversionFunnel, Corrections, Definition, Rule, Step, ground,
 };
@@ -134,6 +135,58 @@ async fn nothing_can_be_recorded_about_an_erased_person_again() {
     let register = user::Command::Register { user, name: Personal::new(NAME) };
     let words = refused(store.handle(order(user.stream(), register), envelope(tenant(1))).await);
     assert!(words.contains("erased"), "{words}");
+    database.drop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_erasure_that_a_crash_cut_short_is_made_good_by_the_same_command_alone_or_among_others() {
+    let database = Database::create().await;
+    let store = database.connect().await;
+    let [anna, twin] = [(); 2].map(|()| ContactId(new_id()));
+    for contact in [anna, twin] {
+        let create = contact::Create { full: Personal::new(NAME), ..Default::default() };
+        accepted(
+            store
+                .handle(order(contact.stream(), contact::Command::Create(create)), envelope(tenant(1)))
+                .await,
+        );
+    }
+    let seen = [anna, twin].map(|id| merge::Seen { id, version: 1 }).to_vec();
+    let choices = vec![merge::Choice { field: "name".to_owned(), from: anna }];
+    let merge = contact::Command::Merge(merge::Merge { losers: vec![twin], seen, choices });
+    accepted(store.handle(order(anna.stream(), merge), envelope(tenant(1))).await);
+    let mut admin = database.admin().await;
+    let keys = "select subject_id, wrapped from kvali.subject_key where wrapped is not null order by 1";
+    let before: Vec<(uuid::Uuid, Vec<u8>)> = sqlx::query_as(keys).fetch_all(&mut admin).await.unwrap();
+    assert_eq!(before.len(), 2, "a key for each of the two");
+
+    let subject = SubjectId::from(anna);
+    let erase = order(subject.stream(), subject::Command::Erase { subject });
+    let once = envelope(tenant(1));
+    let plans = || [Plan::new(erase.clone(), once.clone())];
+    accepted(store.handle(erase.clone(), once.clone()).await);
+    for among_others in [false, true] {
+        // As the crash leaves it: the log has the erasure, and the keys are there.
+        for (subject, wrapped) in &before {
+            sqlx::query("update kvali.subject_key set wrapped = $2, erased_at = null where subject_id = $1")
+                .bind(subject)
+                .bind(wrapped)
+                .execute(&mut admin)
+                .await
+                .unwrap();
+        }
+        let store = database.connect().await;
+        if among_others {
+            assert!(matches!(
+                store.handle_all(tenant(1), &plans()).await.unwrap()[..],
+                [Outcome::Accepted(answer)] if answer.known
+            ));
+        } else {
+            accepted(store.handle(erase.clone(), once.clone()).await);
+        }
+        let left: Vec<(uuid::Uuid, Vec<u8>)> = sqlx::query_as(keys).fetch_all(&mut admin).await.unwrap();
+        assert!(left.is_empty(), "both keys are gone, also that of the merged one");
+    }
     database.drop().await;
 }
 

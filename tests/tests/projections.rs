@@ -1,13 +1,14 @@
 //! Read models: exactly once, the same when rebuilt, and as they were known then.
 
 use kvali_domain::pipeline::Policy;
-use kvali_domain::{DealId, Occurred, deal, merge};
+use kvali_domain::{DealId, Occurred, StageId, deal, merge};
+use kvali_eventstore::Store;
 use kvali_eventstore::project::{AsOf, Projection};
 use kvali_projections::conversion_funnel::{
-    ConversionFunnel, Corrections, Definition, Facts, Rule, Step, ground,
+    Basis, ConversionFunnel, Corrections, Definition, Facts, Rule, Step, ground,
 };
 use kvali_tests::random::Company;
-use kvali_tests::samples::{CONTRACT, LEAD, OFFER, Sales, WON, move_to};
+use kvali_tests::samples::{CONTRACT, INTAKE, LEAD, OFFER, REPAIR, Sales, WON, move_to, transfer};
 use kvali_tests::{Database, accepted, envelope, now, order, tenant};
 use std::sync::Arc;
 
@@ -56,6 +57,9 @@ async fn a_rebuilt_read_model_equals_the_live_one_row_for_row() {
         assert_ne!(rebuilt.generation, live.generation);
         assert_eq!(database.rows(&rebuilt.schema_name).await, before, "seed {seed}");
         assert!(before.len() > 20, "the comparison has something to compare");
+        let service = company.service.to_string();
+        let transferred = before.iter().any(|row| row.starts_with("visit: ") && row.contains(&service));
+        assert!(transferred, "some deals were transferred");
         assert_eq!(store.live(&ConversionFunnel).await.unwrap(), rebuilt);
         database.drop().await;
     }
@@ -231,5 +235,103 @@ async fn what_had_happened_by_an_instant_keeps_a_deals_own_order() {
         "the undated win came after a move that had not"
     );
     assert_eq!(stock("2024-02-15T00:00:00Z").await, [0, 0, 0, 1]);
+    database.drop().await;
+}
+
+/// What the facts of a pipeline say of its steps: standing, entered, and dropped as left, in order of the steps.
+async fn told(
+    store: &Store,
+    sales: &Sales,
+    (pipeline, stages): (&str, [StageId; 2]),
+    as_of: AsOf,
+) -> [[i64; 3]; 2] {
+    let facts =
+        ground(store, sales.tenant, pipeline, as_of, Corrections::Effective, now(), &quiet).await.unwrap();
+    let of = |rule| {
+        let steps = stages.map(|stage| Step { name: stage.to_string(), stages: vec![stage] }).to_vec();
+        let answer = facts.funnel(Definition::new(steps, rule, facts.at)).unwrap();
+        serde_json::to_value(answer).unwrap()["stages"].clone()
+    };
+    let (standing, entered) = (of(Rule::Snapshot), of(Rule::Entered));
+    [0, 1].map(|step| {
+        let count = |answer: &serde_json::Value| answer[step]["count"].as_i64().unwrap();
+        [count(&standing), count(&entered), entered[step]["dropped"]["left"].as_i64().unwrap_or(0)]
+    })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_transferred_deal_is_a_case_of_both_pipelines_and_stands_in_one() {
+    const IN_SALES: (&str, [StageId; 2]) = ("Sales", [LEAD, OFFER]);
+    const IN_SERVICE: (&str, [StageId; 2]) = ("Service", [INTAKE, REPAIR]);
+    let database = Database::create().await;
+    let store = database.connect().await;
+    let sales = Sales::set_up(&store, tenant(1), Policy::PERMISSIVE).await;
+    let service = sales.service(&store, "Service").await;
+    let deal = DealId(kvali_tests::new_id());
+    let at = |day: u32| format!("2024-01-{day:02}T09:00:00Z").parse().unwrap();
+    let mut positions = Vec::new();
+    for (day, command) in [
+        (1, deal::Command::Open(deal::Open::new(sales.pipeline))),
+        (3, transfer(service, REPAIR)),
+        (7, transfer(sales.pipeline, OFFER)),
+        (9, transfer(service, INTAKE)),
+        (11, deal::Command::CloseWon { pipeline_version: None }),
+    ] {
+        let envelope = envelope(sales.tenant).occurred(Occurred::Instant { at: at(day) });
+        accepted(store.handle(order(deal.stream(), command), envelope).await);
+        positions.push(store.head(sales.tenant).await.unwrap());
+        // As the facts of the live model were at each step.
+        store.catch_up(model(), sales.tenant, &quiet).await.unwrap();
+    }
+    let (opened, there, back) = ([[1, 1, 0], [0, 0, 0]], [[0, 1, 1], [0, 0, 0]], [[0, 1, 0], [1, 1, 0]]);
+    let (away, nobody) = ([[0, 1, 0], [0, 1, 0]], [[0, 0, 0], [0, 0, 0]]);
+    let (repaired, gone, again) = ([[0, 0, 0], [1, 1, 0]], [[0, 0, 0], [0, 1, 0]], [[1, 1, 0], [0, 1, 0]]);
+    let won = [[0, 1, 0], [0, 1, 0]];
+    let expected = [(opened, nobody), (there, repaired), (back, gone), (away, again), (away, won)];
+    for (at_step, (in_sales, in_service)) in expected.into_iter().enumerate() {
+        let (position, day) = (AsOf::position(positions[at_step]), [1, 3, 7, 9, 11][at_step]);
+        for as_of in [position, AsOf::happened(at(day))] {
+            assert_eq!(told(&store, &sales, IN_SALES, as_of).await, in_sales, "{as_of:?}");
+            assert_eq!(told(&store, &sales, IN_SERVICE, as_of).await, in_service, "{as_of:?}");
+        }
+    }
+    assert_eq!(told(&store, &sales, IN_SALES, AsOf::NOW).await, away, "the live model says the same");
+    assert_eq!(told(&store, &sales, IN_SERVICE, AsOf::NOW).await, won);
+    let (live, _) = store.catch_up(model(), sales.tenant, &quiet).await.unwrap();
+    let before = database.rows(&live.schema_name).await;
+    let rebuilt = store.rebuild(model(), &quiet).await.unwrap();
+    assert_eq!(database.rows(&rebuilt.schema_name).await, before);
+    database.drop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deal_is_won_in_the_pipeline_where_it_was_closed_and_its_time_there_begins_at_the_transfer() {
+    let database = Database::create().await;
+    let store = database.connect().await;
+    let sales = Sales::set_up(&store, tenant(1), Policy::PERMISSIVE).await;
+    let service = sales.service(&store, "Service").await;
+    let deal = DealId(kvali_tests::new_id());
+    for (day, command) in [
+        (1, deal::Command::Open(deal::Open::new(sales.pipeline))),
+        (3, transfer(service, INTAKE)),
+        (9, deal::Command::CloseWon { pipeline_version: None }),
+    ] {
+        let at = format!("2024-01-{day:02}T09:00:00Z").parse().unwrap();
+        let envelope = envelope(sales.tenant).occurred(Occurred::Instant { at });
+        accepted(store.handle(order(deal.stream(), command), envelope).await);
+    }
+    for (pipeline, won, days) in [("Sales", 0, None), ("Service", 1, Some(6.0))] {
+        let facts = ground(&store, sales.tenant, pipeline, AsOf::NOW, Corrections::Effective, now(), &quiet)
+            .await
+            .unwrap();
+        let definition = Definition::new(Vec::new(), Rule::Entered, facts.at);
+        assert_eq!(facts.win_rate(Basis::Closed, &definition).won, won, "{pipeline}");
+        assert_eq!(facts.win_rate(Basis::Cohort, &definition).created, Some(1), "{pipeline}");
+        let cycle = facts.cycle(&definition).won.mean_seconds.map(|seconds| seconds / 86_400.0);
+        assert_eq!(cycle, days, "{pipeline}");
+        let velocity = facts.velocity(&definition).currencies;
+        assert_eq!(velocity.iter().map(|of| of.won).sum::<u64>(), won, "{pipeline}");
+        assert_eq!(velocity.iter().map(|of| of.open).sum::<u64>(), 0, "{pipeline}");
+    }
     database.drop().await;
 }

@@ -87,9 +87,10 @@ commands! {
     "ArchiveCompany" = Archive {} => [Archived],
     /// The company exists.
     "RestoreCompany" = Restore {} => [Restored],
-    /// The company is not archived and not among the others; the others are companies in use that stand for themselves, with the
-    /// same parent; the preview is of their present versions; whose value stays is chosen for every field in conflict. What
-    /// is sent to the others from now on reaches this company, except about their own legal ids and contract terms.
+    /// The company is not archived and not among the others; the others are companies in use that stand for
+    /// themselves, with the same parent; the preview is of their present versions; none of them was erased, or all
+    /// were; whose value stays is chosen for every field in conflict. What is sent to the others from now on reaches
+    /// this company, except about their own legal ids and contract terms.
     "MergeCompanies" = Merge(merge::Merge<CompanyId>) => [Merged, MergedInto],
     /// The merge was made and is not undone; later ones are undone first, or with it. What was said of the company since
     /// stays with it; the others stand below its present parent.
@@ -589,9 +590,7 @@ impl Decider for Company {
                 links.into_iter().map(|company| Reads::Company(company.stream())).collect()
             }
             Command::SetFields { .. } => vec![field_changes::reads()],
-            Command::Merge(merge) => {
-                merge.losers.iter().map(|loser| Reads::Company(loser.stream())).collect()
-            }
+            Command::Merge(asked) => merge::reads(asked, Reads::Company),
             Command::Yield { survivor } | Command::Separate { survivor, .. } => {
                 vec![Reads::Company(survivor.stream())]
             }

@@ -115,9 +115,10 @@ commands! {
     "ArchiveContact" = Archive {} => [Archived],
     /// The contact exists.
     "RestoreContact" = Restore {} => [Restored],
-    /// The contact is not archived and not among the others; the others are contacts in use that stand for themselves; the preview is
-    /// of their present versions; whose value stays is chosen for every field in conflict. What is sent to the others from
-    /// now on reaches this contact, except about their own contact points.
+    /// The contact is not archived and not among the others; the others are contacts in use that stand for themselves;
+    /// the preview is of their present versions; none of them was erased, or all were; whose value stays is chosen for
+    /// every field in conflict. What is sent to the others from now on reaches this contact, except about their own
+    /// contact points.
     "MergeContacts" = Merge(merge::Merge<ContactId>) => [Merged, MergedInto],
     /// The merge was made and is not undone; later ones are undone first, or with it. What was said of the contact since
     /// stays with it.
@@ -656,9 +657,7 @@ impl Decider for Contact {
             Command::StartAffiliation { company, .. } => vec![Reads::Company(company.stream())],
             Command::Relate { other, .. } => vec![Reads::Contact(other.stream())],
             Command::SetFields { .. } => vec![field_changes::reads()],
-            Command::Merge(merge) => {
-                merge.losers.iter().map(|loser| Reads::Contact(loser.stream())).collect()
-            }
+            Command::Merge(asked) => merge::reads(asked, Reads::Contact),
             Command::Yield { survivor } | Command::Separate { survivor } => {
                 vec![Reads::Contact(survivor.stream())]
             }

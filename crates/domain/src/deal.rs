@@ -128,7 +128,7 @@ commands! {
     "LeaveRetiredStage" = LeaveRetired { to: StageId } => [StageChanged],
     /// The deal is open; the name is not blank.
     "RenameDeal" = Rename { name: Personal } => [Renamed],
-    /// The deal is open; the contact exists and is not archived.
+    /// The deal is not archived; the contact exists and is not archived.
     "AddDealContact" = AddContact { contact: ContactId, role: ContactRole } => [ContactAdded],
     /// The deal is open; not its last contact if the policy wants a party and there is no company.
     "RemoveDealContact" = RemoveContact { contact: ContactId } => [ContactRemoved],
@@ -210,9 +210,10 @@ commands! {
     "ArchiveDeal" = Archive {} => [Archived],
     /// The deal exists.
     "RestoreDeal" = Restore {} => [Restored],
-    /// The deal is not archived and not among the others; the others are open deals that stand for themselves and wait for no
-    /// approval, in the same pipeline; the preview is of their present versions; whose value stays is chosen for every field in conflict. The deal
-    /// stays in its stage. What is sent to the others from now on reaches this deal, and funnels count them as one.
+    /// The deal is not archived and not among the others; the others are open deals that stand for themselves and wait
+    /// for no approval, in the same pipeline; the preview is of their present versions; none of them was erased, or
+    /// all were; whose value stays is chosen for every field in conflict. The deal stays in its stage. What is sent to
+    /// the others from now on reaches this deal, and funnels count them as one.
     "MergeDeals" = Merge(merge::Merge<DealId>) => [Merged, MergedInto],
     /// The merge was made and is not undone; later ones are undone first, or with it; all owners are active, the pipeline and
     /// whom the deals are with not archived. What was said of the deal since stays with it, but lines if those that came go. A deal whose stage was retired meanwhile comes back into this deal's
@@ -930,7 +931,7 @@ impl Decider for Deal {
         let pipeline = self.record().map(|deal| Reads::Pipeline(deal.pipeline.stream())).into_iter();
         match command {
             Command::SetFields { .. } => return vec![field_changes::reads()],
-            Command::Merge(merge) => return merge.losers.iter().map(|loser| deal(*loser)).collect(),
+            Command::Merge(asked) => return merge::reads(asked, Reads::Deal),
             Command::Unmerge(_) => {
                 let without = self.record().into_iter().flat_map(|deal| &deal.merging.merges);
                 let owners = without.filter_map(|merge| merge.without.owner);
@@ -960,7 +961,11 @@ impl Decider for Deal {
                 _ => None,
             };
             let owner = owner.map(|owner| Reads::User(owner.stream()));
-            return pipeline.chain(revived).chain(lost).chain(owner).collect();
+            let contact = match command {
+                Command::AddContact { contact, .. } => Some(Reads::Contact(contact.stream())),
+                _ => None,
+            };
+            return pipeline.chain(revived).chain(lost).chain(owner).chain(contact).collect();
         }
         match command {
             Command::Open(open) | Command::OpenRepeat { with: open, .. } => {
@@ -1177,6 +1182,9 @@ impl OpenDeal {
             }
             Command::Revive { recycled, .. } => again::revive(self, outcome, *recycled, given),
             Command::HandBack { deal, .. } => again::hand_back(self, outcome, *deal, given),
+            Command::AddContact { contact, role } => {
+                with::add_contact_to_closed(self, *contact, *role, given)
+            }
             Command::Archive {} => Ok(changed(!self.archived, Event::Archived(Archived {}))),
             _ => Err(closed(self, outcome, given)),
         }

@@ -119,9 +119,10 @@ commands! {
         #[serde(default)]
         reason: Personal,
     } => [Restored, Assigned],
-    /// The lead is in work, converted or attached and not among the others; the others are leads in use that stand for themselves and
-    /// are neither converted nor attached; the preview is of their present versions; whose value stays is chosen for every
-    /// field in conflict. What is sent to the others from now on reaches this lead.
+    /// The lead is in work, converted or attached and not among the others; the others are leads in use that stand for
+    /// themselves and are neither converted nor attached; the preview is of their present versions; none of them was
+    /// erased, or all were; whose value stays is chosen for every field in conflict. What is sent to the others from
+    /// now on reaches this lead.
     "MergeLeads" = Merge(merge::Merge<LeadId>) => [Merged, MergedInto],
     /// The merge was made and is not undone; later ones are undone first, or with it. What was said of the lead since stays
     /// with it.
@@ -736,7 +737,7 @@ impl Decider for Lead {
                 };
                 contact.into_iter().chain(company).collect()
             }
-            Command::Merge(merge) => merge.losers.iter().map(|loser| Reads::Lead(loser.stream())).collect(),
+            Command::Merge(asked) => merge::reads(asked, Reads::Lead),
             Command::Unmerge(_) => {
                 let without = self.record().into_iter().flat_map(|lead| &lead.merging.merges);
                 let owners = without.filter_map(|merge| merge.without.owner);

@@ -5,7 +5,8 @@
 //! read together with the survivor's.
 
 use crate::field_changes;
-use crate::{Command, FieldId, Order, State, StreamId, Version};
+use crate::subject::Subject;
+use crate::{Command, Facts, FieldId, Order, Reads, State, StreamId, SubjectId, Version};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -139,6 +140,10 @@ pub enum Problem {
     ArchivedRecord { id: Uuid },
     #[error("{id} is at version {version}, which the preview has not seen; preview again")]
     StalePreview { id: Uuid, version: Version },
+    #[error(
+        "{erased} was erased and {other} was not; if they are one, erase {other} as well, as its data would outlive the erasure"
+    )]
+    ErasedApart { erased: Uuid, other: Uuid },
     #[error("not decided whose value stays: {}; choose for each", conflicts(.undecided))]
     Undecided { undecided: Vec<Conflict> },
     #[error("{field:?} is not in conflict; in conflict: {}", listed(.accepted))]
@@ -378,6 +383,7 @@ pub fn merge<M: Mergeable>(
     survivor: &M,
     asked: &Merge<M::Id>,
     losers: &Losers<'_, M>,
+    facts: &Facts,
 ) -> Decided<Merged<M::Id, M::Holds>> {
     if asked.losers.is_empty() {
         return Err(Problem::NoLosers);
@@ -415,6 +421,7 @@ pub fn merge<M: Mergeable>(
             return Err(Problem::StalePreview { id: (*id).into(), version });
         }
     }
+    erased_together(records.iter().map(|(id, _)| (*id).into()), facts)?;
     let changes = changes(&records, &asked.choices)?;
     let mut after = survivor.clone();
     for change in &changes {
@@ -431,6 +438,23 @@ pub fn merge<M: Mergeable>(
         before: before.filter(|_| moved),
         after: after.filter(|_| moved),
     }))
+}
+
+/// What merging rests on: the others, and whether somebody was erased.
+pub fn reads<I: Id>(asked: &Merge<I>, record: fn(StreamId) -> Reads) -> Vec<Reads> {
+    let losers = asked.losers.iter().map(|loser| record(StreamId((*loser).into())));
+    let subjects = asked.seen.iter().map(|seen| Reads::Subject(SubjectId(seen.id.into()).stream()));
+    losers.chain(subjects).collect()
+}
+
+/// An erasure reaches all that was merged by then; what is merged afterwards must not bring readable data back.
+fn erased_together(records: impl Iterator<Item = Uuid>, facts: &Facts) -> Result<(), Problem> {
+    let is_erased = |id: &Uuid| facts.get(SubjectId(*id).stream()) == Some(&Subject::Erased);
+    let (erased, others): (Vec<Uuid>, Vec<Uuid>) = records.partition(is_erased);
+    match (erased.first(), others.first()) {
+        (Some(&erased), Some(&other)) => Err(Problem::ErasedApart { erased, other }),
+        _ => Ok(()),
+    }
 }
 
 /// What the first of the records takes over.

@@ -73,7 +73,9 @@ impl<'a> Batch<'a> {
             let command_id = plan.envelope.command_id;
             if let Some((hash, answer)) = known.get(&command_id) {
                 let View { store, tenant, .. } = self.view;
-                self.outcomes[at] = Some(store.answered(tenant, plan, hash, *answer).await?);
+                let outcome = store.answered(tenant, plan, hash, *answer).await?;
+                store.destroy_erased(plan, &[], &outcome).await?;
+                self.outcomes[at] = Some(outcome);
                 continue;
             }
             if !self.ids.insert(command_id) {
@@ -202,10 +204,9 @@ impl<'a> Batch<'a> {
             let plan = &self.plans[at];
             if verdict.is_final() {
                 let (store, tenant) = (self.view.store, self.view.tenant);
-                self.outcomes[at] = Some(store.settle(tenant, plan, &decided, &verdict));
-                if matches!(verdict, Verdict::Accepted { .. }) {
-                    store.destroy_erased(&decided).await?;
-                }
+                let outcome = store.settle(tenant, plan, &decided, &verdict);
+                store.destroy_erased(plan, &decided.events, &outcome).await?;
+                self.outcomes[at] = Some(outcome);
             } else {
                 spoilt.extend(decided.written().chain([plan.stream]));
                 self.again(at).await?;

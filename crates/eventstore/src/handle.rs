@@ -8,7 +8,7 @@ use crate::{Envelope, Error, Store, writer};
 use kvali_domain::{
     Command, Event, General, Order, Refusal, State, StreamId, SubjectId, TenantId, note, subject,
 };
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 /// Conflicts that one command survives before its sender is told to come again.
@@ -44,6 +44,8 @@ pub struct Plan {
     pub choose: Box<dyn Fn(&State) -> Choice + Send + Sync>,
     /// Whether the stream may be taken for new without looking.
     pub begins: bool,
+    /// Whose key goes when it is accepted.
+    pub erases: Option<SubjectId>,
 }
 
 /// What a plan does in the state that it finds.
@@ -71,6 +73,7 @@ impl Plan {
             before: State::before(&command),
             fingerprint: serde_json::to_vec(&command).expect("commands hold no fallible values"),
             begins: command.begins(),
+            erases: erased_by(stream, &command),
             choose: Box::new(move |_| Choice::Do(command.clone())),
         }
     }
@@ -93,21 +96,13 @@ impl Store {
     ///
     /// A command that erases destroys the key of the subject's personal data for good, after the log has recorded it.
     pub async fn handle(&self, order: Order, envelope: Envelope) -> Result<Outcome, Error> {
-        let Some(subject) = erased_by(&order) else {
-            return self.carry_out(&Plan::new(order, envelope)).await;
-        };
+        let plan = Plan::new(order, envelope);
+        if plan.erases.is_none() {
+            return self.carry_out(&plan).await;
+        }
+        // Both steps, even if the caller stops waiting.
         let store = self.clone();
-        // Both steps or, after a crash between them, the same command again: it destroys what it finds.
-        let both = tokio::spawn(async move {
-            let tenant = envelope.tenant;
-            let outcome = store.carry_out(&Plan::new(order, envelope)).await?;
-            if let Outcome::Accepted(answer) = outcome {
-                store.inner.keyring.destroy(tenant, subject).await?;
-                store.destroy_again(tenant, answer).await?;
-            }
-            Ok(outcome)
-        });
-        both.await.map_err(Error::Task)?
+        tokio::spawn(async move { store.carry_out(&plan).await }).await.map_err(Error::Task)?
     }
 
     /// `EraseSubject`.
@@ -145,7 +140,7 @@ impl Store {
                 }
                 verdict => {
                     let outcome = self.settle(tenant, plan, &decided, &verdict);
-                    self.destroy_erased(&decided).await?;
+                    self.destroy_erased(plan, &decided.events, &outcome).await?;
                     return Ok(outcome);
                 }
             }
@@ -153,24 +148,24 @@ impl Store {
         Err(Error::Contended { attempts: ATTEMPTS })
     }
 
-    /// Destroys the keys of the subjects that an accepted decision erases.
-    pub(crate) async fn destroy_erased(&self, decided: &Decided) -> Result<(), Error> {
-        for (_, event) in &decided.events {
-            if let Event::Subject(subject::Event::Erased(erased)) = event {
-                self.inner.keyring.destroy(decided.tenant, erased.subject).await?;
-            }
+    /// Destroys the keys of everyone whom an accepted command has erased: by `events` or, if it was accepted before, by
+    /// those of then, so that after a crash between the append and this the same command again makes it good.
+    pub(crate) async fn destroy_erased(
+        &self,
+        plan: &Plan,
+        events: &[(StreamId, Event)],
+        outcome: &Outcome,
+    ) -> Result<(), Error> {
+        let Outcome::Accepted(answer) = outcome else { return Ok(()) };
+        let tenant = plan.envelope.tenant;
+        let mut gone: BTreeSet<SubjectId> = plan.erases.into_iter().collect();
+        gone.extend(events.iter().filter_map(|(_, event)| erased(event)));
+        if let (Some(first), true, Some(_)) = (answer.first_position, answer.known, plan.erases) {
+            let then = self.read(tenant, first - 1, answer.event_count.into()).await?;
+            gone.extend(self.open(tenant, then).await?.iter().filter_map(|opened| erased(&opened.event)));
         }
-        Ok(())
-    }
-
-    /// After a crash between an erasure and the destruction of keys: those of everyone whom the command erased.
-    async fn destroy_again(&self, tenant: TenantId, answer: Answer) -> Result<(), Error> {
-        let Some(first) = answer.first_position.filter(|_| answer.known) else { return Ok(()) };
-        let events = self.read(tenant, first - 1, answer.event_count.into()).await?;
-        for opened in self.open(tenant, events).await? {
-            if let Event::Subject(subject::Event::Erased(erased)) = opened.event {
-                self.inner.keyring.destroy(tenant, erased.subject).await?;
-            }
+        for subject in gone {
+            self.inner.keyring.destroy(tenant, subject).await?;
         }
         Ok(())
     }
@@ -264,11 +259,18 @@ impl Store {
     }
 }
 
-/// Whose key goes when `order` is accepted.
-fn erased_by(order: &Order) -> Option<SubjectId> {
-    match &order.command {
+/// Whose key goes when the command is accepted.
+fn erased_by(stream: StreamId, command: &Command) -> Option<SubjectId> {
+    match command {
         Command::Subject(subject::Command::Erase { subject }) => Some(*subject),
-        Command::Note(note::Command::Redact { .. }) => Some(SubjectId(order.stream.0)),
+        Command::Note(note::Command::Redact { .. }) => Some(SubjectId(stream.0)),
+        _ => None,
+    }
+}
+
+fn erased(event: &Event) -> Option<SubjectId> {
+    match event {
+        Event::Subject(subject::Event::Erased(erased)) => Some(erased.subject),
         _ => None,
     }
 }

@@ -8,7 +8,7 @@ use crate::names::Names;
 use crate::output::{Answer, Table};
 use crate::words;
 use clap::{Args, Subcommand};
-use kvali_domain::deal::OpenDeal;
+use kvali_domain::deal::{OpenDeal, Visit};
 use kvali_domain::{DealId, Event, State};
 use serde_json::{Value, json};
 
@@ -64,7 +64,7 @@ async fn show(session: &Session, id: DealId) -> Result<Answer, Failure> {
     let (version, deal) = deal_state(session, id).await?;
     let record = deal.record().ok_or_else(|| no_deal(id))?;
     let mut names = Names::new(session);
-    let stage = stage_name(&mut names, record, record.stage).await?;
+    let stage = names.stage(record.pipeline, i32::MAX, record.stage).await?;
     let pipeline = names.pipeline(record.pipeline).await?.map(|config| config.name.clone());
     let owner = match record.owner {
         Some(owner) => Some(names.user(owner).await?),
@@ -72,7 +72,7 @@ async fn show(session: &Session, id: DealId) -> Result<Answer, Failure> {
     };
     let mut visits = Vec::new();
     for visit in &record.visits {
-        visits.push(stage_name(&mut names, record, *visit).await?);
+        visits.push(visited(&mut names, record, *visit).await?);
     }
     let standing = deal.outcome().map_or("open", kvali_domain::deal::Outcome::as_str);
     let fields = [
@@ -111,12 +111,13 @@ fn described(fields: Vec<(&'static str, Value)>, record: &OpenDeal) -> Answer {
     Answer { tables: vec![table], notes: Vec::new(), json: Value::Object(json) }
 }
 
-async fn stage_name(
-    names: &mut Names<'_>,
-    record: &OpenDeal,
-    stage: kvali_domain::StageId,
-) -> Result<String, Failure> {
-    names.stage(record.pipeline, i32::MAX, stage).await
+/// A stage; with its pipeline, where that is not the one that the deal is in.
+async fn visited(names: &mut Names<'_>, record: &OpenDeal, visit: Visit) -> Result<String, Failure> {
+    let stage = names.stage(visit.pipeline, i32::MAX, visit.stage).await?;
+    if visit.pipeline == record.pipeline {
+        return Ok(stage);
+    }
+    Ok(format!("{stage} in {}", names.pipeline_name(visit.pipeline).await?))
 }
 
 async fn deal_state(session: &Session, id: DealId) -> Result<(i32, kvali_domain::deal::Deal), Failure> {
@@ -133,7 +134,7 @@ fn no_deal(id: DealId) -> Failure {
 
 async fn history(session: &Session, id: DealId) -> Result<Answer, Failure> {
     let (_, deal) = deal_state(session, id).await?;
-    let pipeline = deal.record().ok_or_else(|| no_deal(id))?.pipeline;
+    let record = deal.record().ok_or_else(|| no_deal(id))?;
     let events = session.store.stream(session.tenant, id.stream()).await?;
     let mut names = Names::new(session);
     let columns =
@@ -151,7 +152,7 @@ async fn history(session: &Session, id: DealId) -> Result<Answer, Failure> {
             json!(recorded.recorded_at),
             json!(names.actor(recorded.actor).await?),
             json!(recorded.channel.to_string()),
-            json!(words::what(&mut names, pipeline, &event).await?),
+            json!(words::what(&mut names, record, &event).await?),
             json!(reason),
         ]);
     }

@@ -103,6 +103,12 @@ impl<'a> Names<'a> {
         Ok(self.versions(pipeline).await?.last().map(|(_, config)| config))
     }
 
+    /// What a pipeline is called now.
+    pub(crate) async fn pipeline_name(&mut self, pipeline: PipelineId) -> Result<String, Failure> {
+        let config = self.pipeline(pipeline).await?;
+        Ok(config.map_or_else(|| pipeline.to_string(), |config| config.name.clone()))
+    }
+
     async fn versions(&mut self, id: PipelineId) -> Result<&[(Version, Config)], Failure> {
         if !self.pipelines.contains_key(&id) {
             let Session { store, tenant, .. } = self.session;

@@ -3,7 +3,7 @@
 use crate::failure::Failure;
 use crate::names::Names;
 use chrono::SecondsFormat;
-use kvali_domain::deal::{Event, Line};
+use kvali_domain::deal::{Event, Line, OpenDeal};
 use kvali_domain::field_changes::{Changes, FieldValue};
 use kvali_domain::merge::Change;
 use kvali_domain::{Occurred, Personal, PipelineId};
@@ -17,15 +17,11 @@ pub(crate) fn when(occurred: &Occurred) -> String {
     }
 }
 
-/// What happened to a deal of `pipeline`.
-pub(crate) async fn what(
-    names: &mut Names<'_>,
-    pipeline: PipelineId,
-    event: &Event,
-) -> Result<String, Failure> {
+/// What happened to the deal.
+pub(crate) async fn what(names: &mut Names<'_>, deal: &OpenDeal, event: &Event) -> Result<String, Failure> {
     Ok(match event {
         Event::Opened(event) => {
-            let stage = names.stage(pipeline, event.pipeline_version, event.stage).await?;
+            let stage = names.stage(event.pipeline, event.pipeline_version, event.stage).await?;
             let with = event.party_name.as_deref().map(|name| format!(" with {name}"));
             let owner = match event.owner {
                 Some(owner) => Some(format!(", owned by {}", names.user(owner).await?)),
@@ -36,13 +32,23 @@ pub(crate) async fn what(
             format!("opened in {stage}{more}")
         }
         Event::StageChanged(event) => {
-            let version = event.pipeline_version;
+            let (pipeline, version) = (pipeline_of(deal, event.visit), event.pipeline_version);
             let from = names.stage(pipeline, version, event.from).await?;
             let to = names.stage(pipeline, version, event.to).await?;
             format!("moved from {from} to {to}")
         }
+        Event::PipelineChanged(event) => {
+            // The version is one of the pipeline that it went to; of the other its stages' present names do.
+            let from = names.stage(event.from_pipeline, i32::MAX, event.from).await?;
+            let to = names.stage(event.to_pipeline, event.pipeline_version, event.to).await?;
+            let (left, entered) = (
+                names.pipeline_name(event.from_pipeline).await?,
+                names.pipeline_name(event.to_pipeline).await?,
+            );
+            format!("transferred from {from} in {left} to {to} in {entered}")
+        }
         Event::StageCorrected(event) => {
-            let version = event.pipeline_version;
+            let (pipeline, version) = (pipeline_of(deal, event.visit), event.pipeline_version);
             let from = names.stage(pipeline, version, event.from).await?;
             let to = names.stage(pipeline, version, event.to).await?;
             format!("visit {} corrected from {from} to {to}", event.visit)
@@ -60,16 +66,19 @@ pub(crate) async fn what(
             None => format!("expected close set to {}", event.to),
         },
         Event::Won(event) => {
+            let pipeline = pipeline_of(deal, event.visit);
             let from = names.stage(pipeline, event.pipeline_version, event.from).await?;
             let worth = event.value.map_or(String::new(), |value| format!(", worth {value}"));
             format!("won from {from}{worth}")
         }
         Event::Lost(event) => {
+            let pipeline = pipeline_of(deal, event.visit);
             let from = names.stage(pipeline, event.pipeline_version, event.from).await?;
             let stage = names.stage(pipeline, event.pipeline_version, event.stage).await?;
             format!("lost from {from} ({stage}): {}", names.loss_reason(event.reason).await?)
         }
         Event::Reopened(event) => {
+            let pipeline = pipeline_of(deal, event.visit);
             let to = names.stage(pipeline, event.pipeline_version, event.to).await?;
             format!("reopened in {to}")
         }
@@ -125,6 +134,11 @@ pub(crate) async fn what(
         Event::MergedInto(event) => format!("merged into deal {}", event.survivor),
         Event::Separated(event) => format!("told apart from deal {}", event.survivor),
     })
+}
+
+/// The pipeline that the visit was in.
+fn pipeline_of(deal: &OpenDeal, visit: i32) -> PipelineId {
+    deal.visit(visit).map_or(deal.pipeline, |visit| visit.pipeline)
 }
 
 fn list<T: std::fmt::Display>(all: &[T]) -> String {

@@ -6,6 +6,7 @@ mod measures;
 mod properties;
 mod rules;
 mod sales_pipeline;
+mod transfers;
 
 use std::path::{Path, PathBuf};
 
@@ -45,11 +46,12 @@ fn utc_days(from: &str, to: &str) -> Period {
     Period::of_days(date(from), date(to), Tz::UTC).unwrap()
 }
 
-/// `"A0 B1 C?"`: entered A on day 0, B on day 1, and C on nobody knows which.
+/// `"A0 B1 C? -7"`: entered A on day 0, B on day 1, C on nobody knows which, and another pipeline on day 7.
 fn visits(text: &str) -> Vec<Visit> {
     let visit = |word: &str| {
         let (name, when) = word.split_at(1);
-        Visit { stage: Some(stage(name)), entered_at: when.parse().ok().map(day), layout: None }
+        let stage = (name != "-").then(|| stage(name));
+        Visit { stage, entered_at: when.parse().ok().map(day), layout: None }
     };
     text.split_whitespace().map(visit).collect()
 }
@@ -74,13 +76,18 @@ fn lost(text: &str, closed: i64) -> Case {
     Case { outcome: Outcome::Lost, ..won(text, closed) }
 }
 
+/// Gone to another pipeline, where its last visit here ended.
+fn left(text: &str) -> Case {
+    Case { outcome: Outcome::Left, ..open(text) }
+}
+
 fn money(amount: i64, currency: &str) -> Money {
     Money { amount: Decimal::from(amount), currency: Currency::parse(currency).unwrap() }
 }
 
 /// The case in a pipeline whose stages are those of `layout`.
 fn in_layout(mut case: Case, layout: LayoutId) -> Case {
-    for visit in &mut case.visits {
+    for visit in case.visits.iter_mut().filter(|visit| visit.stage.is_some()) {
         visit.layout = Some(layout);
     }
     case

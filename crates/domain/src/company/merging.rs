@@ -71,7 +71,7 @@ impl Record {
     ) -> Result<Option<Event>, Refusal> {
         let losers: merge::Losers<'_, Self> =
             asked.losers.iter().map(|loser| (*loser, own(*loser, given))).collect();
-        let event = merge::merge(company, self, asked, &losers)?;
+        let event = merge::merge(company, self, asked, &losers, given.facts)?;
         let elsewhere =
             losers.iter().find(|(_, loser)| loser.is_some_and(|loser| loser.parent != self.parent));
         match (event, elsewhere) {

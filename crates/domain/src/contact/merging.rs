@@ -62,7 +62,7 @@ impl Record {
         given: &Given<'_>,
     ) -> Result<Vec<Event>, Refusal> {
         let losers = asked.losers.iter().map(|loser| (*loser, own(*loser, given))).collect();
-        Ok(merge::merge(contact, self, asked, &losers)?.map(Event::Merged).into_iter().collect())
+        Ok(merge::merge(contact, self, asked, &losers, given.facts)?.map(Event::Merged).into_iter().collect())
     }
 
     pub(super) fn yields(&self, survivor: ContactId, given: &Given<'_>) -> Result<Vec<Event>, Refusal> {

@@ -132,7 +132,7 @@ impl Deal {
         let state = |id: DealId| given.facts.own::<Self>(id.stream());
         let losers =
             asked.losers.iter().map(|loser| (*loser, state(*loser).and_then(Self::record))).collect();
-        let Some(mut event) = merge::merge(DealId(given.stream.0), deal, asked, &losers)? else {
+        let Some(mut event) = merge::merge(DealId(given.stream.0), deal, asked, &losers, given.facts)? else {
             return Ok(Vec::new());
         };
         for (id, loser) in &losers {

@@ -191,15 +191,36 @@ pub(super) fn add_contact(
     role: ContactRole,
     given: &Given<'_>,
 ) -> Result<Vec<Event>, Refusal> {
+    let Some(added) = added(deal, contact, role, given)? else { return Ok(Vec::new()) };
+    let mut after = deal.with.clone();
+    after.contacts.insert(contact, role);
+    let (sole_before, sole_after) = (deal.with.sole(), after.sole());
+    Ok(vec![Event::ContactAdded(ContactAdded { sole_before, sole_after, ..added })])
+}
+
+/// Whom a deal was with may come to light when it is over; then nothing counts it any more.
+pub(super) fn add_contact_to_closed(
+    deal: &OpenDeal,
+    contact: ContactId,
+    role: ContactRole,
+    given: &Given<'_>,
+) -> Result<Vec<Event>, Refusal> {
+    Ok(added(deal, contact, role, given)?.map(Event::ContactAdded).into_iter().collect())
+}
+
+/// What a deal holds aside; none if the contact has that role already.
+fn added(
+    deal: &OpenDeal,
+    contact: ContactId,
+    role: ContactRole,
+    given: &Given<'_>,
+) -> Result<Option<ContactAdded>, Refusal> {
     if deal.with.contacts.get(&contact) == Some(&role) {
-        return Ok(Vec::new());
+        return Ok(None);
     }
     let known = given.facts.get::<Contact>(contact.stream());
     known.filter(|known| known.is_active()).ok_or(Refusal::NoSuchContact { contact })?;
-    let sole_before = deal.with.sole();
-    let mut after = deal.with.clone();
-    after.contacts.insert(contact, role);
-    Ok(vec![Event::ContactAdded(ContactAdded { contact, role, sole_before, sole_after: after.sole() })])
+    Ok(Some(ContactAdded { contact, role, sole_before: None, sole_after: None }))
 }
 
 pub(super) fn remove_contact(

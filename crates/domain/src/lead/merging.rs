@@ -61,7 +61,7 @@ impl Record {
         self.not_archived()?;
         let losers: merge::Losers<'_, Self> =
             asked.losers.iter().map(|loser| (*loser, own(*loser, given))).collect();
-        let event = merge::merge(lead, self, asked, &losers)?;
+        let event = merge::merge(lead, self, asked, &losers, given.facts)?;
         let ended = losers.iter().filter_map(|(id, loser)| Some((*id, loser.as_ref()?)));
         if let Some((lead, loser)) = ended.into_iter().find(|(_, loser)| loser.is_converted()) {
             return Err(Refusal::NotMergedAway { lead, status: loser.status.as_str() });

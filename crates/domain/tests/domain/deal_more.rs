@@ -567,6 +567,24 @@ fn contacts_come_and_go_and_the_first_one_is_primary() {
 }
 
 #[test]
+fn a_contact_of_a_closed_deal_may_come_to_light_and_is_held_by_nothing() {
+    let added = |contact| {
+        let role = ContactRole::User;
+        Event::ContactAdded(deal::ContactAdded { contact, role, sole_before: None, sole_after: None })
+    };
+    given(told([CLOSE_WON])).when(add(ANNA)).then([added(ANNA)]);
+    given(told([CLOSE_WON, add(ANNA)])).when(add(ANNA)).then_it_is_already_so();
+    given(told([CLOSE_WON]))
+        .when(add(ContactId(id(99))))
+        .refused(deal_refusal!(Refusal::NoSuchContact { .. }))
+        .naming(["in use"]);
+    given(told([CLOSE_WON, Command::Archive {}]))
+        .when(add(ANNA))
+        .refused(deal_refusal!(Refusal::Archived))
+        .naming(["RestoreDeal"]);
+}
+
+#[test]
 fn a_company_is_one_that_is_in_use() {
     given(told([Command::SetCompany { company: ACME_LTD }]))
         .when(Command::SetCompany { company: GLOBEX })

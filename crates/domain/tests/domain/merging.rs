@@ -893,6 +893,28 @@ fn whoever_was_merged_is_erased_as_one_person() {
 }
 
 #[test]
+fn whoever_was_erased_is_merged_with_those_only_who_were_erased_as_well() {
+    let erase = |contact: ContactId| {
+        let subject = SubjectId::from(contact);
+        on(subject.stream(), subject::Command::Erase { subject })
+    };
+    for gone in [ANNA, BORIS] {
+        let other = if gone == ANNA { BORIS } else { ANNA };
+        let log = after(people(), [erase(gone)]);
+        given(log.clone())
+            .when(order_on(&log, ANNA, &[BORIS]))
+            .refused(|refusal| {
+                let told = Problem::ErasedApart { erased: gone.0, other: other.0 };
+                matches!(refusal, Refusal::Contact(contact::Refusal::Merge(problem)) if *problem == told)
+            })
+            .naming(["erase", &other.to_string()]);
+        let log = after(log, [erase(other)]);
+        let order = order_on(&log, ANNA, &[BORIS]);
+        assert_eq!(after(log.clone(), [order]).len(), log.len() + 2);
+    }
+}
+
+#[test]
 fn the_survivor_goes_back_only_to_an_owner_who_is_there() {
     let log = deals();
     let order = merge_deals(&log, DEAL, TWIN);

@@ -10,7 +10,7 @@ use chrono::{DateTime, Days, TimeDelta, Utc};
 use kvali_domain::deal::{Command, ContactRole, External, Line, Matter, Open, Party};
 use kvali_domain::lead::ToDeal;
 use kvali_domain::money::Currency;
-use kvali_domain::{DealId, Money, Personal, ProductId, UserId};
+use kvali_domain::{DealId, Money, Personal, PipelineId, ProductId, StageId, UserId};
 use rust_decimal::Decimal;
 
 const DAYS: u32 = 730;
@@ -36,6 +36,7 @@ pub(crate) struct Life {
     of_lines: bool,
     expected: Option<DateTime<Utc>>,
     visits: i32,
+    was_elsewhere: bool,
     pub(crate) script: Script,
 }
 
@@ -61,6 +62,7 @@ impl Life {
             of_lines: dice.percent(30),
             expected: None,
             visits: 1,
+            was_elsewhere: false,
             dice,
             script: Script::default(),
         }
@@ -68,7 +70,7 @@ impl Life {
 
     pub(crate) fn live(mut self) -> Script {
         self.open();
-        if self.pass_through() || !self.dice.percent(12) {
+        if self.pass_through(0) || !self.dice.percent(12) {
             return self.script;
         }
         self.try_again();
@@ -80,8 +82,8 @@ impl Life {
     }
 
     /// Whether it was not lost.
-    fn pass_through(&mut self) -> bool {
-        for stage in 0..PACE.len() {
+    fn pass_through(&mut self, from: usize) -> bool {
+        for stage in from..PACE.len() {
             match self.spend_time_in(stage) {
                 Fate::GoesOn => {}
                 Fate::Lost => return false,
@@ -106,6 +108,9 @@ impl Life {
             // Some of those that will not go on are never closed either.
             if !self.dice.percent(88) {
                 return Fate::Rests;
+            }
+            if self.is_for_later() {
+                return self.wait_elsewhere(stage);
             }
             self.lose();
             return Fate::Lost;
@@ -275,6 +280,29 @@ impl Life {
         self.tell(Command::CloseLost { reason, stage: None, comment, pipeline_version: None });
     }
 
+    /// Not given up, but for those who call again; of dice of its own, or every other deal would have another life.
+    fn is_for_later(&self) -> bool {
+        !self.was_elsewhere && Dice::new("for later", self.nth).percent(10)
+    }
+
+    /// The same deal in the recycle pipeline; some come back to where they were.
+    fn wait_elsewhere(&mut self, stage: usize) -> Fate {
+        self.was_elsewhere = true;
+        self.transfer(company::recycle(), company::recycle_stage(0));
+        self.later(10, 30);
+        if self.dice.percent(40) {
+            self.lose();
+            return Fate::Rests;
+        }
+        self.transfer(company::pipeline(), company::stage(stage));
+        if self.pass_through(stage) { Fate::Rests } else { Fate::Lost }
+    }
+
+    fn transfer(&mut self, pipeline: PipelineId, to: StageId) {
+        self.visits += 1;
+        self.tell(Command::Transfer { pipeline, to, pipeline_version: None });
+    }
+
     /// In the recycle pipeline; what has found new interest there comes back to sales as a new deal.
     fn try_again(&mut self) {
         self.later(60, 60);
@@ -299,7 +327,7 @@ impl Life {
         }
         (self.deal, self.of_lines, self.expected, self.visits) = (back, false, None, 1);
         self.value += Decimal::from(100);
-        self.pass_through();
+        self.pass_through(0);
     }
 
     fn later(&mut self, least_days: u32, more_days: u32) {

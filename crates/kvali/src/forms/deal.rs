@@ -16,6 +16,8 @@ pub(crate) enum Deal {
     Open(Opened),
     /// Move a deal to another stage of its pipeline
     Move { deal: String, stage: String },
+    /// Put a deal into a stage of another pipeline
+    Transfer { deal: String, pipeline: String, stage: String },
     /// Close a deal as won
     Won { deal: String },
     /// Close a deal as lost, with the --reason
@@ -99,6 +101,12 @@ impl Form for Deal {
                 let (_, config) = directory.pipeline_of(deal).await?;
                 let to = directory::stage(&config, stage)?;
                 (deal, Command::Move { to, pipeline_version: None })
+            }
+            Self::Transfer { deal, pipeline, stage } => {
+                let deal = directory.deal(deal).await?;
+                let (pipeline, config) = directory.pipeline(pipeline).await?;
+                let to = directory::stage(&config, stage)?;
+                (deal, Command::Transfer { pipeline, to, pipeline_version: None })
             }
             Self::Won { deal } => (directory.deal(deal).await?, Command::CloseWon { pipeline_version: None }),
             Self::Lost { deal, comment, stage } => {

@@ -39,6 +39,7 @@ How things are named:
   DEAL           number elsewhere, such as 4711 or shop:4711
   LEAD, CONTACT  e-mail or phone
   COMPANY        domain
+  PIPELINE       name
   STAGE, TAG     name
   Anything can be named by its id, and a task by nothing else.";
 
@@ -164,7 +165,7 @@ async fn what(
     let state = session.store.state(session.tenant, stream).await?;
     match state.as_ref().map(|(_, state)| &**state) {
         Some(State::Deal(deal)) => match deal.record() {
-            Some(record) => Ok(json!(words::what(names, record.pipeline, event).await?)),
+            Some(record) => Ok(json!(words::what(names, record, event).await?)),
             None => Ok(Value::Null),
         },
         _ => Ok(Value::Null),

@@ -1,4 +1,5 @@
-//! A file of companies, contacts, leads, tasks or users: one row per record as it stands, or per version of it.
+//! A file of companies, contacts, leads, tasks or users: one row per record as it stands, or per version of it; or of the
+//! contacts of deals, one row each.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -137,6 +138,7 @@ impl Iterator for RecordRows<'_> {
 
 /// Knows where in the file the columns are, and which records it has met.
 struct Reader<'m> {
+    kind: Kind,
     map: &'m RecordsMap,
     width: usize,
     columns: Vec<(&'static Known, Column)>,
@@ -173,7 +175,7 @@ impl<'m> Reader<'m> {
                 .collect(),
         };
         let (met, left_out) = (BTreeMap::new(), BTreeMap::new());
-        Ok(Self { map, width: table.width(), columns, fields, names, met, left_out })
+        Ok(Self { kind, map, width: table.width(), columns, fields, names, met, left_out })
     }
 
     fn read(&mut self, row: &Row<'_>) -> Result<RecordRow, RowProblem> {
@@ -211,8 +213,11 @@ impl<'m> Reader<'m> {
         Ok(record)
     }
 
-    /// A record comes once, or with its versions in the order of time.
+    /// A record comes once, or with its versions in the order of time; a deal as often as it has contacts.
     fn meet(&mut self, row: &Row<'_>, record: &RecordRow) -> Result<(), RowProblem> {
+        if self.kind == Kind::DealContacts {
+            return Ok(());
+        }
         let now = (row.line, record.occurred_at.at());
         let column = self.columns.iter().find(|(known, _)| known.key == "id").map(|(_, column)| column);
         let Some((first, before)) = self.met.insert(record.id.clone(), now) else { return Ok(()) };

@@ -1,6 +1,6 @@
 //! A stage entry, turned into the command that the deal's state calls for.
 
-use kvali_domain::deal::{Command, Deal, Open};
+use kvali_domain::deal::{Command, Deal, Open, OpenDeal, Visit};
 use kvali_domain::pipeline::Class;
 use kvali_domain::{LossReasonId, Money, Occurred, Personal, StageId, UserId};
 use kvali_eventstore::Choice;
@@ -20,7 +20,10 @@ impl Entry {
     /// Into a process stage: open, move, or reopen. Into a closing one: close. Into the stage it stands in: nothing.
     pub(crate) fn choose(&self, deal: &Deal) -> Choice {
         match deal {
-            // A deal of another pipeline is refused as opened already.
+            // What a transferred deal has behind it is done; any other deal of another pipeline is refused as opened already.
+            Deal::Open(record) | Deal::Closed(record, _) if self.was_before_a_transfer(record) => {
+                Choice::AlreadySo(self.close().into())
+            }
             deal if deal.record().is_none_or(|record| record.pipeline != self.open.pipeline) => {
                 Choice::Do(Command::Open(self.open.clone()).into())
             }
@@ -34,7 +37,7 @@ impl Entry {
     pub(crate) fn choose_on_the_way(&self, deal: &Deal, stands_there: bool) -> Choice {
         match (deal, deal.record()) {
             (Deal::Closed(..), Some(_)) if !stands_there => Choice::AlreadySo(self.close().into()),
-            (Deal::Open(_), Some(record)) if !stands_there && record.visits.contains(&self.stage) => {
+            (Deal::Open(_), Some(record)) if !stands_there && self.is_among_the_visits(record) => {
                 Choice::AlreadySo(self.close().into())
             }
             _ => self.choose(deal),
@@ -45,6 +48,14 @@ impl Entry {
     pub(crate) fn choose_opening(&self, deal: &Deal) -> Choice {
         let open = Command::Open(self.open.clone()).into();
         if *deal == Deal::Absent { Choice::Do(open) } else { Choice::AlreadySo(open) }
+    }
+
+    fn was_before_a_transfer(&self, record: &OpenDeal) -> bool {
+        record.pipeline != self.open.pipeline && self.is_among_the_visits(record)
+    }
+
+    fn is_among_the_visits(&self, record: &OpenDeal) -> bool {
+        record.visits.contains(&Visit { pipeline: self.open.pipeline, stage: self.stage })
     }
 
     /// The command that enters the stage from an open one.

@@ -98,6 +98,9 @@ pub(crate) enum Import {
     /// One row per user, by the id that other files name owners with
     #[command(after_help = RECORDS_HELP)]
     Users(records::Records),
+    /// One row per contact of a deal, of deals and contacts that were imported before
+    #[command(after_help = RECORDS_HELP)]
+    DealContacts(records::Records),
     /// Undo an import: archive or cancel what it created and nobody touched since
     #[command(after_help = REVERT_HELP)]
     Revert(revert::Revert),
@@ -113,6 +116,7 @@ impl Import {
             Self::Leads(leads) => leads.run(Kind::Leads, global).await,
             Self::Tasks(tasks) => tasks.run(Kind::Tasks, global).await,
             Self::Users(users) => users.run(Kind::Users, global).await,
+            Self::DealContacts(contacts) => contacts.run(Kind::DealContacts, global).await,
             Self::Revert(revert) => revert.run(global).await,
         }
     }

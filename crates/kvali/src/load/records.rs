@@ -1,4 +1,5 @@
-//! `kvali import companies`, `contacts`, `leads`, `tasks`, `users`: one row per record as it stands.
+//! `kvali import companies`, `contacts`, `leads`, `tasks`, `users`: one row per record as it stands; `deal-contacts`: one
+//! row per contact of a deal.
 //!
 //! A row is a command that creates the record and one for each part of it. A part's command id follows from the
 //! record and from what the row says, so a part that says the same again is known and adds nothing. What a creation
@@ -28,6 +29,7 @@ use std::time::Instant;
 mod companies;
 mod contacts;
 mod custom;
+mod deal_contacts;
 mod draft;
 mod held;
 mod leads;
@@ -186,8 +188,9 @@ impl Reading<'_> {
         let keep = self.duplicates == Duplicates::Keep;
         let record = build(Known { stream, external, named, keep, held: &self.held });
         // A file of versions may tell of one property alone, which says nothing of a record that is not there.
-        if known.is_none() && row.occurred_at.is_known() && draft::says_not_who(&record.create) {
-            let kind = self.kind.plural();
+        let begins = record.create.is_some() && !(row.occurred_at.is_known() && record.says_not_who());
+        if known.is_none() && !begins {
+            let kind = self.kind.of_ids();
             let why = format!("is none of the {kind} that this source has brought; import those first");
             return Ok(Err(file.problem(row.line, "id", &row.id, why)));
         }
@@ -198,16 +201,18 @@ impl Reading<'_> {
         let key = rival.map_or("id", |(_, key)| key);
         let value = if key == "id" { Some(&row.id) } else { row.cells.get(key) };
         let cell = Cell { column: self.columns.of(key), value: value.cloned().unwrap_or_default() };
-        let (create, absent) = (record.create, record.before.clone());
-        let choose = move |state: &State| {
-            if *state == absent { Choice::Do(create.clone()) } else { Choice::AlreadySo(create.clone()) }
-        };
         let created = if row.occurred_at.is_known() { row.occurred_at } else { row.created_at };
         let sending = Sending { row: &row, stream, before: &record.before };
-        let creation = (self.plan(&sending, &["create"], created, Box::new(choose)), cell);
+        let creation = record.create.map(|create| {
+            let absent = record.before.clone();
+            let choose = move |state: &State| {
+                if *state == absent { Choice::Do(create.clone()) } else { Choice::AlreadySo(create.clone()) }
+            };
+            (self.plan(&sending, &["create"], created, Box::new(choose)), cell)
+        });
         let (carried, further): (Vec<_>, Vec<_>) = record.parts.into_iter().partition(|part| part.carried);
         let mut plans: Vec<_> = carried.into_iter().filter_map(|part| self.part(&sending, part)).collect();
-        plans.push(creation);
+        plans.extend(creation);
         plans.extend(further.into_iter().filter_map(|part| self.part(&sending, part)));
         let time = (self.columns.of("created_at"), created);
         self.loading

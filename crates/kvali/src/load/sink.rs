@@ -154,6 +154,7 @@ impl<'a> Sink<'a> {
                 _ => choose(&absent),
             }),
             begins: false,
+            erases: None,
         }
     }
 
@@ -167,7 +168,8 @@ impl<'a> Sink<'a> {
         choose: Box<dyn Fn(&State) -> Choice + Send + Sync>,
     ) -> Plan {
         let envelope = self.envelope(identity, ids::importer()).occurred(occurred);
-        Plan { stream, envelope, before, fingerprint: identity.bytes().to_vec(), choose, begins: false }
+        let fingerprint = identity.bytes().to_vec();
+        Plan { stream, envelope, before, fingerprint, choose, begins: false, erases: None }
     }
 
     /// A plan that registers something before its first use, at a time nobody knows.

@@ -10,6 +10,7 @@ fn the_demo_has_every_outcome_and_adds_nothing_when_run_again() {
     for event_type in [
         "deal.opened",
         "deal.stage_changed",
+        "deal.pipeline_changed",
         "deal.stage_corrected",
         "deal.assigned",
         "deal.value_changed",

@@ -175,6 +175,32 @@ fn a_deal_is_worked_on_by_its_number_and_the_names_of_stages() {
 }
 
 #[test]
+fn a_deal_goes_to_another_pipeline_by_the_names_of_pipeline_and_stage() {
+    let kvali = company("forms-transfer");
+    let stage = |at: u32, name: &str, class: &str| json!({ "id": format!("0190d9c6-4a00-7000-8000-0000000000{at}"), "name": name, "class": class });
+    let stages = [stage(41, "Intake", "process"), stage(43, "Done", "success"), stage(44, "Gone", "failure")];
+    let service = json!({ "name": "Service", "stages": stages });
+    kvali.json(0, &["do", "CreatePipeline", "--json", &service.to_string()]);
+    done(&kvali, &["deal", "open", "--pipeline", "Sales", "--external", "shop:4711"]);
+    done(&kvali, &["deal", "move", "4711", "Offer"]);
+    let words = kvali.fails(3, &["deal", "transfer", "4711", "Sales", "Lead"]);
+    assert!(words.contains("\"Sales\" already"), "{words}");
+    let there = done(&kvali, &["deal", "transfer", "4711", "service", "intake"]);
+    assert_eq!(there["events"][0]["what"], json!("transferred from Offer in Sales to Intake in Service"));
+    done(&kvali, &["deal", "won", "4711"]);
+    let shown = kvali.json(0, &["deal", "show", "4711"]);
+    assert_eq!((&shown["pipeline"], &shown["stage"]), (&json!("Service"), &json!("Done")));
+    assert_eq!(shown["visits"], json!(["Lead in Sales", "Offer in Sales", "Intake", "Done"]));
+    let told = [
+        "opened in Lead",
+        "moved from Lead to Offer",
+        "transferred from Offer in Sales to Intake in Service",
+        "won from Intake",
+    ];
+    assert_eq!(kvali.story("4711"), told);
+}
+
+#[test]
 fn a_deal_is_lost_for_a_reason_at_a_past_time() {
     let kvali = company("forms-lost");
     let deal =

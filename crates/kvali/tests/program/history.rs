@@ -18,6 +18,28 @@ fn the_same_file_again_adds_nothing() {
 }
 
 #[test]
+fn a_file_adds_nothing_of_where_a_deal_was_before_it_was_transferred() {
+    let kvali = Kvali::new("transferred");
+    let file = kvali.file("moves.csv", HISTORY);
+    kvali.import(0, &file, &[]);
+    let id = |at: u32| format!("0190d9c6-4a00-7000-8000-0000000000{at}");
+    let classes = [(41, "Intake", "process"), (42, "Done", "success"), (43, "Gone", "failure")];
+    let stages = classes.map(|(at, name, class)| json!({ "id": id(at), "name": name, "class": class }));
+    let service = json!({ "name": "Service", "stages": stages });
+    kvali.json(0, &["do", "CreatePipeline", "--json", &service.to_string()]);
+    kvali.json(0, &["deal", "transfer", "A", "Service", "Intake"]);
+    let before = kvali.log();
+    // Its rows again, and the same stages at other times.
+    let of_a = HISTORY.lines().filter(|line| !line.starts_with('B')).collect::<Vec<_>>().join("\n");
+    let later = kvali.file("later.csv", &of_a.replace("T09:00", "T10:00"));
+    for (file, expected) in [(&file, [0, 5, 0, 0]), (&later, [0, 0, 3, 0])] {
+        let again = kvali.import(0, file, &[]);
+        assert_eq!(counts(&again)[..4], expected, "{again}");
+        assert_eq!(kvali.log(), before);
+    }
+}
+
+#[test]
 fn a_grown_file_adds_only_what_is_new_and_its_new_stages() {
     let kvali = Kvali::new("grown");
     let file = kvali.file("moves.csv", HISTORY);

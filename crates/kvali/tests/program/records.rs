@@ -1,4 +1,4 @@
-use crate::data::{COMPANIES, CONTACTS, HISTORY, LEADS, TASKS};
+use crate::data::{COMPANIES, CONTACTS, DEALS, DEALS_MAP, HISTORY, LEADS, TASKS};
 use crate::support::{Kvali, refusal, rows};
 use serde_json::{Value, json};
 use std::collections::HashSet;
@@ -44,6 +44,41 @@ fn companies_contacts_leads_and_tasks_come_in_and_the_same_files_again_add_nothi
     for secret in ["Vake", "Ketevan", "nino@", "Call back", "Tsereteli"] {
         assert!(!log.iter().any(|event| event["data"].to_string().contains(secret)), "{secret}");
     }
+}
+
+#[test]
+fn deals_get_the_contacts_that_a_file_names_once_open_or_closed() {
+    let kvali = Kvali::new("records-deal-contacts");
+    let source = ["--source", "crm"];
+    for (kind, text) in [("companies", COMPANIES), ("contacts", CONTACTS)] {
+        kvali.import_records(0, kind, &kvali.file(&format!("{kind}.csv"), text), &source);
+    }
+    let map = kvali.file("map.toml", DEALS_MAP);
+    kvali.import_deals(0, &kvali.file("deals.csv", DEALS), &map, &[]);
+    let before = kvali.log_types().len();
+    let links = "deal_id,contact_id,role\n1,1,decision_maker\n3,1,\n3,2,payer\n3,1,\n9,1,\n3,9,\n3,2,boss\n";
+    let file = kvali.file("links.csv", links);
+    let dry = kvali.import_records(3, "deal-contacts", &file, &[&source[..], &["--dry-run"]].concat());
+    let report = kvali.import_records(3, "deal-contacts", &file, &source);
+    assert_eq!((rows(&report), rows(&dry)), ([3, 1, 0, 3], [3, 1, 0, 3]), "{report}");
+    assert_eq!(types_after(&kvali, before), ["deal.contact_added"; 3]);
+    for (at, (column, words)) in [
+        ("deal_id", "is none of the deals"),
+        ("contact_id", "is no contact"),
+        ("role", "is none of decision_maker"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let (told, _, why) = refusal(&report, at);
+        assert!(told == column && why.contains(words), "{told}: {why}");
+    }
+    let log = kvali.log();
+    // What was said of a contact in Kvali since, a file that says nothing of it leaves.
+    let more = kvali.file("more.csv", "deal_id,contact_id\n1,1\n3,2\n");
+    assert_eq!(rows(&kvali.import_records(0, "deal-contacts", &more, &source)), [0, 0, 2, 0]);
+    assert_eq!(rows(&kvali.import_records(3, "deal-contacts", &file, &source)), [0, 4, 0, 3]);
+    assert_eq!(kvali.log(), log);
 }
 
 #[test]

@@ -42,6 +42,11 @@ const HUBSPOT: &[Shipped] = &[
          4,closedwon,7,2024-01-01,2024-01-02\n5,contractsent,7,2024-01-01,2030-01-01\n",
     ),
     (
+        "hubspot_deal_contacts",
+        "deal-contacts",
+        "contact_id,deal_id,type_id,category\n1,4,3,HUBSPOT\n1,5,3,HUBSPOT\n2,5,4,HUBSPOT\n",
+    ),
+    (
         "hubspot_tasks",
         "tasks",
         "engagement_id,property_hs_task_subject,property_hs_timestamp,property_hubspot_owner_id,property_hs_createdate,\

@@ -9,7 +9,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 #[test]
 fn workers_follow_the_log_tell_their_lag_and_stop_when_told_to() {
     let kvali = Kvali::new("workers");
-    let file = kvali.file("moves.csv", "deal,stage,actor,occurred_at\n1,Lead,Nino,2024-01-01\n1,Offer,Nino,2024-01-02\n");
+    let file = kvali
+        .file("moves.csv", "deal,stage,actor,occurred_at\n1,Lead,Nino,2024-01-01\n1,Offer,Nino,2024-01-02\n");
     kvali.import(0, &file, &[]);
     let address = free_address();
     let mut working = Working(project(&kvali, &["--metrics", &address.to_string()]).spawn().unwrap());
@@ -22,7 +23,9 @@ fn workers_follow_the_log_tell_their_lag_and_stop_when_told_to() {
         assert!(working.0.try_wait().unwrap().is_none(), "it works until it is told to stop");
         assert!(Instant::now() < until, "{told}");
     };
-    for metric in ["kvali_projection_lag_seconds", "kvali_projection_parked_streams", "kvali_projection_failing"] {
+    for metric in
+        ["kvali_projection_lag_seconds", "kvali_projection_parked_streams", "kvali_projection_failing"]
+    {
         assert!(told.contains(&format!("# TYPE {metric} gauge")), "{told}");
     }
     assert!(told.contains("projection=\"conversion_funnel\""), "{told}");

@@ -10,11 +10,11 @@ use crate::conversion_funnel::{
 
 const STEPS: [&str; 3] = ["A", "B", "C"];
 
-/// Visits in order of time, some undated, over the pipeline's stages and one outside it.
+/// Visits in order of time, some undated, over the pipeline's stages, one outside the funnel, and other pipelines.
 fn case() -> impl Strategy<Value = Case> {
     let visit =
-        (prop::sample::select(vec!['A', 'B', 'C', 'W', 'L', 'X']), 0_i64..4, prop::bool::weighted(0.9));
-    let outcome = prop::sample::select(vec![Outcome::Open, Outcome::Won, Outcome::Lost]);
+        (prop::sample::select(vec!['A', 'B', 'C', 'W', 'L', 'X', '-']), 0_i64..4, prop::bool::weighted(0.9));
+    let outcome = prop::sample::select(vec![Outcome::Open, Outcome::Won, Outcome::Lost, Outcome::Left]);
     (prop::collection::vec(visit, 0..12), outcome, prop::option::of(0_u128..3)).prop_map(
         |(visits, outcome, owner)| {
             let mut today = 0;

@@ -147,6 +147,7 @@ fn every_map_that_ships_is_understood() {
             "owners" | "users" => records(Kind::Users),
             "companies" | "accounts" | "account_history" | "company_properties" => records(Kind::Companies),
             "contacts" => records(Kind::Contacts),
+            "deal_contacts" => records(Kind::DealContacts),
             "leads" => records(Kind::Leads),
             "tasks" => records(Kind::Tasks),
             "deals" | "opportunities" | "crm_sales" => DealsMap::load(&file).map(drop),

@@ -8,6 +8,8 @@ pub enum Kind {
     Leads,
     Tasks,
     Users,
+    /// One contact of a deal; both are there already.
+    DealContacts,
 }
 
 /// A column that an import can read.
@@ -102,6 +104,9 @@ const TASKS: &[Known] = &[
 
 const USERS: &[Known] = &[ID, GIVEN, FAMILY, known("name", &["full_name"])];
 
+const DEAL_CONTACTS: &[Known] =
+    &[required("id", &["deal_id", "deal"]), required("contact", &["contact_id"]), known("role", &[])];
+
 impl Kind {
     /// In the plural, as in `kvali import contacts`.
     pub fn plural(self) -> &'static str {
@@ -111,7 +116,13 @@ impl Kind {
             Self::Leads => "leads",
             Self::Tasks => "tasks",
             Self::Users => "users",
+            Self::DealContacts => "deal-contacts",
         }
+    }
+
+    /// The kind of record whose id a row bears, in the plural.
+    pub fn of_ids(self) -> &'static str {
+        if self == Self::DealContacts { "deals" } else { self.plural() }
     }
 
     pub fn columns(self) -> &'static [Known] {
@@ -121,6 +132,7 @@ impl Kind {
             Self::Leads => LEADS,
             Self::Tasks => TASKS,
             Self::Users => USERS,
+            Self::DealContacts => DEAL_CONTACTS,
         }
     }
 }

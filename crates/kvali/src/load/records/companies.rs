@@ -63,7 +63,11 @@ pub(super) fn draft(
             owner: known.named.owner,
             ..create
         };
-        Record { before: State::Company(Company::default()), create: Command::Create(create).into(), parts }
+        Record {
+            before: State::Company(Company::default()),
+            create: Some(Command::Create(create).into()),
+            parts,
+        }
     };
     Ok(Draft { row, claims, build: Box::new(build) })
 }

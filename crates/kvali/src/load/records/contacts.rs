@@ -58,7 +58,11 @@ pub(super) fn draft(
             owner: known.named.owner,
             ..create
         };
-        Record { before: State::Contact(Contact::default()), create: Command::Create(create).into(), parts }
+        Record {
+            before: State::Contact(Contact::default()),
+            create: Some(Command::Create(create).into()),
+            parts,
+        }
     };
     Ok(Draft { row, claims, build: Box::new(build) })
 }

@@ -87,7 +87,7 @@ fn entity(kind: Kind) -> Option<Entity> {
         Kind::Companies => Some(Entity::Company),
         Kind::Contacts => Some(Entity::Contact),
         Kind::Leads => Some(Entity::Lead),
-        Kind::Tasks | Kind::Users => None,
+        Kind::Tasks | Kind::Users | Kind::DealContacts => None,
     }
 }
 

@@ -3,7 +3,7 @@
 use super::custom::Fields;
 use super::held::Held;
 use super::refer::Named;
-use super::{companies, contacts, leads, tasks, users};
+use super::{companies, contacts, deal_contacts, leads, tasks, users};
 use crate::edge;
 use crate::failure::Failure;
 use crate::ids;
@@ -52,7 +52,8 @@ impl Known<'_> {
 pub(super) struct Record {
     /// The state before the record is created.
     pub(super) before: State,
-    pub(super) create: Command,
+    /// `None`: the row says something of a record that is there already.
+    pub(super) create: Option<Command>,
     pub(super) parts: Vec<Part>,
 }
 
@@ -130,6 +131,7 @@ pub(super) fn draft(
         Kind::Leads => leads::draft(row, setting, file),
         Kind::Tasks => tasks::draft(row, setting, file),
         Kind::Users => users::draft(row, file),
+        Kind::DealContacts => deal_contacts::draft(row, file),
     }
 }
 
@@ -167,10 +169,12 @@ pub(super) fn tried(create: &Command) -> Result<Vec<Event>, Refusal> {
     State::before(create).decide(create, &given)
 }
 
-/// Whether a creation is refused because it does not tell who is to be created.
-pub(super) fn says_not_who(create: &Command) -> bool {
-    let code = tried(create).err().map(|refusal| refusal.code());
-    matches!(code.as_deref(), Some("blank_name" | "no_identifier" | "nothing_known"))
+impl Record {
+    /// Whether a creation is refused because it does not tell who is to be created.
+    pub(super) fn says_not_who(&self) -> bool {
+        let code = self.create.as_ref().and_then(|create| tried(create).err()).map(|refusal| refusal.code());
+        matches!(code.as_deref(), Some("blank_name" | "no_identifier" | "nothing_known"))
+    }
 }
 
 fn is_point(event: &Event) -> bool {

@@ -46,7 +46,7 @@ pub(super) fn draft(
             owner: known.named.owner,
             ..capture
         };
-        Record { before: State::Lead(Lead::default()), create: Command::Capture(capture).into(), parts }
+        Record { before: State::Lead(Lead::default()), create: Some(Command::Capture(capture).into()), parts }
     };
     Ok(Draft { row, claims, build: Box::new(build) })
 }

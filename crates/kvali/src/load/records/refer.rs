@@ -1,4 +1,4 @@
-//! What a row says of others: its owner, the company that a contact works for, what a task is about.
+//! What a row says of others: its owner, the company that a contact works for, what a task is about, a deal's contact.
 
 use super::held::Held;
 use crate::failure::Failure;
@@ -14,6 +14,7 @@ use kvali_domain::{
 pub(super) struct Named {
     pub(super) owner: Option<UserId>,
     pub(super) company: Option<CompanyId>,
+    pub(super) contact: Option<ContactId>,
     pub(super) about: Vec<Target>,
 }
 
@@ -35,6 +36,7 @@ pub(super) fn claim(kind: Kind, source: &str, id: &str) -> Option<Claim> {
         Kind::Companies => company::EXTERNAL_CLAIM,
         Kind::Contacts => contact::EXTERNAL_CLAIM,
         Kind::Leads => lead::EXTERNAL_CLAIM,
+        Kind::DealContacts => deal::EXTERNAL_CLAIM,
         Kind::Tasks | Kind::Users => return None,
     };
     Some(external(kind, source, id))
@@ -54,6 +56,12 @@ pub(super) fn claims(kind: Kind, source: &str, row: &RecordRow) -> Vec<Claim> {
             .iter()
             .filter_map(about)
             .flat_map(|id| TARGETS.map(|(claim, _)| external(claim, source, id)))
+            .collect(),
+        Kind::DealContacts => row
+            .cells
+            .get("contact")
+            .map(|id| external(contact::EXTERNAL_CLAIM, source, id))
+            .into_iter()
             .collect(),
         Kind::Companies | Kind::Leads | Kind::Users => Vec::new(),
     }
@@ -77,11 +85,15 @@ pub(super) async fn named(
         },
         _ => None,
     };
+    let contact = match contact_of(row, &loading.source, held, file) {
+        Ok(contact) => contact,
+        Err(problem) => return Ok(Err(problem)),
+    };
     let owner = match row.cells.get("owner") {
         Some(name) => Some(loading.user(name).await?),
         None => None,
     };
-    Ok(Ok(Named { owner, company, about }))
+    Ok(Ok(Named { owner, company, contact, about }))
 }
 
 /// By its id in the source, or by a name that becomes a company.
@@ -109,6 +121,19 @@ fn company(
         return Ok(None);
     };
     Ok(Some(find(name, &loading.source).unwrap_or_else(|| loading.company(name))))
+}
+
+fn contact_of(
+    row: &RecordRow,
+    source: &str,
+    held: &Held,
+    file: &RecordRows<'_>,
+) -> Result<Option<ContactId>, RowProblem> {
+    let Some(id) = row.cells.get("contact") else { return Ok(None) };
+    let found = held.first(&external(contact::EXTERNAL_CLAIM, source, id));
+    let why = || "is no contact that this source has brought; import its contacts first".to_owned();
+    let found = found.ok_or_else(|| file.problem(row.line, "contact", id, why()))?;
+    Ok(Some(ContactId(found.0)))
 }
 
 fn about(

@@ -76,7 +76,7 @@ pub(super) fn draft(
                 .filter(|status| *status != Status::Open)
                 .map(|status| Part::new("status", &[status.word()], move |state| reach(state, status))),
         );
-        Record { before: State::Task(Task::default()), create: Command::Create(create).into(), parts }
+        Record { before: State::Task(Task::default()), create: Some(Command::Create(create).into()), parts }
     };
     Ok(Draft { row, claims: Vec::new(), build: Box::new(build) })
 }
@@ -122,7 +122,7 @@ const STATUSES: [(&str, Status); 4] = [
 ];
 
 /// What a cell says that holds one of a few words.
-fn word<T: Copy>(
+pub(super) fn word<T: Copy>(
     row: &RecordRow,
     file: &mut RecordRows<'_>,
     key: &str,

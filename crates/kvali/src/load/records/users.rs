@@ -15,7 +15,7 @@ pub(super) fn draft(row: RecordRow, file: &mut RecordRows<'_>) -> Result<Draft, 
     }
     let build = move |known: Known<'_>| Record {
         before: State::User(User::default()),
-        create: Command::Register { user: UserId(known.stream.0), name: Personal::new(name) }.into(),
+        create: Some(Command::Register { user: UserId(known.stream.0), name: Personal::new(name) }.into()),
         parts: Vec::new(),
     };
     Ok(Draft { row, claims: Vec::new(), build: Box::new(build) })
