@@ -589,7 +589,6 @@ pub struct Record {
     pub owner: Option<UserId>,
     pub lifecycle_stage: Option<LifecycleStage>,
     pub tags: BTreeSet<TagId>,
-    pub source: Option<SourceId>,
     pub external: Option<External>,
     pub merging: Merging<Self>,
 }
@@ -723,7 +722,6 @@ impl Decider for Contact {
                 *self = Self::Known(Box::new(Record {
                     name_of: event.named.then_some(event.contact),
                     owner: event.owner,
-                    source: event.source,
                     external: event.external.clone(),
                     ..Record::default()
                 }));

@@ -14,10 +14,6 @@ impl ContentHash {
         let sound = text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
         sound.then(|| Self(text.to_ascii_lowercase()))
     }
-
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
 }
 
 #[derive(thiserror::Error, Debug)]

@@ -290,16 +290,6 @@ impl Thread {
     }
 }
 
-impl Conversation {
-    /// What is known of the conversation, open or closed.
-    pub fn thread(&self) -> Option<&Thread> {
-        match self {
-            Self::Absent => None,
-            Self::Open(thread) | Self::Closed(thread) => Some(thread),
-        }
-    }
-}
-
 impl Decider for Conversation {
     const AGGREGATE: &'static str = "conversation";
     type Command = Command;

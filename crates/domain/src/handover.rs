@@ -181,15 +181,6 @@ pub struct Record {
     pub returned: Vec<Work>,
 }
 
-impl Handover {
-    pub fn record(&self) -> Option<&Record> {
-        match self {
-            Self::Absent => None,
-            Self::Done(record) => Some(record),
-        }
-    }
-}
-
 impl Decider for Handover {
     const AGGREGATE: &'static str = "handover";
     type Command = Command;

@@ -210,14 +210,6 @@ pub struct Plan {
 }
 
 impl Meeting {
-    /// What is known of the meeting, whatever became of it.
-    pub fn plan(&self) -> Option<&Plan> {
-        match self {
-            Self::Absent => None,
-            Self::Planned(plan) | Self::Missed(plan) | Self::Held(plan) | Self::Cancelled(plan) => Some(plan),
-        }
-    }
-
     fn into_plan(self) -> Option<Plan> {
         match self {
             Self::Absent => None,

@@ -235,16 +235,6 @@ impl Record {
     }
 }
 
-impl Note {
-    /// What is known of the note, legible or redacted.
-    pub fn record(&self) -> Option<&Record> {
-        match self {
-            Self::Absent => None,
-            Self::Legible(note) | Self::Redacted(note) => Some(note),
-        }
-    }
-}
-
 /// The holder of the key that seals why a note was redacted; it outlives the note's own key.
 pub fn redaction_subject(note: NoteId) -> SubjectId {
     SubjectId(Uuid::new_v5(&note.0, b"redaction"))

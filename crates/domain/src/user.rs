@@ -246,12 +246,6 @@ impl User {
     pub fn absent_on(&self, date: NaiveDate, now: DateTime<Utc>) -> Option<&Absence> {
         self.record()?.meeting(date, date, now)
     }
-
-    /// How much of that work the user takes per period; `None` where nobody has set it.
-    pub fn capacity(&self, work: WorkKind, period: Period) -> Option<i32> {
-        let same = |known: &&CapacitySet| known.work == work && known.period == period;
-        self.record()?.capacities.iter().find(same).map(|known| known.count)
-    }
 }
 
 impl Decider for User {
