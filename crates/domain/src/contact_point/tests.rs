@@ -44,6 +44,7 @@ fn numbers_of_other_countries_keep_what_belongs_to_them() {
         ("+7 812 333 44 55", "GE", "+78123334455"),
         ("8 800 555 35 35", "RU", "+78005553535"),
         ("+44 (0)20 7946 0958", "GE", "+442079460958"),
+        ("0044 (0)20 7946 0958", "GE", "+442079460958"),
         ("020 7946 0958", "GB", "+442079460958"),
         ("+39 06 6982", "GE", "+39066982"),
         ("(212) 736-5000", "US", "+12127365000"),
@@ -70,6 +71,11 @@ fn an_extension_tells_two_desks_of_one_number_apart() {
     ] {
         assert_eq!(of(&Kind::Phone, written, None), Ok("+995322991122;ext=12".to_owned()), "{written}");
     }
+    let longest = of(&Kind::Phone, "+995 32 299 11 22 ext. 1234567", None);
+    assert_eq!(longest, Ok("+995322991122;ext=1234567".to_owned()));
+    for written in ["+995 32 299 11 22 ext.", "+995 32 299 11 22 ext. 12345678"] {
+        assert_eq!(of(&Kind::Phone, written, None), Err(Problem::NotAPhone), "{written}");
+    }
 }
 
 #[test]
@@ -81,9 +87,17 @@ fn a_national_number_needs_a_region() {
 
 #[test]
 fn what_nobody_can_dial_is_no_phone_number() {
-    for written in
-        ["+995 12", "+995 555 12 34 56 78 90", "+999 555 12 34 56", "call me", "+995 555 CALL", "+", "12+34"]
-    {
+    for written in [
+        "+995 12",
+        "+995 555 12 34 56 78 90",
+        "+999 555 12 34 56",
+        "call me",
+        "+995 555 CALL",
+        "+",
+        "12+34",
+        "+995 555 12 34 56 Nino",
+        "+995 555 12+34 56",
+    ] {
         assert_eq!(of(&Kind::Phone, written, country("GE")), Err(Problem::NotAPhone), "{written}");
     }
     let crafted = "+dwPAA;phone-context=AA";

@@ -533,6 +533,7 @@ fn recordings_are_numbered_and_each_is_attached_once() {
 #[test]
 fn a_content_hash_is_64_hexadecimal_digits_whatever_their_case() {
     assert_eq!(ContentHash::parse(&"A".repeat(64)), Some(hash("a")));
+    assert_eq!(String::from(hash("A")), "a".repeat(64), "it is told in small letters");
     for text in ["", "a", &"a".repeat(63), &"a".repeat(65), &"g".repeat(64)] {
         assert_eq!(ContentHash::parse(text), None, "{text}");
     }

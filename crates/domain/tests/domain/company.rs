@@ -121,6 +121,15 @@ fn the_owner_is_an_active_user() {
 }
 
 #[test]
+fn whoever_a_company_was_created_for_owns_it() {
+    let of_nino =
+        Created { company: ACME_LTD, external: None, owner: Some(NINO), name: Personal::new("Acme") };
+    let log = || [registered(NINO), registered(GIORGI), acme_event(Event::Created(of_nino.clone()))];
+    given(log()).when(assign(NINO)).then_it_is_already_so();
+    given(log()).when(assign(GIORGI)).then([given_to(Some(NINO), GIORGI)]);
+}
+
+#[test]
 fn a_new_name_is_not_blank() {
     let event = Renamed { company: ACME_LTD, name: Personal::new("აკმე") };
     acme([]).when(Command::Rename { name: Personal::new("აკმე") }).then([Event::Renamed(event)]);
@@ -153,6 +162,17 @@ fn what_is_no_domain_is_refused_with_its_place() {
     let many: Vec<String> = (0..101).map(|number| format!("acme{number}.ge")).collect();
     let many: Vec<&str> = many.iter().map(String::as_str).collect();
     acme([]).when(set_domains(&many)).refused(refusal!(Refusal::TooManyDomains { most: 100 }));
+}
+
+#[test]
+fn a_company_has_a_hundred_domains_at_most() {
+    let many: Vec<String> = (0..101).map(|number| format!("acme{number:03}.ge")).collect();
+    let many: Vec<&str> = many.iter().map(String::as_str).collect();
+    acme([])
+        .when(set_domains(&many))
+        .refused(refusal!(Refusal::TooManyDomains { most: 100 }))
+        .naming(["100"]);
+    acme([]).when(set_domains(&many[..100])).then([domains_set(&many[..100], &[])]);
 }
 
 #[test]
@@ -246,6 +266,15 @@ fn ids_that_are_known_are_named_before_they_are_replaced() {
     let old = || ids("GE", "204-378-869", "b12");
     acme(log()).when(set_ids(new(), Some(old()))).then([Event::LegalIdsSet(replacing())]);
     acme(log()).when(set_ids(old(), Some(old()))).then_it_is_already_so();
+    let corrected = LegalIdsSet {
+        known: known("GE", true, true),
+        tax_id: Personal::new("404378869"),
+        registration_id: Personal::new("B12"),
+        ..replacing()
+    };
+    acme(log())
+        .when(set_ids(ids("GE", "404378869", "b12"), Some(old())))
+        .then([Event::LegalIdsSet(corrected)]);
     acme([]).when(set_ids(new(), Some(old()))).refused(refusal!(Refusal::NothingToReplace));
 }
 
@@ -392,6 +421,11 @@ fn every_company_of_the_chain_is_a_condition_of_the_append() {
 fn a_chain_has_an_end() {
     let many: Vec<CompanyId> = (100..140).map(|number| CompanyId(id(number))).collect();
     group([]).when(set_parent(&many)).refused(refusal!(Refusal::ChainTooLong { most: 32 })).naming(["32"]);
+    let below = |pair: &[CompanyId]| at_start(pair[0].stream(), parent_set(None, pair.get(1).copied()));
+    let longest = &many[..32];
+    let there = longest.iter().map(|company| at_start(company.stream(), created(*company)));
+    let log = there.chain(longest.windows(2).map(below));
+    group(log).when(set_parent(longest)).then([parent_set(None, Some(many[0]))]);
 }
 
 #[test]
@@ -531,9 +565,19 @@ fn terms_do_not_end_before_they_start() {
         .when(grant(None, false, "2024-01-02", Some("2024-01-01")))
         .refused(refusal!(Refusal::EndsBeforeStart { .. }))
         .naming(["2024-01-01", "2024-01-02"]);
-    acme([Event::ContractTermsGranted(granted(1, Some(CHAIR)))])
-        .when(end(1, "2023-12-31"))
-        .refused(refusal!(Refusal::EndsBeforeStart { .. }));
+    let log = || [Event::ContractTermsGranted(granted(1, Some(CHAIR)))];
+    acme(log()).when(end(1, "2023-12-31")).refused(refusal!(Refusal::EndsBeforeStart { .. }));
+    // Terms may be for a single day.
+    acme(log()).when(end(1, "2024-01-01")).then([terms_ended("2024-01-01")]);
+    let day = ContractTermsGranted {
+        product: None,
+        exclusive: false,
+        until: Some(date("2024-01-01")),
+        ..granted(1, None)
+    };
+    acme([])
+        .when(grant(None, false, "2024-01-01", Some("2024-01-01")))
+        .then([Event::ContractTermsGranted(day)]);
 }
 
 #[test]

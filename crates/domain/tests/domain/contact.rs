@@ -1,6 +1,6 @@
 use crate::configuring::BIG;
-use crate::given::{Given, Happened, given, on};
-use crate::party::{BORIS, COLOUR, FAIR, SIZE, VIP, country, dictionaries};
+use crate::given::{Given, Happened, Tells, given, on};
+use crate::party::{BORIS, COLOUR, FAIR, GLOBEX, SIZE, VIP, country, dictionaries};
 use crate::sales::*;
 use kvali_domain::assignee::AssigneeProblem;
 use kvali_domain::contact::*;
@@ -189,6 +189,14 @@ fn the_owner_is_an_active_user() {
 }
 
 #[test]
+fn whoever_a_contact_was_created_for_owns_it() {
+    let of_nino = Created { owner: Some(NINO), ..named() };
+    let log = || [registered(NINO), registered(GIORGI), anna_event(Event::Created(of_nino.clone()))];
+    given(log()).when(assign(NINO)).then_it_is_already_so();
+    given(log()).when(assign(GIORGI)).then([given_to(Some(NINO), GIORGI)]);
+}
+
+#[test]
 fn one_contact_point_is_given_once_however_it_is_written() {
     let points = vec![phone(), point(Kind::Email, "a@b.ge"), point(Kind::Phone, "00995 555 12 34 56")];
     given([])
@@ -196,6 +204,19 @@ fn one_contact_point_is_given_once_however_it_is_written() {
         .refused(refusal!(Refusal::Points(NotTaken::SamePointTwice { first: 1, second: 3 })))
         .naming(["1 and 3"])
         .not_naming(["555"]);
+    let two = vec![point(Kind::Email, "a@b.ge"), point(Kind::Email, "c@d.ge")];
+    given([]).when(Command::Create(Create { points: two, ..create() })).then([
+        Event::Created(named()),
+        added(1, Kind::Email, "a@b.ge"),
+        added(2, Kind::Email, "c@d.ge"),
+    ]);
+    let instagram = Kind::Handle { network: Network::parse("instagram").expect("a network") };
+    let namesakes = vec![point(telegram(), "anna"), point(instagram.clone(), "anna")];
+    given([]).when(Command::Create(Create { points: namesakes, ..create() })).then([
+        Event::Created(named()),
+        added(1, telegram(), "anna"),
+        added(2, instagram, "anna"),
+    ]);
 }
 
 #[test]
@@ -234,10 +255,10 @@ fn a_contact_has_a_hundred_points_at_most() {
         .when(add(phone()))
         .refused(refusal!(Refusal::Points(NotTaken::TooManyPoints { most: 100 })))
         .naming(["100"]);
-    let points = (0..101).map(|number| point(telegram(), &format!("anna{number}"))).collect();
-    given([])
-        .when(Command::Create(Create { points, ..create() }))
-        .refused(refusal!(Refusal::Points(NotTaken::TooManyPoints { .. })));
+    let points = |most: i32| (1..=most).map(|number| point(telegram(), &format!("anna{number}"))).collect();
+    let create_with = |most| Command::Create(Create { points: points(most), ..create() });
+    given([]).when(create_with(101)).refused(refusal!(Refusal::Points(NotTaken::TooManyPoints { .. })));
+    given([]).when(create_with(100)).then_last(added(100, telegram(), "anna100").event());
     let last = added(i32::MAX, telegram(), "anna");
     anna([last]).when(add(phone())).refused(refusal!(Refusal::Points(NotTaken::TooManyPoints { .. })));
 }
@@ -438,6 +459,13 @@ fn a_removed_point_is_primary_no_longer() {
     ];
     let next = PrimaryPointSet { point: 2, kind: Kind::Phone };
     anna(log).when(Command::SetPrimary { point: 2 }).then([Event::PrimaryPointSet(next)]);
+    let another_goes = [
+        added(1, Kind::Phone, MOBILE),
+        primary(),
+        added(2, Kind::Email, "a@b.ge"),
+        removed(2, Kind::Email, "a@b.ge"),
+    ];
+    anna(another_goes).when(Command::SetPrimary { point: 1 }).then_it_is_already_so();
 }
 
 #[test]
@@ -491,14 +519,18 @@ fn start(company: CompanyId, role: Role, from: Option<&str>) -> Command {
     Command::StartAffiliation { company, role, title: Personal::new("CEO"), from: from.map(date) }
 }
 
-fn started(from: Option<&str>) -> Event {
-    Event::AffiliationStarted(AffiliationStarted {
+fn director() -> AffiliationStarted {
+    AffiliationStarted {
         contact: ANNA,
         company: ACME_LTD,
         role: Role::Director,
-        from: from.map(date),
+        from: None,
         title: Personal::new("CEO"),
-    })
+    }
+}
+
+fn started(from: Option<&str>) -> Event {
+    Event::AffiliationStarted(AffiliationStarted { from: from.map(date), ..director() })
 }
 
 fn ended(until: &str) -> Event {
@@ -528,17 +560,18 @@ fn the_same_role_is_open_once() {
         .when(start(ACME_LTD, Role::Director, None))
         .refused(refusal!(Refusal::RoleOpen { .. }))
         .naming(["since 2024-03-01", "end it first"]);
-    let other = AffiliationStarted {
-        contact: ANNA,
-        company: ACME_LTD,
-        role: Role::Owner,
-        from: None,
-        title: Personal::new("CEO"),
-    };
+    let other = AffiliationStarted { role: Role::Owner, ..director() };
     anna(log()).when(start(ACME_LTD, Role::Owner, None)).then([Event::AffiliationStarted(other)]);
     anna(log().into_iter().chain([ended("2024-06-30")]))
         .when(start(ACME_LTD, Role::Director, None))
         .then([started(None)]);
+    // What ends is that role with that company, and nothing beside it.
+    let beside = [(ACME_LTD, Role::Owner), (GLOBEX, Role::Director)];
+    let beside = || beside.map(|(company, role)| AffiliationStarted { company, role, ..director() });
+    for open in beside() {
+        let log = [Event::AffiliationStarted(open.clone()), started(None), ended("2024-06-30")];
+        anna(log).when(start(open.company, open.role, None)).then_it_is_already_so();
+    }
 }
 
 #[test]

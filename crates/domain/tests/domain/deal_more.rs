@@ -20,8 +20,8 @@ macro_rules! deal_refusal {
     };
 }
 
-const NEXT: DealId = DealId(id(101));
-const BACK: DealId = DealId(id(102));
+pub(crate) const NEXT: DealId = DealId(id(101));
+pub(crate) const BACK: DealId = DealId(id(102));
 pub(crate) const INTAKE: StageId = StageId(id(110));
 pub(crate) const REPAIR: StageId = StageId(id(111));
 
@@ -100,7 +100,7 @@ pub(crate) fn told(commands: impl IntoIterator<Item = Command>) -> Vec<Happened>
     after(world_with(STRICT), all.map(|command| on(DEAL.stream(), command)))
 }
 
-fn require(stage: StageId, entry: &[Requirement], exit: &[Requirement]) -> Happened {
+pub(crate) fn require(stage: StageId, entry: &[Requirement], exit: &[Requirement]) -> Happened {
     sales_event(pipeline::Event::StageRequirementsSet(pipeline::StageRequirementsSet {
         stage,
         entry: entry.to_vec(),
@@ -110,15 +110,15 @@ fn require(stage: StageId, entry: &[Requirement], exit: &[Requirement]) -> Happe
     }))
 }
 
-fn text(words: &str) -> Personal {
+pub(crate) fn text(words: &str) -> Personal {
     Personal::new(words)
 }
 
-fn add(contact: ContactId) -> Command {
+pub(crate) fn add(contact: ContactId) -> Command {
     Command::AddContact { contact, role: ContactRole::User }
 }
 
-fn line(quantity: &str, price: &str, discount: &str) -> Line {
+pub(crate) fn line(quantity: &str, price: &str, discount: &str) -> Line {
     let number = |text: &str| text.parse().expect("a decimal");
     let unit_price = usd(price);
     Line { product: CHAIR, quantity: number(quantity), unit_price, discount_percent: number(discount) }
@@ -170,7 +170,7 @@ fn an_origin_is_not_forged_by_opening() {
     }
 }
 
-fn revive() -> Command {
+pub(crate) fn revive() -> Command {
     Command::Revive { recycled: NEXT, owner: Some(NINO) }
 }
 

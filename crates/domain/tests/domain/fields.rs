@@ -187,6 +187,11 @@ fn the_default_stays_among_the_options() {
         .when(change(SIZE, &["s", "l"]))
         .refused(field_refusal!(Refusal::DefaultOption { .. }))
         .naming([r#""m" is the field's default"#, "keep it"]);
+    let body = Defined { default: Some(choices(&["red", "blue"])), ..colours() };
+    given([field_defined(body)])
+        .when(change(COLOURS, &["red", "green"]))
+        .refused(field_refusal!(Refusal::DefaultOption { .. }))
+        .naming([r#""blue" is the field's default"#]);
 }
 
 #[test]

@@ -1,4 +1,10 @@
-use kvali_domain::{DecodeError, Event};
+use kvali_domain::{DecodeError, Event, history};
+
+#[test]
+fn a_type_that_is_not_there_has_no_shape() {
+    assert_eq!(history::current("deal.teleported"), 0);
+    assert_eq!(history::current("deal.won"), 1);
+}
 
 #[test]
 fn bytes_of_an_unknown_type_or_shape_are_an_error_that_names_it() {

@@ -435,6 +435,26 @@ fn a_conversion_links_whoever_is_known_and_creates_a_company() {
 }
 
 #[test]
+fn a_conversion_links_a_company_that_is_known() {
+    let acme =
+        company::Created { company: ACME_LTD, external: None, owner: None, name: Personal::new("Acme") };
+    let acme = at_start(ACME_LTD.stream(), company::Event::Created(acme));
+    let convert =
+        Convert { contact: ToContact::Link(BORIS), company: Some(ToCompany::Link(ACME_LTD)), deal: None };
+    let converted = Converted {
+        contact: BORIS,
+        contact_created: false,
+        company: Some(ACME_LTD),
+        company_created: false,
+        deal: None,
+        owner: None,
+    };
+    lead([Event::Captured(captured()), qualified()], [contact_known(BORIS), acme])
+        .when(convert_lead(convert))
+        .then([Event::Converted(converted)]);
+}
+
+#[test]
 fn the_deal_of_a_conversion_is_with_its_contact_and_its_company() {
     let name = || Personal::new("Acme");
     let with = company::Create { name: name(), ..company::Create::default() };
@@ -445,7 +465,10 @@ fn the_deal_of_a_conversion_is_with_its_contact_and_its_company() {
         ninos([qualified()]).when(convert_lead(convert))
     };
     let company_set = deal::CompanySet { from: None, to: ACME_LTD };
-    ask(None).then_last(deal::Event::CompanySet(company_set).event());
+    for with_the_contact in [None, Some(Party::Contact(BORIS))] {
+        ask(with_the_contact).then_last(deal::Event::CompanySet(company_set.clone()).event());
+    }
+    ask(Some(Party::Contact(ANNA))).refused(refusal!(Refusal::DealWithOther)).naming(["contact or company"]);
     let contact_added = deal::ContactAdded {
         contact: BORIS,
         role: deal::ContactRole::DecisionMaker,

@@ -19,10 +19,10 @@ use serde_json::json;
 use std::collections::BTreeSet;
 use uuid::Uuid;
 
-const CLARA: ContactId = ContactId(id(160));
+pub(crate) const CLARA: ContactId = ContactId(id(160));
 pub(crate) const TWIN: DealId = DealId(id(161));
-const THIRD: DealId = DealId(id(162));
-const OTHER_LEAD: LeadId = LeadId(id(163));
+pub(crate) const THIRD: DealId = DealId(id(162));
+pub(crate) const OTHER_LEAD: LeadId = LeadId(id(163));
 
 macro_rules! problem {
     ($pattern:pat) => {
@@ -38,7 +38,7 @@ macro_rules! problem {
     };
 }
 
-fn world(log: &[Happened]) -> World {
+pub(crate) fn world(log: &[Happened]) -> World {
     let mut world = World::default();
     for happened in log {
         world.apply(happened);
@@ -46,7 +46,7 @@ fn world(log: &[Happened]) -> World {
     world
 }
 
-fn previewed(world: &World, streams: &[StreamId]) -> Option<Preview> {
+pub(crate) fn previewed(world: &World, streams: &[StreamId]) -> Option<Preview> {
     let records: Option<Vec<_>> =
         streams.iter().map(|stream| world.state(*stream).map(|state| (*stream, state))).collect();
     merge::preview_of(&records?)
@@ -239,17 +239,17 @@ pub(crate) fn every_alias_resolves(world: &World, stream: StreamId) -> Result<()
     Ok(())
 }
 
-fn created(contact: ContactId, full: &str) -> Order {
+pub(crate) fn created(contact: ContactId, full: &str) -> Order {
     let full = Personal::new(full);
     on(contact.stream(), contact::Command::Create(contact::Create { full, ..contact::Create::default() }))
 }
 
-fn assign(owner: UserId) -> contact::Command {
+pub(crate) fn assign(owner: UserId) -> contact::Command {
     contact::Command::Assign { owner, force: false, reason: Personal::default() }
 }
 
 /// Anna twice, with different owners; and Clara, who has none.
-fn people() -> Vec<Happened> {
+pub(crate) fn people() -> Vec<Happened> {
     let log = vec![registered(NINO), registered(GIORGI), registered(TAMAR)];
     after(
         log,
@@ -263,7 +263,7 @@ fn people() -> Vec<Happened> {
     )
 }
 
-fn order_on(log: &[Happened], survivor: ContactId, losers: &[ContactId]) -> Order {
+pub(crate) fn order_on(log: &[Happened], survivor: ContactId, losers: &[ContactId]) -> Order {
     looked_up(&on(survivor.stream(), contact::Command::Merge(merged(losers))), &world(log))
 }
 
@@ -274,19 +274,19 @@ fn merge_of(log: &[Happened], survivor: ContactId, losers: &[ContactId]) -> merg
     }
 }
 
-fn merge_people(log: Vec<Happened>, survivor: ContactId, losers: &[ContactId]) -> Vec<Happened> {
+pub(crate) fn merge_people(log: Vec<Happened>, survivor: ContactId, losers: &[ContactId]) -> Vec<Happened> {
     let order = order_on(&log, survivor, losers);
     after(log, [order])
 }
 
-fn record(log: &[Happened], contact: ContactId) -> contact::Record {
+pub(crate) fn record(log: &[Happened], contact: ContactId) -> contact::Record {
     match world(log).state(contact.stream()) {
         Some(State::Contact(contact)) => contact.record().expect("it is there").clone(),
         other => panic!("{other:?}"),
     }
 }
 
-fn unmerge(contact: ContactId, merge: i32, chain: bool) -> Order {
+pub(crate) fn unmerge(contact: ContactId, merge: i32, chain: bool) -> Order {
     on(contact.stream(), contact::Command::Unmerge(merge::Unmerge { merge, chain }))
 }
 
@@ -571,7 +571,7 @@ fn company_created(company: CompanyId, domains: &[&str]) -> Order {
     on(company.stream(), company::Command::Create(create))
 }
 
-fn companies() -> Vec<Happened> {
+pub(crate) fn companies() -> Vec<Happened> {
     after(
         vec![],
         [
@@ -582,7 +582,7 @@ fn companies() -> Vec<Happened> {
     )
 }
 
-fn merge_companies(log: &[Happened], survivor: CompanyId, losers: &[CompanyId]) -> Order {
+pub(crate) fn merge_companies(log: &[Happened], survivor: CompanyId, losers: &[CompanyId]) -> Order {
     looked_up(&on(survivor.stream(), company::Command::Merge(merged(losers))), &world(log))
 }
 
@@ -666,12 +666,12 @@ fn a_company_comes_back_below_the_parent_that_the_survivor_has_by_then() {
     assert_eq!((parent(ACME_LTD), parent(GLOBEX)), (Some(INITECH), Some(INITECH)));
 }
 
-fn assign_lead(owner: UserId) -> lead::Command {
+pub(crate) fn assign_lead(owner: UserId) -> lead::Command {
     lead::Command::Assign { owner, force: false, reason: Personal::default() }
 }
 
 /// Two leads, the second of them Giorgi's.
-fn leads() -> Vec<Happened> {
+pub(crate) fn leads() -> Vec<Happened> {
     let log = vec![registered(NINO), registered(GIORGI), contact_known(ANNA)];
     let capture = |owner| {
         let company_name = Personal::new("Acme");
@@ -680,11 +680,12 @@ fn leads() -> Vec<Happened> {
     after(log, [on(LEAD.stream(), capture(None)), on(OTHER_LEAD.stream(), capture(Some(GIORGI)))])
 }
 
-fn merge_leads(log: &[Happened], survivor: LeadId, loser: LeadId) -> Order {
+pub(crate) fn merge_leads(log: &[Happened], survivor: LeadId, loser: LeadId) -> Order {
     looked_up(&on(survivor.stream(), lead::Command::Merge(merged(&[loser]))), &world(log))
 }
 
-const UNMERGE_LEAD: lead::Command = lead::Command::Unmerge(merge::Unmerge { merge: 1, chain: false });
+pub(crate) const UNMERGE_LEAD: lead::Command =
+    lead::Command::Unmerge(merge::Unmerge { merge: 1, chain: false });
 
 #[test]
 fn a_merged_lead_is_work_once() {
@@ -734,7 +735,7 @@ fn a_lead_that_came_to_something_is_the_survivor() {
         .refused(|refusal| matches!(refusal, Refusal::Lead(lead::Refusal::NotInWork { .. })));
 }
 
-fn deal_opened(deal: DealId, owner: UserId, value: &str) -> Order {
+pub(crate) fn deal_opened(deal: DealId, owner: UserId, value: &str) -> Order {
     let open = deal::Open { party: Some(ACME), owner: Some(owner), value: Some(usd(value)), ..open() };
     on(deal.stream(), deal::Command::Open(open))
 }

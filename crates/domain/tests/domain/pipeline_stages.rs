@@ -245,6 +245,8 @@ fn a_hint_is_set_once_and_emptied() {
     let log = [sales(), sales_event(event(Some("დარეკე")))];
     given(log.clone()).when(hint("დარეკე")).then_it_is_already_so();
     given(log).when(hint("")).then([event(None)]);
+    let longest = "ა".repeat(LONGEST_HINT);
+    given([sales()]).when(hint(&longest)).then([event(Some(&longest))]);
     given([sales()])
         .when(hint(&"ა".repeat(LONGEST_HINT + 1)))
         .refused(pipeline_refusal!(Refusal::HintTooLong { .. }))

@@ -103,6 +103,30 @@ fn every_released_shape_has_an_example_that_is_still_read() {
     }
 }
 
+/// Whoever appends seals what the event tells, and nothing else of it is kept: a text that is not told would be lost.
+#[test]
+fn every_event_tells_all_that_its_schema_calls_personal() {
+    for (event_type, schema) in event_types() {
+        let version = history::current(event_type);
+        let path = folder("events").join(format!("{event_type}.v{version}.example.json"));
+        let mut data: Value = serde_json::from_str(&read(&path)).expect("an example is JSON");
+        let schema = schema.as_value();
+        if event_type.ends_with(".fields_changed") {
+            continue; // what is sealed there is told by its field
+        }
+        // Where nobody gave a text, there is nobody whose key seals it.
+        if schema["properties"]["subject"].is_object() && data["subject"].is_null() {
+            data["subject"] = json!("0190d9c6-4a00-7000-8000-000000000001");
+        }
+        let mut event =
+            Event::decode(event_type, version, &data.to_string()).expect("an example with a subject is read");
+        let told: BTreeSet<&str> = event.personal().into_iter().map(|found| found.field).collect();
+        let named = schema["x-personal"].as_array().into_iter().flatten().filter_map(Value::as_str);
+        assert_eq!(told, named.collect(), "{event_type}");
+        assert_eq!(event.schema_version(), version, "{event_type}");
+    }
+}
+
 #[test]
 fn nothing_else_lies_among_the_events() {
     let expected: BTreeSet<String> = history::SHAPES

@@ -16,7 +16,7 @@ use kvali_domain::task::{
 use kvali_domain::task_templates::Defined;
 use kvali_domain::{
     ActivityTypeId, Claim, ContactId, DealId, Due, LeadId, Occurred, Personal, Refusal as AnyRefusal,
-    SubjectId, Target, UserId, subject, target,
+    SubjectId, Target, UserId, company, subject, target,
 };
 use uuid::Uuid;
 
@@ -249,6 +249,9 @@ fn an_estimate_is_a_minute_or_more() {
     open([])
         .when(Command::Edit(Edit { estimate_minutes: Some(-1), ..Edit::default() }))
         .refused(task_refusal!(Refusal::NoEstimate { minutes: -1 }));
+    given([registered(NINO)])
+        .when(Command::Create(Create { estimate_minutes: Some(1), ..call() }))
+        .then([Event::Created(Created { estimate_minutes: Some(1), ..called() })]);
 }
 
 #[test]
@@ -304,6 +307,27 @@ fn a_task_has_at_most_ten_targets() {
         .when(Command::Link { target: lead(10) })
         .refused(task_refusal!(Refusal::Target(target::Refusal::TooManyTargets { .. })));
     given(full()).when(Command::Link { target: lead(9) }).then_it_is_already_so();
+    let there = (0..10).map(|number| lead_captured(LeadId(Uuid::from_u128(number)), None));
+    let ten = targets[..10].to_vec();
+    given([registered(NINO)].into_iter().chain(there))
+        .when(Command::Create(Create { targets: ten.clone(), ..call() }))
+        .then([Event::Created(Created { targets: ten, ..called() })]);
+    given(tasked_as(Created { targets: targets[..9].to_vec(), ..called() }, []))
+        .when(Command::Link { target: LEAD })
+        .then([linked(LEAD)]);
+}
+
+#[test]
+fn a_company_that_a_task_is_about_exists() {
+    let about = || Command::Link { target: Target::Company(ACME_LTD) };
+    open([])
+        .when(about())
+        .refused(task_refusal!(Refusal::Target(target::Refusal::NoSuchTarget { .. })))
+        .naming(["no company", "company or deal that exists"]);
+    let name = Personal::new("Acme");
+    let created = company::Created { company: ACME_LTD, external: None, owner: None, name };
+    let created = at_start(ACME_LTD.stream(), company::Event::Created(created));
+    given(tasked([]).into_iter().chain([created])).when(about()).then([linked(Target::Company(ACME_LTD))]);
 }
 
 /// Nino, an activity type of calls with a result, one of visits without, one of meetings; and a template of calls in its
@@ -434,6 +458,22 @@ fn editing_tells_what_changed() {
         estimate_minutes,
     })]);
     open([]).when(Command::Edit(Edit::default())).then_it_is_already_so();
+    let nothing_else = Edit { subject: nothing(), start: None, priority: None, estimate_minutes: None };
+    for one in [
+        Edit { subject: Personal::new("შეხვედრა"), ..nothing_else.clone() },
+        Edit { start: Some(at("2024-07-04T08:00:00Z")), ..nothing_else.clone() },
+        Edit { priority: Some(Priority::Urgent), ..nothing_else.clone() },
+        Edit { estimate_minutes: Some(20), ..nothing_else },
+    ] {
+        let Edit { subject, start, priority, estimate_minutes } = one.clone();
+        open([]).when(Command::Edit(one)).then([Event::Edited(Edited {
+            task: TASK,
+            subject,
+            start,
+            priority,
+            estimate_minutes,
+        })]);
+    }
 }
 
 #[test]
@@ -476,6 +516,8 @@ fn only_moves_to_later_count_as_slips() {
         .then([Event::Rescheduled(Rescheduled { from, ..rescheduled(friday(), 1, 0) })]);
     let same_evening = Due::At(at("2024-07-05T20:30:00Z"));
     open([]).when(reschedule(same_evening)).then([Event::Rescheduled(rescheduled(same_evening, 1, 0))]);
+    let end_of_the_day = Due::At(at("2024-07-05T20:00:00Z"));
+    open([]).when(reschedule(end_of_the_day)).then([Event::Rescheduled(rescheduled(end_of_the_day, 0, 0))]);
     open([]).when(reschedule(friday())).then_it_is_already_so();
 }
 
@@ -506,8 +548,10 @@ fn snoozing_stands_for_the_reminders_before_it() {
         .at(until)
         .when(Command::FireReminder { at: at(before) })
         .refused(task_refusal!(Refusal::NoSuchReminder { .. }));
-    let fired = Event::ReminderFired(ReminderFired { at: until, assignee: NINO });
-    open(log()).at(until).when(Command::FireReminder { at: until }).then([fired]);
+    for time in [until, at(after)] {
+        let fired = Event::ReminderFired(ReminderFired { at: time, assignee: NINO });
+        open(log()).at(time).when(Command::FireReminder { at: time }).then([fired]);
+    }
 }
 
 #[test]
@@ -596,6 +640,10 @@ fn a_task_that_is_done_or_cancelled_is_reopened_for_an_active_user() {
             .when(complete(""))
             .then([Event::Completed(Completed { assignee: GIORGI, ..completed() })]);
     }
+    // Work on it starts afresh.
+    open([Event::Started(Started {}), done(), reopened(NINO)])
+        .when(Command::Start {})
+        .then([Event::Started(Started {})]);
     open([]).when(reopen(None)).refused(task_refusal!(Refusal::NotClosed)).naming(["done or cancelled"]);
 }
 
@@ -687,6 +735,13 @@ fn five_reminders_wait_at_most() {
     }
     let earlier = at("2024-07-04T00:30:00Z");
     open(five()).when(Command::Snooze { until: earlier }).refused(full);
+    // One that stands for another needs no room.
+    let (until, instead_of) = (at("2024-07-04T01:30:00Z"), vec![at(&hour(1))]);
+    open(five()).when(Command::Snooze { until }).then([Event::Snoozed(Snoozed {
+        until,
+        instead_of,
+        snooze_no: 1,
+    })]);
 }
 
 #[test]
