@@ -2,7 +2,6 @@
 
 pub mod conversion_funnel;
 pub mod overdue_tasks;
-mod rows;
 mod sql;
 
 use kvali_eventstore::project::Projection;

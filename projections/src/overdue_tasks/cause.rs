@@ -2,7 +2,7 @@
 
 use super::clock::{day, due_day, due_zone, stored};
 use super::record::{AbsenceRow, ActivityTypeRow, CapacityRow, DealRow, PersonRow, TaskRow, overdue_from};
-use crate::rows::Tables;
+use crate::overdue_tasks::rows::Tables;
 use crate::sql::sql;
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use chrono_tz::Tz;

@@ -13,7 +13,7 @@ use super::record::{
     AbsenceRow, ActivityRow, ActivityTypeRow, BecameOverdueRow, CalendarRow, CapacityRow, DealRow, PersonRow,
     PipelineRow, TalkRow, TaskPastRow, TaskRow, TeamRow,
 };
-use crate::rows::Rows;
+use crate::overdue_tasks::rows::Rows;
 use kvali_domain::calendar::Hours;
 use kvali_domain::{ActivityTypeId, CalendarId, DealId, Event, PipelineId, TaskId, TeamId, UserId, Version};
 use kvali_eventstore::Opened;

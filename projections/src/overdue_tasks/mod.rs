@@ -11,6 +11,7 @@ mod facts;
 mod model;
 mod query;
 mod record;
+mod rows;
 mod timers;
 
 pub use answer::{

@@ -5,7 +5,7 @@ use super::record::{
     AbsenceRow, BecameOverdueRow, CalendarRow, DealRow, PersonRow, PipelineRow, TalkRow, TaskRow, TeamRow,
 };
 use super::timers;
-use crate::rows::Tables;
+use crate::overdue_tasks::rows::Tables;
 use async_trait::async_trait;
 use kvali_domain::DealId;
 use kvali_eventstore::project::{Batch, Look, Projection, Timers};

@@ -1,7 +1,7 @@
 //! The rows of the tables, as `schema.sql` describes them.
 
 use super::clock::{self, day, stored};
-use crate::rows::Row;
+use crate::overdue_tasks::rows::Row;
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use chrono_tz::Tz;
 use kvali_domain::calendar::{Hours, Interval};

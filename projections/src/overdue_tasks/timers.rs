@@ -3,7 +3,7 @@
 
 use super::cause::{self, Case};
 use super::record::{BecameOverdueRow, DealRow, TaskRow};
-use crate::rows::Tables;
+use crate::overdue_tasks::rows::Tables;
 use chrono::{DateTime, Utc};
 use kvali_domain::deal::{self, IdleSpell, VisitLimit};
 use kvali_domain::{Command, Order, StreamId, task};

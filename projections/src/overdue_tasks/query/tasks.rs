@@ -5,7 +5,7 @@ use super::super::cause::{self, merged_into, survivor};
 use super::super::clock::{day, due_day};
 use super::super::record::{BecameOverdueRow, TaskRow, due_key};
 use super::{Question, Sorting};
-use crate::rows::Tables;
+use crate::overdue_tasks::rows::Tables;
 use kvali_domain::task::CauseFacts;
 use kvali_domain::{self as domain, DealId, TaskId, UserId};
 use std::cmp::Reverse;

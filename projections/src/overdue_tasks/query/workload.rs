@@ -6,7 +6,7 @@ use super::super::clock::{day, due_day, monday};
 use super::super::record::{AbsenceRow, CapacityRow, TaskRow};
 use super::Question;
 use super::tasks::is_due_today;
-use crate::rows::Tables;
+use crate::overdue_tasks::rows::Tables;
 use crate::sql::sql;
 use kvali_domain::UserId;
 use kvali_domain::user::Period;
