@@ -1,12 +1,21 @@
 //! Read models: one folder per question that the CRM answers, one line here.
 
+mod ask;
+mod called;
 pub mod conversion_funnel;
+pub mod deal_board;
+mod rows;
 mod sql;
+
+pub use ask::AskError;
 
 use kvali_eventstore::project::Projection;
 use std::sync::Arc;
 
 /// Every read model.
 pub fn all() -> Vec<Arc<dyn Projection>> {
-    vec![Arc::new(conversion_funnel::ConversionFunnel)]
+    vec![
+        Arc::new(conversion_funnel::ConversionFunnel),
+        Arc::new(deal_board::DealBoard),
+    ]
 }

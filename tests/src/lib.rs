@@ -10,6 +10,8 @@ use std::sync::OnceLock;
 use tokio::sync::OnceCell;
 use uuid::Uuid;
 
+pub mod models;
+pub mod office;
 pub mod random;
 pub mod samples;
 

@@ -3,7 +3,10 @@
 use crate::failure::Failure;
 use crate::forms::{self, Filled};
 use crate::output::Format;
-use crate::{deal, demo, funnel, help, load, log, merge, order, pg, projections, task, user};
+use crate::{
+    board, deal, demo, funnel, help, load, log, merge, order, pg, projections, task,
+    user,
+};
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -23,6 +26,8 @@ Examples:
       One row per contact; companies, leads, tasks and users likewise. `kvali import revert` undoes an import.
   kvali funnel --pipeline Sales --rule ordered --window 30d
       How many deals came how far, and how fast; `kvali funnel --help` has the rules.
+  kvali board --pipeline Sales --sort task
+      What stands where, whose it is, and what is to be done next.
   kvali deal history 1C1I7A6R
       Everything that ever happened to a deal, by its id here or in its source.
   kvali lead capture --name \"Nino Abashidze\" --email nino@acme.ge --source site
@@ -83,6 +88,8 @@ enum Command {
     Import(load::Import),
     /// Count how many deals came how far: seven rules, windows, cohorts, any past instant
     Funnel(Box<funnel::Funnel>),
+    /// What stands where: open deals by stage, with owner, age and next task
+    Board(Box<board::Board>),
     /// Carry out any one command by its word
     Do(Box<order::Do>),
     /// Capture, assign, qualify and convert leads
@@ -201,6 +208,7 @@ async fn answer(global: &Global, command: Command) -> Result<Done, Failure> {
         Command::Demo(demo) => demo.run(global).await,
         Command::Import(import) => import.run(global).await,
         Command::Funnel(funnel) => funnel.run(global).await,
+        Command::Board(board) => board.run(global).await,
         Command::Do(order) => order.run(global).await,
         Command::Lead(form) => form.run(global).await,
         Command::Contact(form) => form.run(global).await,

@@ -12,6 +12,8 @@ pub(crate) enum Failure {
     #[error(transparent)]
     Query(#[from] kvali_projections::conversion_funnel::QueryError),
     #[error(transparent)]
+    Ask(#[from] kvali_projections::AskError),
+    #[error(transparent)]
     Postgres(#[from] kvali_pglocal::Error),
     #[error(transparent)]
     Read(#[from] ReadError),

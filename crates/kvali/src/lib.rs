@@ -1,6 +1,8 @@
 //! The program `kvali`. One file per subcommand; `cli` lists them.
 
 mod as_of;
+mod ask;
+mod board;
 mod cli;
 mod connect;
 mod deal;
