@@ -6,6 +6,7 @@ pub mod conversion_funnel;
 pub mod deal_board;
 mod rows;
 mod sql;
+pub mod timeline;
 
 pub use ask::AskError;
 
@@ -17,5 +18,6 @@ pub fn all() -> Vec<Arc<dyn Projection>> {
     vec![
         Arc::new(conversion_funnel::ConversionFunnel),
         Arc::new(deal_board::DealBoard),
+        Arc::new(timeline::Timeline),
     ]
 }

@@ -5,7 +5,7 @@ use crate::forms::{self, Filled};
 use crate::output::Format;
 use crate::{
     board, deal, demo, funnel, help, load, log, merge, order, pg, projections, task,
-    user,
+    timeline, user,
 };
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use std::path::PathBuf;
@@ -28,6 +28,8 @@ Examples:
       How many deals came how far, and how fast; `kvali funnel --help` has the rules.
   kvali board --pipeline Sales --sort task
       What stands where, whose it is, and what is to be done next.
+  kvali timeline --contact nino@acme.ge
+      Everything about one customer.
   kvali deal history 1C1I7A6R
       Everything that ever happened to a deal, by its id here or in its source.
   kvali lead capture --name \"Nino Abashidze\" --email nino@acme.ge --source site
@@ -90,6 +92,8 @@ enum Command {
     Funnel(Box<funnel::Funnel>),
     /// What stands where: open deals by stage, with owner, age and next task
     Board(Box<board::Board>),
+    /// Everything about one customer, across its deals, tasks, calls and notes
+    Timeline(Box<timeline::Args>),
     /// Carry out any one command by its word
     Do(Box<order::Do>),
     /// Capture, assign, qualify and convert leads
@@ -209,6 +213,7 @@ async fn answer(global: &Global, command: Command) -> Result<Done, Failure> {
         Command::Import(import) => import.run(global).await,
         Command::Funnel(funnel) => funnel.run(global).await,
         Command::Board(board) => board.run(global).await,
+        Command::Timeline(timeline) => timeline.run(global).await,
         Command::Do(order) => order.run(global).await,
         Command::Lead(form) => form.run(global).await,
         Command::Contact(form) => form.run(global).await,

@@ -7,7 +7,7 @@ const GROUPS: [(&str, &[&str]); 4] = [
     ("People", &["user", "absence"]),
     (
         "Data and questions",
-        &["demo", "import", "board", "funnel", "log", "do"],
+        &["demo", "import", "board", "timeline", "funnel", "log", "do"],
     ),
     ("Upkeep", &["projections", "pg"]),
 ];

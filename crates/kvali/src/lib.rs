@@ -23,7 +23,9 @@ mod output;
 mod pg;
 mod progress;
 mod projections;
+mod story;
 mod task;
+mod timeline;
 mod user;
 mod words;
 

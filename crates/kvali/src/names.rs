@@ -18,12 +18,19 @@ pub(crate) struct Names<'a> {
     session: &'a Session,
     called: HashMap<StreamId, String>,
     pipelines: HashMap<PipelineId, Vec<(Version, Config)>>,
+    pipelines_of_deals: HashMap<StreamId, Option<PipelineId>>,
     dictionaries: HashMap<StreamId, Arc<State>>,
 }
 
 impl<'a> Names<'a> {
     pub(crate) fn new(session: &'a Session) -> Self {
-        Self { session, called: HashMap::new(), pipelines: HashMap::new(), dictionaries: HashMap::new() }
+        Self {
+            session,
+            called: HashMap::new(),
+            pipelines: HashMap::new(),
+            pipelines_of_deals: HashMap::new(),
+            dictionaries: HashMap::new(),
+        }
     }
 
     pub(crate) async fn actor(&mut self, actor: ActorId) -> Result<String, Failure> {
@@ -99,6 +106,19 @@ impl<'a> Names<'a> {
     /// The configuration in force now.
     pub(crate) async fn pipeline(&mut self, pipeline: PipelineId) -> Result<Option<&Config>, Failure> {
         Ok(self.versions(pipeline).await?.last().map(|(_, config)| config))
+    }
+
+    /// The pipeline that a deal is in; none if that is no deal.
+    pub(crate) async fn pipeline_of(&mut self, deal: StreamId) -> Result<Option<PipelineId>, Failure> {
+        if !self.pipelines_of_deals.contains_key(&deal) {
+            let state = self.session.store.state(self.session.tenant, deal).await?;
+            let pipeline = state.and_then(|(_, state)| match &*state {
+                State::Deal(deal) => deal.record().map(|record| record.pipeline),
+                _ => None,
+            });
+            self.pipelines_of_deals.insert(deal, pipeline);
+        }
+        Ok(self.pipelines_of_deals.get(&deal).copied().flatten())
     }
 
     async fn versions(&mut self, id: PipelineId) -> Result<&[(Version, Config)], Failure> {
