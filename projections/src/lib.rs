@@ -4,6 +4,7 @@ mod ask;
 mod called;
 pub mod conversion_funnel;
 pub mod deal_board;
+pub mod field_completeness;
 mod rows;
 mod sql;
 pub mod timeline;
@@ -19,5 +20,6 @@ pub fn all() -> Vec<Arc<dyn Projection>> {
         Arc::new(conversion_funnel::ConversionFunnel),
         Arc::new(deal_board::DealBoard),
         Arc::new(timeline::Timeline),
+        Arc::new(field_completeness::FieldCompleteness),
     ]
 }

@@ -4,7 +4,7 @@ use crate::failure::Failure;
 use crate::forms::{self, Filled};
 use crate::output::Format;
 use crate::{
-    board, deal, demo, funnel, help, load, log, merge, order, pg, projections, task,
+    board, completeness, deal, demo, funnel, help, load, log, merge, order, pg, projections, task,
     timeline, user,
 };
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -94,6 +94,8 @@ enum Command {
     Board(Box<board::Board>),
     /// Everything about one customer, across its deals, tasks, calls and notes
     Timeline(Box<timeline::Args>),
+    /// Which fields nobody fills, and how complete each owner's records are
+    Completeness(completeness::Completeness),
     /// Carry out any one command by its word
     Do(Box<order::Do>),
     /// Capture, assign, qualify and convert leads
@@ -214,6 +216,7 @@ async fn answer(global: &Global, command: Command) -> Result<Done, Failure> {
         Command::Funnel(funnel) => funnel.run(global).await,
         Command::Board(board) => board.run(global).await,
         Command::Timeline(timeline) => timeline.run(global).await,
+        Command::Completeness(completeness) => completeness.run(global).await,
         Command::Do(order) => order.run(global).await,
         Command::Lead(form) => form.run(global).await,
         Command::Contact(form) => form.run(global).await,

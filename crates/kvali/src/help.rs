@@ -7,7 +7,7 @@ const GROUPS: [(&str, &[&str]); 4] = [
     ("People", &["user", "absence"]),
     (
         "Data and questions",
-        &["demo", "import", "board", "timeline", "funnel", "log", "do"],
+        &["demo", "import", "board", "timeline", "completeness", "funnel", "log", "do"],
     ),
     ("Upkeep", &["projections", "pg"]),
 ];

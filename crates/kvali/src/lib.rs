@@ -4,6 +4,7 @@ mod as_of;
 mod ask;
 mod board;
 mod cli;
+mod completeness;
 mod connect;
 mod deal;
 mod demo;
