@@ -1,13 +1,27 @@
 //! Read models: one folder per question that the CRM answers, one line here.
 
+mod ask;
+mod called;
 pub mod conversion_funnel;
+pub mod deal_board;
+pub mod field_completeness;
 pub mod overdue_tasks;
+mod rows;
 mod sql;
+pub mod timeline;
+
+pub use ask::AskError;
 
 use kvali_eventstore::project::Projection;
 use std::sync::Arc;
 
 /// Every read model.
 pub fn all() -> Vec<Arc<dyn Projection>> {
-    vec![Arc::new(conversion_funnel::ConversionFunnel), Arc::new(overdue_tasks::OverdueTasks)]
+    vec![
+        Arc::new(conversion_funnel::ConversionFunnel),
+        Arc::new(overdue_tasks::OverdueTasks),
+        Arc::new(deal_board::DealBoard),
+        Arc::new(timeline::Timeline),
+        Arc::new(field_completeness::FieldCompleteness),
+    ]
 }

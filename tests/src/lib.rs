@@ -12,6 +12,8 @@ use uuid::Uuid;
 
 pub mod backlog;
 pub mod desk;
+pub mod models;
+pub mod office;
 pub mod random;
 pub mod samples;
 

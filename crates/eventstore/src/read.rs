@@ -39,6 +39,15 @@ impl Store {
         whole(page(&self.inner.pool, tenant, after, limit).await?)
     }
 
+    /// The events at these positions, in order.
+    pub async fn at(&self, tenant: TenantId, positions: &[i64]) -> Result<Vec<Recorded>, Error> {
+        let list = positions.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
+        let condition = format!(
+            "where tenant_id = '{tenant}' and position = any ('{{{list}}}'::bigint[]) order by position"
+        );
+        whole(binary::events(&self.inner.pool, condition).await?)
+    }
+
     /// The whole history of a stream.
     pub async fn stream(&self, tenant: TenantId, stream: StreamId) -> Result<Vec<Recorded>, Error> {
         let condition = format!("where tenant_id = '{tenant}' and stream_id = '{stream}' order by version");

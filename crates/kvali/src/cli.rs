@@ -4,7 +4,8 @@ use crate::failure::Failure;
 use crate::forms::{self, Filled};
 use crate::output::Format;
 use crate::{
-    deal, demo, funnel, help, load, log, merge, order, overdue, pg, project, projections, task, user,
+    board, completeness, deal, demo, funnel, help, load, log, merge, order, overdue, pg, project,
+    projections, task, timeline, user,
 };
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use std::path::PathBuf;
@@ -27,6 +28,10 @@ Examples:
       How many deals came how far, and how fast; `kvali funnel --help` has the rules.
   kvali overdue --kind tasks --of nino@kvali.ge
       What is late and why; `kvali overdue --help` has the other lists.
+  kvali board --pipeline Sales --sort task
+      What stands where, whose it is, and what is to be done next.
+  kvali timeline --contact nino@acme.ge
+      Everything about one customer.
   kvali deal history 1C1I7A6R
       Everything that ever happened to a deal, by its id here or in its source.
   kvali lead capture --name \"Nino Abashidze\" --email nino@acme.ge --source site
@@ -89,6 +94,12 @@ enum Command {
     Funnel(Box<funnel::Funnel>),
     /// See what is overdue and why, which deals nobody works at, and how much everybody has to do
     Overdue(Box<overdue::Overdue>),
+    /// What stands where: open deals by stage, with owner, age and next task
+    Board(Box<board::Board>),
+    /// Everything about one customer, across its deals, tasks, calls and notes
+    Timeline(Box<timeline::Args>),
+    /// Which fields nobody fills, and how complete each owner's records are
+    Completeness(completeness::Completeness),
     /// Carry out any one command by its word
     Do(Box<order::Do>),
     /// Capture, assign, qualify and convert leads
@@ -214,6 +225,9 @@ async fn answer(global: &Global, command: Command) -> Result<Done, Failure> {
         Command::Import(import) => import.run(global).await,
         Command::Funnel(funnel) => funnel.run(global).await,
         Command::Overdue(overdue) => overdue.run(global).await,
+        Command::Board(board) => board.run(global).await,
+        Command::Timeline(timeline) => timeline.run(global).await,
+        Command::Completeness(completeness) => completeness.run(global).await,
         Command::Do(order) => order.run(global).await,
         Command::Lead(form) => form.run(global).await,
         Command::Contact(form) => form.run(global).await,

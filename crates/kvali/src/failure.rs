@@ -14,6 +14,8 @@ pub(crate) enum Failure {
     #[error(transparent)]
     Overdue(#[from] kvali_projections::overdue_tasks::QueryError),
     #[error(transparent)]
+    Ask(#[from] kvali_projections::AskError),
+    #[error(transparent)]
     Postgres(#[from] kvali_pglocal::Error),
     #[error(transparent)]
     Read(#[from] ReadError),

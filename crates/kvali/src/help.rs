@@ -5,11 +5,14 @@ use clap::Command;
 const GROUPS: [(&str, &[&str]); 4] = [
     ("Daily work", &["lead", "contact", "company", "deal", "task", "note", "call", "merge"]),
     ("People", &["user", "absence"]),
-    ("Data and questions", &["demo", "import", "funnel", "overdue", "log", "do"]),
+    (
+        "Data and questions",
+        &["demo", "import", "board", "timeline", "overdue", "completeness", "funnel", "log", "do"],
+    ),
     ("Upkeep", &["project", "projections", "pg"]),
 ];
 
-const WIDEST_NAME: usize = 12;
+const WIDEST_NAME: usize = 13;
 
 /// The command with its subcommands told group by group.
 pub(crate) fn grouped(command: Command) -> Command {

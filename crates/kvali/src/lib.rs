@@ -1,7 +1,10 @@
 //! The program `kvali`. One file per subcommand; `cli` lists them.
 
 mod as_of;
+mod ask;
+mod board;
 mod cli;
+mod completeness;
 mod connect;
 mod deal;
 mod demo;
@@ -24,7 +27,9 @@ mod pg;
 mod progress;
 mod project;
 mod projections;
+mod story;
 mod task;
+mod timeline;
 mod user;
 mod words;
 

@@ -3,6 +3,7 @@
 use crate::connect::Session;
 use crate::failure::Failure;
 use crate::ids;
+use kvali_domain::deal::OpenDeal;
 use kvali_domain::pipeline::{Class, Config, Pipeline};
 use kvali_domain::{
     ActorId, Decider, Event, FieldId, LossReasonId, PipelineId, StageId, State, StreamId, TagId, UserId,
@@ -19,12 +20,19 @@ pub(crate) struct Names<'a> {
     session: &'a Session,
     called: HashMap<StreamId, String>,
     pipelines: HashMap<PipelineId, Vec<(Version, Config)>>,
+    deals: HashMap<StreamId, Option<Arc<OpenDeal>>>,
     dictionaries: HashMap<StreamId, Arc<State>>,
 }
 
 impl<'a> Names<'a> {
     pub(crate) fn new(session: &'a Session) -> Self {
-        Self { session, called: HashMap::new(), pipelines: HashMap::new(), dictionaries: HashMap::new() }
+        Self {
+            session,
+            called: HashMap::new(),
+            pipelines: HashMap::new(),
+            deals: HashMap::new(),
+            dictionaries: HashMap::new(),
+        }
     }
 
     pub(crate) async fn actor(&mut self, actor: ActorId) -> Result<String, Failure> {
@@ -107,6 +115,19 @@ impl<'a> Names<'a> {
     pub(crate) async fn pipeline_name(&mut self, pipeline: PipelineId) -> Result<String, Failure> {
         let config = self.pipeline(pipeline).await?;
         Ok(config.map_or_else(|| pipeline.to_string(), |config| config.name.clone()))
+    }
+
+    /// A deal as it stands now; none if that is no deal.
+    pub(crate) async fn deal(&mut self, deal: StreamId) -> Result<Option<Arc<OpenDeal>>, Failure> {
+        if !self.deals.contains_key(&deal) {
+            let state = self.session.store.state(self.session.tenant, deal).await?;
+            let record = state.and_then(|(_, state)| match &*state {
+                State::Deal(deal) => deal.record().cloned().map(Arc::new),
+                _ => None,
+            });
+            self.deals.insert(deal, record);
+        }
+        Ok(self.deals.get(&deal).cloned().flatten())
     }
 
     async fn versions(&mut self, id: PipelineId) -> Result<&[(Version, Config)], Failure> {

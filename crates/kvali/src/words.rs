@@ -146,7 +146,7 @@ fn list<T: std::fmt::Display>(all: &[T]) -> String {
 }
 
 /// A permanent word, with spaces.
-fn word(value: &impl serde::Serialize) -> String {
+pub(crate) fn word(value: &impl serde::Serialize) -> String {
     match serde_json::to_value(value) {
         Ok(serde_json::Value::String(word)) => word.replace('_', " "),
         _ => "(unknown)".to_owned(),
@@ -160,7 +160,7 @@ fn line(line: &Line) -> String {
     format!("{quantity} of {product} at {unit_price}{discount}")
 }
 
-async fn fields(names: &mut Names<'_>, changes: &Changes) -> Result<String, Failure> {
+pub(crate) async fn fields(names: &mut Names<'_>, changes: &Changes) -> Result<String, Failure> {
     let mut told = Vec::new();
     for change in &changes.changes {
         let (field, to) = (names.field(change.field).await?, change.to.as_ref());

@@ -17,7 +17,7 @@ pub(crate) mod task;
 pub(crate) mod user;
 
 pub(crate) use directory::Directory;
-pub(crate) use given::By;
+pub(crate) use given::{About, By, from_word};
 
 use crate::cli::{Done, Global};
 use crate::connect::Session;
