@@ -1,8 +1,8 @@
-//! Kvali by raw Postgres, as ratios of one run. `cargo bench -p kvali-benches -- [--quick] [a b c d e]`
+//! Kvali by raw Postgres, as ratios of one run. `cargo bench -p kvali-benches -- [--quick] [a b c d e f]`
 
 use kvali_benches::ground::Ground;
 use kvali_benches::measure::{peak_memory, reset_peak_memory};
-use kvali_benches::{Scale, batch, cycle, open_stream, rebuild, replay};
+use kvali_benches::{Scale, batch, cycle, duplicates, open_stream, rebuild, replay};
 
 #[tokio::main]
 async fn main() {
@@ -11,7 +11,7 @@ async fn main() {
     // Cargo adds `--bench`.
     let chosen: Vec<&str> =
         arguments.iter().map(String::as_str).filter(|word| !word.starts_with("--")).collect();
-    let chosen = if chosen.is_empty() { vec!["a", "b", "c", "d", "e"] } else { chosen };
+    let chosen = if chosen.is_empty() { vec!["a", "b", "c", "d", "e", "f"] } else { chosen };
     for letter in chosen {
         // A database of its own, so that none measures what those before it left behind.
         let ground = Ground::prepare().await;
@@ -23,7 +23,8 @@ async fn main() {
             "c" => batch::run(&ground, scale).await,
             "d" => replay::run(&ground, scale).await,
             "e" => rebuild::run(&ground, scale).await,
-            other => panic!("{other:?} is none of a, b, c, d, e"),
+            "f" => duplicates::run(&ground, scale).await,
+            other => panic!("{other:?} is none of a, b, c, d, e, f"),
         }
         println!("    {}\n", peak_memory());
         ground.store.close().await;

@@ -4,7 +4,7 @@
 //! killed, and however many work at once, no event counts twice or not at all.
 
 use crate::read::{self, Opened};
-use crate::{Error, Store};
+use crate::{Error, KeyedIds, Store};
 use async_trait::async_trait;
 use kvali_domain::TenantId;
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
@@ -33,6 +33,8 @@ pub struct Batch<'a> {
     pub tenant: TenantId,
     pub schema: &'a str,
     pub events: &'a [Opened],
+    /// Hashes under the tenant's key, for read models that look up what must not stand in clear.
+    pub keyed: &'a KeyedIds,
 }
 
 /// One build of a read model.
@@ -341,6 +343,7 @@ impl Store {
         let pool = self.inner.projector.clone();
         let (projection, generation) = (projection.clone(), generation.clone());
         let wrote = wrote(&*projection);
+        let keyed = self.keyed_ids(tenant).await?;
         detached(async move {
             let mut connection = pool.acquire().await?;
             let mut tx = connection.begin().await?;
@@ -361,7 +364,7 @@ impl Store {
                 tx.rollback().await?;
                 return Ok(false);
             }
-            let batch = Batch { tenant, schema: &generation.schema_name, events: &events };
+            let batch = Batch { tenant, schema: &generation.schema_name, events: &events, keyed: &keyed };
             projection.apply(&batch, &mut tx).await?;
             tx.commit().await?;
             Ok(true)

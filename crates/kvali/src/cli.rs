@@ -3,7 +3,9 @@
 use crate::failure::Failure;
 use crate::forms::{self, Filled};
 use crate::output::Format;
-use crate::{deal, demo, funnel, help, load, log, merge, order, pg, projections, task, user};
+use crate::{
+    bench, deal, demo, duplicates, funnel, help, load, log, merge, order, pg, projections, task, user,
+};
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -109,6 +111,8 @@ enum Command {
     /// Merge records that are one, and tell them apart again
     #[command(subcommand)]
     Merge(merge::Merge),
+    /// List records that may be one, say why, and look whether somebody is known
+    Duplicates(Box<duplicates::Duplicates>),
     /// Invite users, see what they have open, and hand it over
     #[command(subcommand)]
     User(user::User),
@@ -121,6 +125,9 @@ enum Command {
     /// Where the read models stand; build them anew
     #[command(subcommand)]
     Projections(projections::Projections),
+    /// How well duplicates are found in data of which the truth is known
+    #[command(subcommand)]
+    Bench(bench::Bench),
     /// Run the private Postgres
     #[command(subcommand)]
     Pg(pg::Pg),
@@ -209,11 +216,13 @@ async fn answer(global: &Global, command: Command) -> Result<Done, Failure> {
         Command::Task(task) => task.run(global).await,
         Command::Note(form) => form.run(global).await,
         Command::Merge(merge) => merge.run(global).await,
+        Command::Duplicates(duplicates) => duplicates.run(global).await,
         Command::Call(form) => form.run(global).await,
         Command::User(user) => user.run(global).await,
         Command::Absence(form) => form.run(global).await,
         Command::Log(log) => log.run(global).await,
         Command::Projections(projections) => projections.run(global).await,
+        Command::Bench(bench) => bench.run(global),
         Command::Pg(pg) => pg.run(global),
     }
 }

@@ -12,6 +12,8 @@ pub(crate) enum Failure {
     #[error(transparent)]
     Query(#[from] kvali_projections::conversion_funnel::QueryError),
     #[error(transparent)]
+    Labelled(#[from] crate::bench::NotReadable),
+    #[error(transparent)]
     Postgres(#[from] kvali_pglocal::Error),
     #[error(transparent)]
     Read(#[from] ReadError),

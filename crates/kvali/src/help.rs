@@ -3,10 +3,10 @@
 use clap::Command;
 
 const GROUPS: [(&str, &[&str]); 4] = [
-    ("Daily work", &["lead", "contact", "company", "deal", "task", "note", "call", "merge"]),
+    ("Daily work", &["lead", "contact", "company", "deal", "task", "note", "call", "duplicates", "merge"]),
     ("People", &["user", "absence"]),
     ("Data and questions", &["demo", "import", "funnel", "log", "do"]),
-    ("Upkeep", &["projections", "pg"]),
+    ("Upkeep", &["projections", "bench", "pg"]),
 ];
 
 const WIDEST_NAME: usize = 12;

@@ -1,9 +1,11 @@
 //! The program `kvali`. One file per subcommand; `cli` lists them.
 
+mod bench;
 mod cli;
 mod connect;
 mod deal;
 mod demo;
+mod duplicates;
 mod edge;
 mod failure;
 mod forms;

@@ -24,6 +24,7 @@ mod history;
 mod lead;
 mod leading;
 mod loss_reasons;
+mod match_rule;
 mod meeting;
 mod merging;
 mod note;
