@@ -3,6 +3,7 @@
 
 pub mod batch;
 pub mod cycle;
+pub mod duplicates;
 pub mod ground;
 pub mod live;
 pub mod measure;
@@ -24,13 +25,25 @@ pub struct Scale {
     pub batch: usize,
     /// Events replayed.
     pub replay: usize,
+    /// Contacts among which duplicates are looked for.
+    pub contacts: usize,
 }
 
 impl Scale {
-    pub const FULL: Self =
-        Self { leg: std::time::Duration::from_millis(1_500), rounds: 3, batch: 100_000, replay: 1_000_000 };
-    pub const QUICK: Self =
-        Self { leg: std::time::Duration::from_millis(700), rounds: 1, batch: 30_000, replay: 100_000 };
+    pub const FULL: Self = Self {
+        leg: std::time::Duration::from_millis(1_500),
+        rounds: 3,
+        batch: 100_000,
+        replay: 1_000_000,
+        contacts: 1_000_000,
+    };
+    pub const QUICK: Self = Self {
+        leg: std::time::Duration::from_millis(700),
+        rounds: 1,
+        batch: 30_000,
+        replay: 100_000,
+        contacts: 100_000,
+    };
 }
 
 /// Commands in flight.

@@ -4,6 +4,7 @@ mod ask;
 mod called;
 pub mod conversion_funnel;
 pub mod deal_board;
+pub mod duplicate_candidates;
 pub mod field_completeness;
 pub mod overdue_tasks;
 mod rows;
@@ -23,5 +24,6 @@ pub fn all() -> Vec<Arc<dyn Projection>> {
         Arc::new(deal_board::DealBoard),
         Arc::new(timeline::Timeline),
         Arc::new(field_completeness::FieldCompleteness),
+        Arc::new(duplicate_candidates::DuplicateCandidates),
     ]
 }

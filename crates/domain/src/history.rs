@@ -230,6 +230,7 @@ pub const SHAPES: &[Shape] = &[
     first("activity_type.defined"),
     first("task_template.defined"),
     first("exchange_rate.set"),
+    first("match_rule.defined"),
 ];
 
 /// The shape that events of this type are written in today; 0 for a type without a row.

@@ -32,6 +32,7 @@ pub mod label;
 pub mod lead;
 pub mod legal_id;
 pub mod loss_reasons;
+pub mod match_rule;
 pub mod meeting;
 pub mod merge;
 pub mod money;

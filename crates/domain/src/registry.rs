@@ -6,8 +6,8 @@ use crate::history;
 use crate::{Claim, Decider, Given, Occurred, PersonalField, StreamId, Version};
 use crate::{
     activity_types, calendar, call, company, contact, conversation, deal, duplicate, exchange_rates, fields,
-    handover, lead, loss_reasons, meeting, note, pipeline, sources, subject, tags, task, task_templates,
-    team, user,
+    handover, lead, loss_reasons, match_rule, meeting, note, pipeline, sources, subject, tags, task,
+    task_templates, team, user,
 };
 use serde::Serialize;
 use serde_json::Value;
@@ -223,6 +223,7 @@ aggregates! {
     ActivityTypes: activity_types::ActivityTypes,
     TaskTemplates: task_templates::TaskTemplates,
     ExchangeRates: exchange_rates::ExchangeRates,
+    MatchRule: match_rule::MatchRule,
 }
 
 /// Refusals that any command can meet.

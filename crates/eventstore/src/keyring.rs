@@ -113,6 +113,12 @@ impl KeyedIds {
         uuid::Builder::from_custom_bytes(*bytes).into_uuid()
     }
 
+    /// A number that equal bytes share.
+    pub fn number(&self, bytes: &[u8]) -> i64 {
+        let hash = self.0.hash(bytes);
+        i64::from_be_bytes(*hash.as_bytes().first_chunk().expect("a hash has 32 bytes"))
+    }
+
     /// Of whoever an outside system knows by that name.
     pub fn named(&self, kind: &str, text: &str) -> uuid::Uuid {
         self.id(format!("{kind}\u{1f}{text}").as_bytes())

@@ -22,7 +22,7 @@ pub use status::Status;
 pub use timers::{TIMER, Timed, Timers};
 pub use workers::{Workers, Workload};
 
-use crate::{Error, Opened};
+use crate::{Error, KeyedIds, Opened};
 use async_trait::async_trait;
 use kvali_domain::TenantId;
 use sqlx::PgConnection;
@@ -52,6 +52,8 @@ pub struct Batch<'a> {
     pub tenant: TenantId,
     pub schema: &'a str,
     pub events: &'a [Opened],
+    /// Hashes under the tenant's key, for read models that look up what must not stand in clear.
+    pub keyed: &'a KeyedIds,
 }
 
 /// Runs database work to its end even if the caller stops waiting: a transaction is never left half-way.

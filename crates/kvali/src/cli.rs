@@ -4,8 +4,8 @@ use crate::failure::Failure;
 use crate::forms::{self, Filled};
 use crate::output::Format;
 use crate::{
-    board, completeness, deal, demo, funnel, help, load, log, merge, order, overdue, pg, project,
-    projections, task, timeline, user,
+    bench, board, completeness, deal, demo, duplicates, funnel, help, load, log, merge, order, overdue, pg,
+    project, projections, task, timeline, user,
 };
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use std::path::PathBuf;
@@ -126,6 +126,8 @@ enum Command {
     /// Merge records that are one, and tell them apart again
     #[command(subcommand)]
     Merge(merge::Merge),
+    /// List records that may be one, say why, and look whether somebody is known
+    Duplicates(Box<duplicates::Duplicates>),
     /// Invite users, see what they have open, and hand it over
     #[command(subcommand)]
     User(user::User),
@@ -140,6 +142,9 @@ enum Command {
     Projections(projections::Projections),
     /// Fold the log into the read models, until told to stop
     Project(project::Project),
+    /// How well duplicates are found in data of which the truth is known
+    #[command(subcommand)]
+    Bench(bench::Bench),
     /// Run the private Postgres
     #[command(subcommand)]
     Pg(pg::Pg),
@@ -236,12 +241,14 @@ async fn answer(global: &Global, command: Command) -> Result<Done, Failure> {
         Command::Task(task) => task.run(global).await,
         Command::Note(form) => form.run(global).await,
         Command::Merge(merge) => merge.run(global).await,
+        Command::Duplicates(duplicates) => duplicates.run(global).await,
         Command::Call(form) => form.run(global).await,
         Command::User(user) => user.run(global).await,
         Command::Absence(form) => form.run(global).await,
         Command::Log(log) => log.run(global).await,
         Command::Projections(projections) => projections.run(global).await,
         Command::Project(project) => project.run(global, std::future::pending()).await,
+        Command::Bench(bench) => bench.run(global),
         Command::Pg(pg) => pg.run(global),
     }
 }

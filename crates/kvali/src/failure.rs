@@ -16,6 +16,8 @@ pub(crate) enum Failure {
     #[error(transparent)]
     Ask(#[from] kvali_projections::AskError),
     #[error(transparent)]
+    Labelled(#[from] crate::bench::NotReadable),
+    #[error(transparent)]
     Postgres(#[from] kvali_pglocal::Error),
     #[error(transparent)]
     Read(#[from] ReadError),

@@ -3,13 +3,13 @@
 use clap::Command;
 
 const GROUPS: [(&str, &[&str]); 4] = [
-    ("Daily work", &["lead", "contact", "company", "deal", "task", "note", "call", "merge"]),
+    ("Daily work", &["lead", "contact", "company", "deal", "task", "note", "call", "duplicates", "merge"]),
     ("People", &["user", "absence"]),
     (
         "Data and questions",
         &["demo", "import", "board", "timeline", "overdue", "completeness", "funnel", "log", "do"],
     ),
-    ("Upkeep", &["project", "projections", "pg"]),
+    ("Upkeep", &["project", "projections", "bench", "pg"]),
 ];
 
 const WIDEST_NAME: usize = 13;

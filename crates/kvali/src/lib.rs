@@ -2,12 +2,14 @@
 
 mod as_of;
 mod ask;
+mod bench;
 mod board;
 mod cli;
 mod completeness;
 mod connect;
 mod deal;
 mod demo;
+mod duplicates;
 mod edge;
 mod failure;
 mod forms;

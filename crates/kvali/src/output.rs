@@ -94,6 +94,13 @@ impl Answer {
         Self { json: table.objects(), tables: vec![table], notes: Vec::new() }
     }
 
+    /// Several tables, each under a name of its own in JSON.
+    pub(crate) fn of_tables<const N: usize>(tables: [(&str, Table); N], notes: Vec<String>) -> Self {
+        let json = tables.iter().map(|(name, table)| ((*name).to_owned(), table.objects()));
+        let json = Value::Object(json.collect::<Map<_, _>>());
+        Self { json, tables: tables.map(|(_, table)| table).into(), notes }
+    }
+
     pub(crate) fn print(&self, format: Format) -> Result<(), Failure> {
         let text = match format {
             Format::Table => {

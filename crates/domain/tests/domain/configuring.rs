@@ -7,6 +7,7 @@ use crate::sales::{
 use kvali_domain::activity_types::{self, Kind};
 use kvali_domain::exchange_rates::{self, Set};
 use kvali_domain::fields::{self, Classification, Entity, FieldOption, FieldType, FieldValue};
+use kvali_domain::match_rule;
 use kvali_domain::money::Currency;
 use kvali_domain::pipeline::{self, Class, Clock, Config, ForecastCategory, Requirement};
 use kvali_domain::sources::{self, ChannelType};
@@ -167,6 +168,10 @@ pub(crate) fn a_configuring_order() -> impl Strategy<Value = Order> {
         1 => an_activity_type_command().prop_map(|command| on(activity_types::STREAM, command)),
         1 => a_template_command().prop_map(|command| on(task_templates::STREAM, command)),
         1 => a_rate_command().prop_map(|command| on(exchange_rates::STREAM, command)),
+        1 => (-70_000..10_000).prop_map(|start| {
+            let rule = match_rule::Rule { start, ..crate::match_rule::rule() };
+            on(match_rule::STREAM, match_rule::Command::Define(rule))
+        }),
         4 => (select(vec![SALES, SERVICE]), a_stage_command())
             .prop_map(|(pipeline, command)| on(pipeline.stream(), command)),
         2 => select(vec![

@@ -25,6 +25,7 @@ mod history;
 mod lead;
 mod leading;
 mod loss_reasons;
+mod match_rule;
 mod meeting;
 mod merged_records;
 mod merging;

@@ -9,8 +9,8 @@ use kvali_domain::{
     ActorId, CalendarId, CallId, CompanyId, ContactId, ConversationId, DealId, Event, HandoverId, LeadId,
     LossReasonId, MeetingId, Money, NoteId, Occurred, Order, Personal, PipelineId, StageId, StreamId,
     SubjectId, Target, TaskId, TeamId, UserId, Version, activity_types, calendar, call, company, contact,
-    conversation, deal, duplicate, exchange_rates, fields, handover, lead, loss_reasons, meeting, note,
-    sources, subject, tags, task, task_templates, team, user,
+    conversation, deal, duplicate, exchange_rates, fields, handover, lead, loss_reasons, match_rule, meeting,
+    note, sources, subject, tags, task, task_templates, team, user,
 };
 use uuid::Uuid;
 
@@ -387,4 +387,5 @@ aggregates! {
     activity_types: ActivityTypes, activity_types::STREAM;
     task_templates: TaskTemplates, task_templates::STREAM;
     exchange_rates: ExchangeRates, exchange_rates::STREAM;
+    match_rule: MatchRule, match_rule::STREAM;
 }

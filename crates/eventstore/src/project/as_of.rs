@@ -149,6 +149,7 @@ fn is_business(event: &Event) -> bool {
         | Event::Team(_)
         | Event::Calendar(_)
         | Event::Handover(_)
+        | Event::MatchRule(_)
         | Event::Subject(_) => false,
     }
 }

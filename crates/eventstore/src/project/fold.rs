@@ -4,7 +4,7 @@ use super::lease::Lease;
 use super::park::park;
 use super::{Batch, Cut, Generation, Projection, detached, wrote};
 use crate::read::{self, Damaged};
-use crate::{Error, Opened, Store};
+use crate::{Error, KeyedIds, Opened, Store};
 use kvali_domain::{StreamId, TenantId};
 use sqlx::{Connection, PgConnection, PgPool};
 use std::collections::HashSet;
@@ -141,8 +141,8 @@ impl Store {
     async fn apply(&self, unit: &Unit, page: Arc<Page>) -> Result<Moved, Error> {
         let pool = self.inner.projector.clone();
         let wrote = wrote(&*unit.projection);
-        let unit = unit.clone();
-        detached(async move { apply(&pool, &unit, &page).await }).await?.map_err(wrote)
+        let (unit, keyed) = (unit.clone(), self.keyed_ids(unit.tenant).await?);
+        detached(async move { apply(&pool, &unit, &page, &keyed).await }).await?.map_err(wrote)
     }
 
     async fn checkpoint(&self, unit: &Unit) -> Result<i64, Error> {
@@ -183,7 +183,7 @@ impl Store {
 
 /// The checkpoint moves first: while its row is locked nobody else takes the unit, and whoever was overtaken, or slept
 /// past its lease, has written nothing.
-async fn apply(pool: &PgPool, unit: &Unit, page: &Page) -> Result<Moved, sqlx::Error> {
+async fn apply(pool: &PgPool, unit: &Unit, page: &Page, keyed: &KeyedIds) -> Result<Moved, sqlx::Error> {
     let mut connection = pool.acquire().await?;
     let mut tx = connection.begin().await?;
     let moved = sqlx::query(
@@ -207,15 +207,20 @@ async fn apply(pool: &PgPool, unit: &Unit, page: &Page) -> Result<Moved, sqlx::E
         tx.rollback().await?;
         return Ok(Moved::No);
     }
-    write(&mut tx, unit, page).await?;
+    write(&mut tx, unit, page, keyed).await?;
     tx.commit().await?;
     Ok(Moved::Yes)
 }
 
-async fn write(connection: &mut PgConnection, unit: &Unit, page: &Page) -> Result<(), sqlx::Error> {
+async fn write(
+    connection: &mut PgConnection,
+    unit: &Unit,
+    page: &Page,
+    keyed: &KeyedIds,
+) -> Result<(), sqlx::Error> {
     if !page.events.is_empty() {
         let schema = &unit.generation.schema_name;
-        let batch = Batch { tenant: unit.tenant, schema, events: &page.events };
+        let batch = Batch { tenant: unit.tenant, schema, events: &page.events, keyed };
         unit.projection.apply(&batch, connection).await?;
     }
     park(connection, unit, &page.unfoldable).await

@@ -1,0 +1,105 @@
+use crate::given::{Happened, given};
+use crate::sales::at_start;
+use kvali_domain::Refusal as AnyRefusal;
+use kvali_domain::match_rule::{
+    Agreement, Command, Defined, Event, HoldOut, Key, MOST, MOST_VALUES, Rarity, Refusal, Rule, STREAM,
+};
+use std::collections::BTreeMap;
+
+macro_rules! rule_refusal {
+    ($pattern:pat) => {
+        |refusal: &AnyRefusal| matches!(refusal, AnyRefusal::MatchRule($pattern))
+    };
+}
+
+fn agreement(equal: i32) -> Agreement {
+    Agreement { equal, near: equal / 2, alike: 0, different: -equal }
+}
+
+pub(crate) fn rule() -> Rule {
+    Rule {
+        start: -5_500,
+        likely: "0.9".parse().unwrap(),
+        possible: "0.1".parse().unwrap(),
+        fields: BTreeMap::from([("phone".to_owned(), agreement(3_000))]),
+        other: agreement(1_500),
+        keys: [Key::Email, Key::Phone].into(),
+        rarity: BTreeMap::new(),
+        hold_out: None,
+    }
+}
+
+fn defined(version: i32, rule: Rule) -> Event {
+    Event::Defined(Defined { version, rule })
+}
+
+fn happened(event: Event) -> Happened {
+    at_start(STREAM, event)
+}
+
+#[test]
+fn a_rule_is_published_with_the_next_version_and_the_same_one_is_already_so() {
+    given([]).when(Command::Define(rule())).then([defined(1, rule())]);
+    given([happened(defined(1, rule()))]).when(Command::Define(rule())).then_it_is_already_so();
+    let other = Rule { start: -6_000, ..rule() };
+    given([happened(defined(1, rule()))]).when(Command::Define(other.clone())).then([defined(2, other)]);
+}
+
+#[test]
+fn fields_exist() {
+    for field in ["shoe_size", "field:0190d9c6-4a00-7000-8000-0000000000e1", "field:"] {
+        let mut wrong = rule();
+        wrong.fields.insert(field.to_owned(), agreement(1));
+        given([]).when(Command::Define(wrong)).refused(rule_refusal!(Refusal::UnknownField { .. })).naming([
+            field,
+            "given_name",
+            "custom field",
+        ]);
+        let mut wrong = rule();
+        wrong.rarity.insert(field.to_owned(), Rarity::default());
+        given([]).when(Command::Define(wrong)).refused(rule_refusal!(Refusal::UnknownField { .. }));
+    }
+}
+
+#[test]
+fn thresholds_are_chances_and_possible_is_not_above_likely() {
+    for (likely, possible) in [("1", "0.1"), ("0.9", "0"), ("1.5", "0.1")] {
+        let wrong = Rule { likely: likely.parse().unwrap(), possible: possible.parse().unwrap(), ..rule() };
+        given([])
+            .when(Command::Define(wrong))
+            .refused(rule_refusal!(Refusal::NotAChance { .. }))
+            .naming(["above 0 and below 1"]);
+    }
+    let wrong = Rule { possible: "0.95".parse().unwrap(), ..rule() };
+    given([])
+        .when(Command::Define(wrong))
+        .refused(rule_refusal!(Refusal::PossibleAboveLikely { .. }))
+        .naming(["0.95", "0.9"]);
+}
+
+#[test]
+fn there_are_keys_and_no_weight_is_beyond_reason() {
+    let wrong = Rule { keys: [].into(), ..rule() };
+    given([]).when(Command::Define(wrong)).refused(rule_refusal!(Refusal::NoKeys)).naming(["`keys`"]);
+    let wrong = Rule { start: -MOST - 1, ..rule() };
+    given([])
+        .when(Command::Define(wrong))
+        .refused(rule_refusal!(Refusal::WeightTooGreat { .. }))
+        .naming(["start", "60001"]);
+    let listed = (0..=i64::try_from(MOST_VALUES).unwrap()).map(|hash| (hash, 1)).collect();
+    let wrong = Rule { rarity: [("phone".to_owned(), Rarity { listed, rest: 0 })].into(), ..rule() };
+    given([])
+        .when(Command::Define(wrong))
+        .refused(rule_refusal!(Refusal::TooManyValues { .. }))
+        .naming(["phone", "2001"]);
+}
+
+#[test]
+fn a_fit_that_does_worse_on_held_out_decisions_is_refused() {
+    let fitted = |before, after| Rule { hold_out: Some(HoldOut { decisions: 40, before, after }), ..rule() };
+    given([]).when(Command::Define(fitted(300, 200))).then([defined(1, fitted(300, 200))]);
+    given([])
+        .when(Command::Define(fitted(200, 300)))
+        .refused(rule_refusal!(Refusal::WorseThanBefore { .. }))
+        .naming(["40", "300", "200"]);
+}
