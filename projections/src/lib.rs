@@ -8,6 +8,7 @@ pub mod duplicate_candidates;
 pub mod field_completeness;
 pub mod overdue_tasks;
 mod rows;
+pub mod search;
 mod sql;
 pub mod timeline;
 
@@ -25,5 +26,6 @@ pub fn all() -> Vec<Arc<dyn Projection>> {
         Arc::new(timeline::Timeline),
         Arc::new(field_completeness::FieldCompleteness),
         Arc::new(duplicate_candidates::DuplicateCandidates),
+        Arc::new(search::Search),
     ]
 }

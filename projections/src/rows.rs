@@ -283,6 +283,7 @@ pub(crate) mod exact {
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
     use serde_json::value::RawValue;
 
+    #[expect(clippy::ref_option, reason = "serde calls it with the field as it is")]
     pub(crate) fn serialize<S: Serializer>(amount: &Option<Decimal>, to: S) -> Result<S::Ok, S::Error> {
         amount.map(|amount| amount.to_string()).serialize(to)
     }

@@ -74,13 +74,10 @@ impl Office {
     }
 
     /// A command that must be accepted.
-    #[track_caller]
-    pub fn must<'a>(&'a mut self, id: Uuid, name: &'a str, body: Value) -> impl Future<Output = ()> + 'a {
-        async move {
-            match self.send(id, name, body).await {
-                Outcome::Accepted(_) => {}
-                other => panic!("{name} was not accepted: {other:?}"),
-            }
+    pub async fn must(&mut self, id: Uuid, name: &str, body: Value) {
+        match self.send(id, name, body).await {
+            Outcome::Accepted(_) => {}
+            other => panic!("{name} was not accepted: {other:?}"),
         }
     }
 

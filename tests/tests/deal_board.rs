@@ -77,7 +77,7 @@ async fn columns_count_and_sum_and_cards_follow_the_deals() {
     assert_eq!(of_lead.columns.len(), 1);
 
     office.must(first, "CloseWon", json!({})).await;
-    assert_eq!(deals(&board(&store, ask()).await).contains(&first), false);
+    assert!(!deals(&board(&store, ask()).await).contains(&first));
     office.must(first, "ReopenDeal", json!({ "to": LEAD, "reason": "they came back" })).await;
     assert_eq!(card(&board(&store, ask()).await, first).value.unwrap().to_string(), "100.25 GEL");
     database.drop().await;

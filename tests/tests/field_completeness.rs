@@ -107,14 +107,14 @@ async fn a_merge_an_archive_and_an_erasure_take_back_what_a_record_counted_for()
 /// What the states of the domain say is filled.
 async fn by_states(office: &Office) -> (i64, BTreeMap<&'static str, i64>) {
     let (mut records, mut filled) = (0, BTreeMap::new());
-    let events = office.store.read(office.tenant(), 0, 100_000).await.unwrap();
+    let events = office.store.read(office.tenant(), 0, 100_000).await.expect("the log is read");
     let erased: Vec<String> = events
         .iter()
         .filter(|event| event.event_type == "subject.erased")
         .map(|event| event.data.clone())
         .collect();
     for id in &office.contacts {
-        let state = office.store.state(office.tenant(), StreamId(*id)).await.unwrap();
+        let state = office.store.state(office.tenant(), StreamId(*id)).await.expect("the log is read");
         let Some((_, state)) = state else { continue };
         let kvali_domain::State::Contact(contact) = &*state else { continue };
         let Some(record) = contact.record() else { continue };

@@ -5,7 +5,7 @@ use crate::forms::{self, Filled};
 use crate::output::Format;
 use crate::{
     bench, board, completeness, deal, demo, duplicates, funnel, help, load, log, merge, order, overdue, pg,
-    project, projections, task, timeline, user,
+    project, projections, search, task, timeline, user,
 };
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use std::path::PathBuf;
@@ -100,6 +100,8 @@ enum Command {
     Timeline(Box<timeline::Args>),
     /// Which fields nobody fills, and how complete each owner's records are
     Completeness(completeness::Completeness),
+    /// Find people, companies and deals by name, e-mail and phone
+    Search(search::Search),
     /// Carry out any one command by its word
     Do(Box<order::Do>),
     /// Capture, assign, qualify and convert leads
@@ -233,6 +235,7 @@ async fn answer(global: &Global, command: Command) -> Result<Done, Failure> {
         Command::Board(board) => board.run(global).await,
         Command::Timeline(timeline) => timeline.run(global).await,
         Command::Completeness(completeness) => completeness.run(global).await,
+        Command::Search(search) => search.run(global).await,
         Command::Do(order) => order.run(global).await,
         Command::Lead(form) => form.run(global).await,
         Command::Contact(form) => form.run(global).await,

@@ -10,6 +10,7 @@ use crate::names::Names;
 use crate::output::{Answer, Table};
 use chrono_tz::Tz;
 use kvali_domain::fields::Entity;
+use kvali_domain::{State, UserId};
 use kvali_projections::field_completeness::{self, FieldCompleteness, OfEntity, Standing};
 use serde_json::{Value, json};
 
@@ -53,7 +54,7 @@ impl Completeness {
         let as_of = self.when.as_of(self.zone)?;
         let session = Session::open(global, "default").await?;
         let owner = match &self.owner {
-            Some(owner) => Some(Directory::new(&session).user(owner).await?),
+            Some(said) => Some(owner(&session, said).await?),
             None => None,
         };
         let question = field_completeness::Ask { entity: self.of, owner, rare: self.rare / 100.0 };
@@ -75,6 +76,17 @@ impl Completeness {
         let tables = vec![fields(&answered.answer), owners];
         Answer { tables, notes: stands(&answered), json }.print(global.format)?;
         Ok(Done::Well)
+    }
+}
+
+/// Any id is taken for a user's, so that whoever has it must be one.
+async fn owner(session: &Session, said: &str) -> Result<UserId, Failure> {
+    let user = Directory::new(session).user(said).await?;
+    match session.store.state(session.tenant, user.stream()).await?.map(|(_, state)| state) {
+        Some(state) if matches!(*state, State::User(_)) => Ok(user),
+        _ => {
+            Err(Failure::Impossible(format!("there is no owner {said:?}; name a user by e-mail, name or id")))
+        }
     }
 }
 

@@ -7,7 +7,7 @@ const GROUPS: [(&str, &[&str]); 4] = [
     ("People", &["user", "absence"]),
     (
         "Data and questions",
-        &["demo", "import", "board", "timeline", "overdue", "completeness", "funnel", "log", "do"],
+        &["demo", "import", "search", "board", "timeline", "overdue", "completeness", "funnel", "log", "do"],
     ),
     ("Upkeep", &["project", "projections", "bench", "pg"]),
 ];

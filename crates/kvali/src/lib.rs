@@ -29,6 +29,7 @@ mod pg;
 mod progress;
 mod project;
 mod projections;
+mod search;
 mod story;
 mod task;
 mod timeline;

@@ -9,7 +9,7 @@ use kvali_eventstore::Opened;
 
 /// What happened, with the names that things had.
 pub(crate) async fn what(names: &mut Names<'_>, opened: &Opened) -> Result<String, Failure> {
-    let assigned = async |names: &mut Names<'_>, to: UserId| -> Result<String, Failure> {
+    let given_to = async |names: &mut Names<'_>, to: UserId| -> Result<String, Failure> {
         Ok(format!("assigned to {}", names.user(to).await?))
     };
     match &opened.event {
@@ -17,11 +17,11 @@ pub(crate) async fn what(names: &mut Names<'_>, opened: &Opened) -> Result<Strin
             Some(deal) => words::what(names, &deal, event).await,
             None => Ok(plainly(opened)),
         },
-        Event::Contact(contact::Event::Assigned(event)) => assigned(names, event.to).await,
-        Event::Company(company::Event::Assigned(event)) => assigned(names, event.to).await,
-        Event::Lead(lead::Event::Assigned(event)) => assigned(names, event.to).await,
-        Event::Conversation(conversation::Event::Assigned(event)) => assigned(names, event.to).await,
-        Event::Task(task::Event::Reassigned(event)) => assigned(names, event.to).await,
+        Event::Contact(contact::Event::Assigned(event)) => given_to(names, event.to).await,
+        Event::Company(company::Event::Assigned(event)) => given_to(names, event.to).await,
+        Event::Lead(lead::Event::Assigned(event)) => given_to(names, event.to).await,
+        Event::Conversation(conversation::Event::Assigned(event)) => given_to(names, event.to).await,
+        Event::Task(task::Event::Reassigned(event)) => given_to(names, event.to).await,
         Event::Contact(contact::Event::FieldsChanged(event)) => words::fields(names, &event.0).await,
         Event::Company(company::Event::FieldsChanged(event)) => words::fields(names, &event.0).await,
         Event::Lead(lead::Event::FieldsChanged(event)) => words::fields(names, &event.0).await,

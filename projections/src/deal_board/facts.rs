@@ -1,5 +1,7 @@
 //! What events make of the cards.
 
+#![expect(clippy::struct_field_names, reason = "a row's fields are named as the columns are")]
+
 use crate::called::Called;
 use crate::rows::{Row, Rows, day, exact, instant, moment};
 use chrono::{DateTime, NaiveDate, Utc};
@@ -263,7 +265,9 @@ impl Facts {
             }
             conversation::Event::MessageReceived(_) | conversation::Event::MessageSent(_) => {
                 let about = self.threads.get(&id).map(|thread| thread.deals.clone()).unwrap_or_default();
-                about.into_iter().for_each(|deal| self.touch(deal, opened));
+                for deal in about {
+                    self.touch(deal, opened);
+                }
             }
             _ => {}
         }

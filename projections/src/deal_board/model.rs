@@ -65,7 +65,9 @@ impl Facts {
         for OpenTask { deal_id, due_at, task_id } in before {
             self.open_tasks.remove(&(deal_id, due_at, task_id));
         }
-        after.into_iter().for_each(|row| self.open_tasks.put(row));
+        for row in after {
+            self.open_tasks.put(row);
+        }
         self.cards.write(tables).await?;
         self.tasks.write(tables).await?;
         self.open_tasks.write(tables).await?;

@@ -4,7 +4,7 @@ use unicode_normalization::UnicodeNormalization;
 
 /// What a word was written in, as far as it matters for its consonants.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub(super) enum Script {
+pub(crate) enum Script {
     Latin,
     /// Writes short vowels nowhere, and long ones with consonants.
     Arabic,
@@ -12,25 +12,25 @@ pub(super) enum Script {
 }
 
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) struct Word {
-    pub(super) text: String,
-    pub(super) script: Script,
+pub(crate) struct Word {
+    pub(crate) text: String,
+    pub(crate) script: Script,
 }
 
 /// The words of `text`: compatibility forms and capitals are folded, Mtavruli becomes Mkhedruli, digits and letters of
 /// other scripts become ASCII, apostrophes vanish, and any other sign parts words.
-pub(super) fn words(text: &str) -> Vec<Word> {
+pub(crate) fn words(text: &str) -> Vec<Word> {
     let plain: String = text.nfkc().flat_map(char::to_lowercase).filter(|c| !is_apostrophe(*c)).collect();
     plain.split_whitespace().flat_map(romanised).collect()
 }
 
 /// The words of `text`, with one space between them.
-pub(super) fn fold(text: &str) -> String {
+pub(crate) fn fold(text: &str) -> String {
     words(text).into_iter().map(|word| word.text).collect::<Vec<_>>().join(" ")
 }
 
 /// The letters and digits of `text` alone.
-pub(super) fn squeezed(text: &str) -> String {
+pub(crate) fn squeezed(text: &str) -> String {
     words(text).into_iter().map(|word| word.text).collect()
 }
 

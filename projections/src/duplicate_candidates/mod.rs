@@ -11,7 +11,7 @@ pub mod compare;
 mod details;
 mod facts;
 mod fit;
-mod fold;
+pub(crate) mod fold;
 pub mod judge;
 mod keys;
 mod level;
@@ -25,7 +25,7 @@ mod rarity;
 mod reach;
 mod rule;
 mod score;
-mod sound;
+pub(crate) mod sound;
 mod tables;
 #[cfg(test)]
 mod tests;

@@ -7,7 +7,7 @@ use rphonetic::DoubleMetaphone;
 const CODE_LENGTH: usize = 6;
 
 /// The phonetic code of an ASCII word; the word itself where there is nothing to hear.
-pub(super) fn code(word: &str) -> String {
+pub(crate) fn code(word: &str) -> String {
     let code = DoubleMetaphone::new(Some(CODE_LENGTH)).double_metaphone(word).primary();
     if code.is_empty() { word.to_owned() } else { code }
 }
@@ -58,7 +58,7 @@ const SPELLINGS: &[(&str, &str)] = &[
 ];
 
 /// The consonants of a word, coarsely; a second reading where a `w` may be a vowel.
-pub(super) fn skeletons(word: &Word) -> Vec<String> {
+pub(crate) fn skeletons(word: &Word) -> Vec<String> {
     let read = consonants(word);
     let as_vowel = |at: usize| word.script == Script::Arabic && at > 0;
     let heard: String =

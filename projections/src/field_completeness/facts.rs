@@ -1,5 +1,7 @@
 //! Which fields each record fills, and what it counts for.
 
+#![expect(clippy::struct_field_names, reason = "a row's fields are named as the columns are")]
+
 use super::fillings::{self, Filling, STAYS};
 use crate::rows::{Row, Rows, moment};
 use chrono::{DateTime, Utc};
@@ -323,7 +325,9 @@ impl Record {
     }
 
     fn change(&mut self, changes: &[merge::Change]) {
-        fillings::of_merge(changes).into_iter().for_each(|filling| self.fill(filling));
+        for filling in fillings::of_merge(changes) {
+            self.fill(filling);
+        }
         if let Some(change) = changes.iter().find(|change| change.field == "owner") {
             self.owner = merge::value(change.to.as_ref());
         }

@@ -47,11 +47,11 @@ fn one(field: &str, is_filled: bool) -> Filling {
     Filling::Holds(field.to_owned(), single.into_iter().collect())
 }
 
-fn adds(field: &str, item: impl ToString) -> Filling {
+fn adds(field: &str, item: &impl ToString) -> Filling {
     Filling::Adds(field.to_owned(), item.to_string())
 }
 
-fn loses(field: &str, item: impl ToString) -> Filling {
+fn loses(field: &str, item: &impl ToString) -> Filling {
     Filling::Loses(field.to_owned(), item.to_string())
 }
 
@@ -78,23 +78,23 @@ fn of_contact(event: &contact::Event) -> Vec<Filling> {
             one("owner", event.owner.is_some()),
         ],
         Event::Renamed(_) => vec![one("name", true)],
-        Event::PointAdded(event) => vec![adds(point(&event.kind), event.point)],
-        Event::PointRemoved(event) => vec![loses(point(&event.kind), event.point)],
+        Event::PointAdded(event) => vec![adds(point(&event.kind), &event.point)],
+        Event::PointRemoved(event) => vec![loses(point(&event.kind), &event.point)],
         Event::AddressChanged(_) => vec![one("address", true)],
         Event::FieldsChanged(event) => custom(&event.0),
         Event::AffiliationStarted(event) => {
-            vec![adds("affiliations", format!("{}/{}", event.company, word(&event.role)))]
+            vec![adds("affiliations", &format!("{}/{}", event.company, word(&event.role)))]
         }
         Event::RelationSet(event) => {
-            vec![adds("relations", format!("{}/{}", event.other, word(&event.relation)))]
+            vec![adds("relations", &format!("{}/{}", event.other, word(&event.relation)))]
         }
         Event::RelationRemoved(event) => {
-            vec![loses("relations", format!("{}/{}", event.other, word(&event.relation)))]
+            vec![loses("relations", &format!("{}/{}", event.other, word(&event.relation)))]
         }
         Event::Assigned(_) => vec![one("owner", true)],
         Event::LifecycleStageChanged(_) => vec![one("lifecycle_stage", true)],
-        Event::Tagged(event) => vec![adds("tags", event.tag)],
-        Event::Untagged(event) => vec![loses("tags", event.tag)],
+        Event::Tagged(event) => vec![adds("tags", &event.tag)],
+        Event::Untagged(event) => vec![loses("tags", &event.tag)],
         _ => Vec::new(),
     }
 }
@@ -132,13 +132,13 @@ fn of_lead(event: &lead::Event) -> Vec<Filling> {
             let said = [("name", event.named), ("company_name", event.of_company)];
             said.into_iter().filter(|(_, said)| *said).map(|(field, _)| one(field, true)).collect()
         }
-        Event::PointAdded(event) => vec![adds(point(&event.kind), event.point)],
+        Event::PointAdded(event) => vec![adds(point(&event.kind), &event.point)],
         Event::FieldsChanged(event) => custom(&event.0),
         Event::Assigned(_) => vec![one("owner", true)],
         Event::Unassigned(_) | Event::Declined(_) => vec![one("owner", false)],
         Event::Scored(_) => vec![one("score", true)],
-        Event::Tagged(event) => vec![adds("tags", event.tag)],
-        Event::Untagged(event) => vec![loses("tags", event.tag)],
+        Event::Tagged(event) => vec![adds("tags", &event.tag)],
+        Event::Untagged(event) => vec![loses("tags", &event.tag)],
         _ => Vec::new(),
     }
 }
@@ -148,7 +148,7 @@ fn of_deal(event: &deal::Event) -> Vec<Filling> {
     match event {
         Event::Opened(event) => {
             let party = event.party.map(|party| match party {
-                Party::Contact(contact) => adds("contacts", contact),
+                Party::Contact(contact) => adds("contacts", &contact),
                 Party::Company(_) => one("company", true),
             });
             let named = [
@@ -161,14 +161,14 @@ fn of_deal(event: &deal::Event) -> Vec<Filling> {
         Event::Renamed(_) => vec![one("name", true)],
         Event::ValueChanged(_) => vec![one("value", true)],
         Event::ExpectedCloseChanged(_) => vec![one("expected_close", true)],
-        Event::ContactAdded(event) => vec![adds("contacts", event.contact)],
-        Event::ContactRemoved(event) => vec![loses("contacts", event.contact)],
+        Event::ContactAdded(event) => vec![adds("contacts", &event.contact)],
+        Event::ContactRemoved(event) => vec![loses("contacts", &event.contact)],
         Event::CompanySet(_) => vec![one("company", true)],
         Event::NextStepSet(_) => vec![one("next_step", true)],
         Event::FieldsChanged(event) => custom(&event.0),
         Event::Assigned(_) => vec![one("owner", true)],
-        Event::Tagged(event) => vec![adds("tags", event.tag)],
-        Event::Untagged(event) => vec![loses("tags", event.tag)],
+        Event::Tagged(event) => vec![adds("tags", &event.tag)],
+        Event::Untagged(event) => vec![loses("tags", &event.tag)],
         _ => Vec::new(),
     }
 }

@@ -1,5 +1,7 @@
 //! What events make of entries, links and customers.
 
+#![expect(clippy::struct_field_names, reason = "a row's fields are named as the columns are")]
+
 use super::links::Linking;
 use super::query::Kind;
 use crate::rows::{Row, Rows, moment};
@@ -112,8 +114,13 @@ impl Facts {
         if opened.recorded.version == 1 && kind.is_customer() {
             self.customers.put(Customer { customer_id, kind, merged_into: None });
         }
-        if let (Some(into), Some(customer)) = (merged(&opened.event), self.customers.get_mut(&customer_id)) {
-            customer.merged_into = into;
+        if let (Some(aliasing), Some(customer)) =
+            (aliasing(&opened.event), self.customers.get_mut(&customer_id))
+        {
+            customer.merged_into = match aliasing {
+                Aliasing::Into(survivor) => Some(survivor),
+                Aliasing::Apart => None,
+            };
         }
     }
 
@@ -141,16 +148,21 @@ impl Facts {
 }
 
 /// Into whom a record goes, or that it stands for itself again.
-fn merged(event: &Event) -> Option<Option<Uuid>> {
+enum Aliasing {
+    Into(Uuid),
+    Apart,
+}
+
+fn aliasing(event: &Event) -> Option<Aliasing> {
     Some(match event {
-        Event::Contact(contact::Event::MergedInto(event)) => Some(event.survivor.0),
-        Event::Company(company::Event::MergedInto(event)) => Some(event.survivor.0),
-        Event::Lead(lead::Event::MergedInto(event)) => Some(event.survivor.0),
-        Event::Deal(deal::Event::MergedInto(event)) => Some(event.survivor.0),
+        Event::Contact(contact::Event::MergedInto(event)) => Aliasing::Into(event.survivor.0),
+        Event::Company(company::Event::MergedInto(event)) => Aliasing::Into(event.survivor.0),
+        Event::Lead(lead::Event::MergedInto(event)) => Aliasing::Into(event.survivor.0),
+        Event::Deal(deal::Event::MergedInto(event)) => Aliasing::Into(event.survivor.0),
         Event::Contact(contact::Event::Separated(_))
         | Event::Company(company::Event::Separated(_))
         | Event::Lead(lead::Event::Separated(_))
-        | Event::Deal(deal::Event::Separated(_)) => None,
+        | Event::Deal(deal::Event::Separated(_)) => Aliasing::Apart,
         _ => return None,
     })
 }

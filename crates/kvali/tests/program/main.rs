@@ -21,6 +21,7 @@ mod pg;
 mod records;
 mod reference;
 mod revert;
+mod seeing;
 mod shipped_maps;
 mod stages;
 mod support;
