@@ -12,6 +12,8 @@ mod model;
 mod query;
 mod record;
 mod rows;
+#[cfg(test)]
+mod tests;
 mod timers;
 
 pub use answer::{
