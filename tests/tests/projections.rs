@@ -245,16 +245,17 @@ async fn told(
     (pipeline, stages): (&str, [StageId; 2]),
     as_of: AsOf,
 ) -> [[i64; 3]; 2] {
-    let facts =
-        ground(store, sales.tenant, pipeline, as_of, Corrections::Effective, now(), &quiet).await.unwrap();
+    let facts = ground(store, sales.tenant, pipeline, as_of, Corrections::Effective, now(), &quiet)
+        .await
+        .expect("the facts are read");
     let of = |rule| {
         let steps = stages.map(|stage| Step { name: stage.to_string(), stages: vec![stage] }).to_vec();
-        let answer = facts.funnel(Definition::new(steps, rule, facts.at)).unwrap();
-        serde_json::to_value(answer).unwrap()["stages"].clone()
+        let answer = facts.funnel(Definition::new(steps, rule, facts.at)).expect("the definition holds");
+        serde_json::to_value(answer).expect("an answer is JSON")["stages"].clone()
     };
     let (standing, entered) = (of(Rule::Snapshot), of(Rule::Entered));
     [0, 1].map(|step| {
-        let count = |answer: &serde_json::Value| answer[step]["count"].as_i64().unwrap();
+        let count = |answer: &serde_json::Value| answer[step]["count"].as_i64().expect("a count");
         [count(&standing), count(&entered), entered[step]["dropped"]["left"].as_i64().unwrap_or(0)]
     })
 }

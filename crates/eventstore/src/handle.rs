@@ -157,10 +157,22 @@ impl Store {
         outcome: &Outcome,
     ) -> Result<(), Error> {
         let Outcome::Accepted(answer) = outcome else { return Ok(()) };
-        let tenant = plan.envelope.tenant;
         let mut gone: BTreeSet<SubjectId> = plan.erases.into_iter().collect();
         gone.extend(events.iter().filter_map(|(_, event)| erased(event)));
-        if let (Some(first), true, Some(_)) = (answer.first_position, answer.known, plan.erases) {
+        if gone.is_empty() {
+            return Ok(());
+        }
+        // Seldom, so not every command's future carries it along.
+        Box::pin(self.destroy_keys(plan.envelope.tenant, gone, *answer)).await
+    }
+
+    async fn destroy_keys(
+        &self,
+        tenant: TenantId,
+        mut gone: BTreeSet<SubjectId>,
+        answer: Answer,
+    ) -> Result<(), Error> {
+        if let Some(first) = answer.first_position.filter(|_| answer.known) {
             let then = self.read(tenant, first - 1, answer.event_count.into()).await?;
             gone.extend(self.open(tenant, then).await?.iter().filter_map(|opened| erased(&opened.event)));
         }

@@ -22,7 +22,7 @@ pub(super) struct Cases {
     pub(super) pipeline: PipelineId,
     pub(super) layouts: HashMap<Version, LayoutId>,
     pub(super) corrections: Corrections,
-    pub(super) cases: Vec<Case>,
+    pub(super) made: Vec<Case>,
 }
 
 /// What a case needs to know of its deal.
@@ -47,7 +47,7 @@ pub(super) struct Stay {
 
 impl Cases {
     pub(super) fn has_begun(&self, deal: DealId) -> bool {
-        self.cases.last().is_some_and(|case| case.deal == deal)
+        self.made.last().is_some_and(|case| case.deal == deal)
     }
 
     /// Begins the case of `deal` with the visit of that number, its first one in this pipeline.
@@ -55,7 +55,7 @@ impl Cases {
     /// A deal is open or closed where it stands, and created where it was opened: elsewhere it begins with that visit.
     pub(super) fn begin(&mut self, deal: DealId, first_visit: i32, of: &OfDeal) {
         let stands_here = of.pipeline == self.pipeline;
-        self.cases.push(Case {
+        self.made.push(Case {
             deal,
             owner: of.owner,
             visits: Vec::new(),
@@ -73,7 +73,7 @@ impl Cases {
             entered_at: stay.entered_at,
             layout: self.layouts.get(&stay.pipeline_version).copied(),
         };
-        if let Some(case) = self.cases.last_mut() {
+        if let Some(case) = self.made.last_mut() {
             case.visits.extend([visit].into_iter().chain(stay.elsewhere));
         }
     }

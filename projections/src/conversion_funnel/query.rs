@@ -135,7 +135,7 @@ impl Draft {
     }
 
     fn done(self) -> Ground {
-        Ground { cases: self.cases.cases, ..self.ground }
+        Ground { cases: self.cases.made, ..self.ground }
     }
 }
 
@@ -209,7 +209,7 @@ impl Ground {
         }
         let (pipeline, name) = (current.pipeline, current.name.clone());
         let ground = Self { pipeline, name, stages, position, at, owners, layouts, cases: Vec::new() };
-        Ok(Draft { ground, cases: Cases { pipeline, layouts: of_version, corrections, cases: Vec::new() } })
+        Ok(Draft { ground, cases: Cases { pipeline, layouts: of_version, corrections, made: Vec::new() } })
     }
 
     /// Finds a stage by its name, without case.

@@ -56,16 +56,16 @@ fn deals_get_the_contacts_that_a_file_names_once_open_or_closed() {
     let map = kvali.file("map.toml", DEALS_MAP);
     kvali.import_deals(0, &kvali.file("deals.csv", DEALS), &map, &[]);
     let before = kvali.log_types().len();
-    let links = "deal_id,contact_id,role\n1,1,decision_maker\n3,1,\n3,2,payer\n3,1,\n9,1,\n3,9,\n3,2,boss\n";
+    let links = "deal_id,contact_id,role\n1,1,decision_maker\n3,1,\n3,2,payer\n3,1,\n3,2,boss\n9,1,\n3,9,\n";
     let file = kvali.file("links.csv", links);
     let dry = kvali.import_records(3, "deal-contacts", &file, &[&source[..], &["--dry-run"]].concat());
     let report = kvali.import_records(3, "deal-contacts", &file, &source);
     assert_eq!((rows(&report), rows(&dry)), ([3, 1, 0, 3], [3, 1, 0, 3]), "{report}");
     assert_eq!(types_after(&kvali, before), ["deal.contact_added"; 3]);
     for (at, (column, words)) in [
+        ("role", "is none of decision_maker"),
         ("deal_id", "is none of the deals"),
         ("contact_id", "is no contact"),
-        ("role", "is none of decision_maker"),
     ]
     .into_iter()
     .enumerate()

@@ -49,8 +49,8 @@ fn the_last_visit_ends_with_the_transfer_and_has_no_open_age() {
 #[test]
 fn a_case_that_came_back_goes_on_with_a_further_visit_and_was_away_between() {
     let back = open("A0 B1 -5 B9");
-    assert_eq!(counts(asked(&ABC, Rule::Entries), &[back.clone()]), [1, 2, 0]);
-    assert_eq!(counts(asked(&ABC, Rule::Snapshot), &[back.clone()]), [0, 1, 0]);
+    assert_eq!(counts(asked(&ABC, Rule::Entries), std::slice::from_ref(&back)), [1, 2, 0]);
+    assert_eq!(counts(asked(&ABC, Rule::Snapshot), std::slice::from_ref(&back)), [0, 1, 0]);
     let layouts = Layouts::default();
     let mut fold = TimeInStage::new(&steps(&["A", "B"]), Population::All, day(10), &layouts).unwrap();
     fold.add(&back);
@@ -82,7 +82,9 @@ fn the_cohort_of_its_beginning_keeps_what_left_and_closes_nothing_with_it() {
     assert_eq!(counts(of(Population::ClosedDated(days(0, 9))), &cases), [1, 0, 0]);
     let rate = |basis| {
         let mut fold = WinRate::new(basis, None, Tz::UTC);
-        cases.iter().for_each(|case| fold.add(case));
+        for case in &cases {
+            fold.add(case);
+        }
         fold.finish().rate
     };
     assert_eq!((rate(Basis::Closed), rate(Basis::Cohort)), (Some(1.0), Some(0.5)));
@@ -93,7 +95,9 @@ fn velocity_counts_a_deal_as_open_only_where_it_stands() {
     let layouts = Layouts::default();
     let open_deals = |cases: &[Case]| {
         let mut fold = Velocity::new(day(10), None, &layouts);
-        cases.iter().for_each(|case| fold.add(case));
+        for case in cases {
+            fold.add(case);
+        }
         fold.finish().currencies.iter().map(|currency| currency.open).collect::<Vec<_>>()
     };
     assert_eq!(open_deals(&[open("A0"), left("A0 -5")]), [1]);
