@@ -29,14 +29,9 @@ fn value(root: &Value, schema: &Value, name: &str, depth: u8) -> Value {
     let kind = schema["type"].as_str().or_else(|| schema["type"][0].as_str());
     match kind {
         Some("object") => object(root, schema, depth),
-        Some("array") => match &schema["prefixItems"] {
-            Value::Array(items) => items.iter().map(inner).collect(),
-            _ => json!([inner(&schema["items"])]),
-        },
+        Some("array") => json!([inner(&schema["items"])]),
         Some("string") => text(schema, name).into(),
         Some("integer") => schema["minimum"].as_i64().unwrap_or(0).max(1).into(),
-        Some("number") => json!(1.5),
-        Some("boolean") => true.into(),
         _ => Value::Null,
     }
 }
@@ -54,7 +49,6 @@ fn text(schema: &Value, name: &str) -> String {
     match schema["pattern"].as_str() {
         Some("^[0-9A-Fa-f]{64}$") => return "0a".repeat(32),
         Some("^[A-Z]{3}$") => return "GEL".to_owned(),
-        Some("^[A-Z]{2}$") => return "GE".to_owned(),
         Some(pattern) if pattern.contains("[0-9]+") => return "1054.00".to_owned(),
         _ => {}
     }

@@ -232,7 +232,7 @@ fn nobody_is_recorded_who_was_not_invited() {
         .at(start())
         .when(Command::RecordAttendance { attendee, attendance: Attendance::Present })
         .refused(meeting_refusal!(Refusal::NotInvited { .. }))
-        .naming([HOST.to_string().as_str(), CLIENT.to_string().as_str()]);
+        .naming([format!("user {GIORGI} is not invited").as_str(), &format!("user {NINO}, contact")]);
 }
 
 #[test]

@@ -1,5 +1,5 @@
 use crate::configuring::{CALL_BACK, RING, SEND_OFFER, VISIT, activity_type, template, template_defined};
-use crate::given::{Given, Happened, given, on};
+use crate::given::{Given, Happened, World, given, on};
 use crate::sales::*;
 use chrono::{DateTime, TimeDelta, Utc};
 use chrono_tz::Asia::Tbilisi;
@@ -11,11 +11,11 @@ use kvali_domain::task::{
     BecameOverdue, Cancelled, Cause, CauseDetermined, CauseFacts, Command, Completed, Create, Created,
     Deferred, Edit, Edited, Event, ItemAdded, ItemTicked, Kind, LeadTime, Linked, Load, OPEN_TASK_CLAIM,
     Priority, Reassigned, Refusal, ReminderCleared, ReminderFired, ReminderSet, Reopened, Rescheduled,
-    Snoozed, Started, Template, Unlinked, WORK_CLAIM,
+    Snoozed, Started, Task, Template, Unlinked, WORK_CLAIM,
 };
 use kvali_domain::task_templates::Defined;
 use kvali_domain::{
-    ActivityTypeId, Claim, ContactId, DealId, Due, LeadId, Occurred, Personal, Refusal as AnyRefusal,
+    ActivityTypeId, Claim, ContactId, DealId, Due, LeadId, Occurred, Personal, Refusal as AnyRefusal, State,
     SubjectId, Target, UserId, company, subject, target,
 };
 use uuid::Uuid;
@@ -645,6 +645,24 @@ fn a_task_that_is_done_or_cancelled_is_reopened_for_an_active_user() {
         .when(Command::Start {})
         .then([Event::Started(Started {})]);
     open([]).when(reopen(None)).refused(task_refusal!(Refusal::NotClosed)).naming(["done or cancelled"]);
+}
+
+#[test]
+fn a_task_is_known_open_or_closed() {
+    let known = |log: Vec<Happened>| {
+        let mut world = World::default();
+        for happened in &log {
+            world.apply(happened);
+        }
+        match world.state(TASK.stream()) {
+            Some(State::Task(task)) => task.record().map(|task| (task.assignee, task.due)),
+            other => panic!("{other:?}"),
+        }
+    };
+    for events in [vec![], vec![done()], vec![cancelled()]] {
+        assert_eq!(known(tasked(events)), Some((NINO, friday())));
+    }
+    assert_eq!(Task::default().record(), None);
 }
 
 #[test]
