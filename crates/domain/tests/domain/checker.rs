@@ -103,6 +103,7 @@ fn fits_number(format: &Value, number: Option<i64>) -> bool {
     match format.as_str() {
         Some("int32") => number.is_some_and(|number| i32::try_from(number).is_ok()),
         Some("int64") => number.is_some(),
+        Some("uint32") => number.is_some_and(|number| u32::try_from(number).is_ok()),
         Some("uint16") => number.is_some_and(|number| u16::try_from(number).is_ok()),
         _ => panic!("this checker does not know the format {format}"),
     }
