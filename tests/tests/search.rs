@@ -319,10 +319,11 @@ async fn searches_among_a_hundred_thousand_contacts_take_less_than_50_ms() {
     let (live, _) = store.catch_up(model(), tenant(1), &quiet).await.unwrap();
     let mut admin = database.admin().await;
     let (mut dice, start) = (Dice::new(1), Instant::now());
+    let keyed = store.keyed_ids(tenant(1)).await.unwrap();
     for page in 0..CONTACTS / 2_000 {
         let events: Vec<Opened> =
             (page * 2_000..(page + 1) * 2_000).flat_map(|number| events(number, &mut dice)).collect();
-        let batch = Batch { tenant: tenant(1), schema: &live.schema_name, events: &events };
+        let batch = Batch { tenant: tenant(1), schema: &live.schema_name, events: &events, keyed: &keyed };
         Search.apply(&batch, &mut admin).await.unwrap();
     }
     println!("{CONTACTS} contacts indexed in {:?}", start.elapsed());
