@@ -17,6 +17,7 @@ impl Checker<'_> {
         let Value::Object(keywords) = schema else { return Err(format!("{at}: schema is no object")) };
         let none = Map::new();
         let properties = keywords.get("properties").and_then(Value::as_object).unwrap_or(&none);
+        let patterns = keywords.get("patternProperties").and_then(Value::as_object).unwrap_or(&none);
         for (keyword, rule) in keywords {
             let holds = match (keyword.as_str(), value) {
                 ("$ref", _) => {
@@ -37,12 +38,23 @@ impl Checker<'_> {
                     names.iter().all(|name| name.as_str().is_some_and(|name| object.contains_key(name)))
                 }
                 ("additionalProperties", Value::Object(object)) => {
-                    let others = object.iter().filter(|(name, _)| !properties.contains_key(*name));
-                    for (name, other) in others {
+                    let is_told = |name: &str| {
+                        properties.contains_key(name)
+                            || patterns.keys().any(|pattern| fits_pattern(pattern, name))
+                    };
+                    for (name, other) in object.iter().filter(|(name, _)| !is_told(name)) {
                         if rule == false {
                             return Err(format!("{at}: {name} is not known"));
                         }
                         self.check(rule, other, &format!("{at}.{name}"))?;
+                    }
+                    true
+                }
+                ("patternProperties", Value::Object(object)) => {
+                    for (pattern, rule) in patterns {
+                        for (name, told) in object.iter().filter(|(name, _)| fits_pattern(pattern, name)) {
+                            self.check(rule, told, &format!("{at}.{name}"))?;
+                        }
                     }
                     true
                 }
@@ -55,7 +67,9 @@ impl Checker<'_> {
                 ("uniqueItems", Value::Array(items)) => {
                     rule != true || (1..items.len()).all(|at| !items[..at].contains(&items[at]))
                 }
-                ("pattern", Value::String(text)) => fits_pattern(rule, text),
+                ("pattern", Value::String(text)) => {
+                    rule.as_str().is_some_and(|pattern| fits_pattern(pattern, text))
+                }
                 ("format", Value::String(text)) => fits_format(rule, text),
                 ("format", Value::Number(number)) => fits_number(rule, number.as_i64()),
                 ("minimum", Value::Number(number)) => number.as_i64() >= rule.as_i64(),
@@ -69,6 +83,7 @@ impl Checker<'_> {
                     | "default"
                     | "x-personal"
                     | "properties"
+                    | "patternProperties"
                     | "required"
                     | "additionalProperties"
                     | "items"
@@ -121,12 +136,13 @@ fn is_a(name: &Value, value: &Value) -> bool {
     }
 }
 
-fn fits_pattern(pattern: &Value, text: &str) -> bool {
+fn fits_pattern(pattern: &str, text: &str) -> bool {
     let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    match pattern.as_str() {
-        Some("^[0-9A-Fa-f]{64}$") => text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit()),
-        Some("^[A-Z]{3}$") => text.len() == 3 && text.bytes().all(|byte| byte.is_ascii_uppercase()),
-        Some(decimal @ (r"^-?[0-9]+(\.[0-9]+)?$" | r"^[0-9]+(\.[0-9]+)?$")) => {
+    match pattern {
+        "^[0-9A-Fa-f]{64}$" => text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit()),
+        "^[A-Z]{3}$" => text.len() == 3 && text.bytes().all(|byte| byte.is_ascii_uppercase()),
+        r"^-?\d+$" => digits(text.strip_prefix('-').unwrap_or(text)),
+        decimal @ (r"^-?[0-9]+(\.[0-9]+)?$" | r"^[0-9]+(\.[0-9]+)?$") => {
             let sign = text.strip_prefix('-').filter(|_| decimal.starts_with("^-?"));
             let text = sign.unwrap_or(text);
             text.split_once('.').map_or(digits(text), |(whole, rest)| digits(whole) && digits(rest))

@@ -76,7 +76,7 @@ fn idle_since(touched: DateTime<Utc>) -> Vec<Happened> {
 
 #[test]
 fn a_deal_is_idle_from_when_something_was_told_of_it_last() {
-    let report = || Command::ReportIdle {};
+    let report = || Command::ReportIdle { spell: None };
     given(idle_since(NOW))
         .at(NOW + TimeDelta::days(1))
         .when(report())
@@ -98,7 +98,7 @@ fn a_hold_is_over_on_its_day() {
     let at_hold = |day: &str| {
         let mut log = idle_since(NOW);
         log.push(deal_event(held.clone()).on(Occurred::Instant { at: NOW }));
-        given(log).at(day.parse().expect("an RFC 3339 time")).when(Command::ReportIdle {})
+        given(log).at(day.parse().expect("an RFC 3339 time")).when(Command::ReportIdle { spell: None })
     };
     at_hold("2024-07-09T23:59:59Z").refused(deal_refusal!(Refusal::OnHold { .. }));
     at_hold("2024-07-10T00:00:00Z").then([Event::WentIdle(deal::WentIdle { since: NOW, idle_days: 2 })]);

@@ -40,7 +40,7 @@ pub(crate) fn an_order() -> BoxedStrategy<Order> {
 
 /// What a closed deal leads to.
 fn a_sequel() -> BoxedStrategy<Order> {
-    let owner = || prop::option::of(a_user());
+    let owner = || option::of(a_user());
     let again = || Open { party: Some(ACME), ..Open::new(SALES) };
     prop_oneof![
         2 => owner().prop_map(|owner| on(BEGUN.stream(), Command::Revive { recycled: RECYCLED, owner })),
