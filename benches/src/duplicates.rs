@@ -42,7 +42,7 @@ pub async fn run(ground: &Ground, scale: Scale) {
         compared += bench.look(&mut connection, &changed(at), &mut who).await;
         bench.keep(&mut connection, at, &mut upkeep).await;
     }
-    println!("    {} possible duplicates found for {CHANGES} changed contacts", compared);
+    println!("    {compared} possible duplicates found for {CHANGES} changed contacts");
     print("(i) candidates of a changed contact", &mut who);
     print("(i) upkeep of its keys", &mut upkeep);
 }
@@ -188,7 +188,7 @@ fn contact(at: usize) -> Details {
         phones: [format!("+9955{:08}", mixed(at, 4) % 100_000_000)].into(),
         ..Details::default()
     };
-    if at % 2 == 0 {
+    if at.is_multiple_of(2) {
         details.street = format!("{} {} street", 1 + mixed(at, 5) % 200, syllables(skewed(at, 6, 20_000)));
         details.postcode = format!("{:04}", mixed(at, 7) % 10_000);
         details.town = syllables(skewed(at, 8, 2_000));

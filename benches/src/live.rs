@@ -139,7 +139,7 @@ async fn follow(store: &Store) -> Workers {
     for model in &models {
         store.live(&**model).await.expect("the read model is made");
     }
-    let workers = Workers::start(store, Workload { models, at_once: 2, worker: new_id() });
+    let workers = Workers::start(store, &Workload { models, at_once: 2, worker: new_id() });
     loop {
         let status = store.projection_status().await.expect("the status is read");
         if status.iter().all(|row| row.position == row.head) {

@@ -73,11 +73,11 @@ impl Customer {
     fn new(nth: usize) -> Self {
         Self { nth, contact: ContactId(new_id()), deal: DealId(new_id()), task: TaskId(new_id()) }
     }
+}
 
-    fn due(&self, days: u64) -> Due {
-        let date = now().date_naive().checked_add_days(Days::new(days)).expect("the calendar goes on");
-        Due::Day { date, zone: chrono_tz::Asia::Tbilisi }
-    }
+fn due_in(days: u64) -> Due {
+    let date = now().date_naive().checked_add_days(Days::new(days)).expect("the calendar goes on");
+    Due::Day { date, zone: chrono_tz::Asia::Tbilisi }
 }
 
 const ACTS: [fn(&Sales, &Customer) -> Order; 9] = [
@@ -88,7 +88,7 @@ const ACTS: [fn(&Sales, &Customer) -> Order; 9] = [
     |_, customer| order(customer.deal.stream(), deal::Command::SetValue { value: worth(customer) }),
     |_, customer| Sales::move_to(customer.deal, LEAD),
     |_, customer| {
-        let later = task::Command::Reschedule { due: customer.due(9), reason: Personal::default() };
+        let later = task::Command::Reschedule { due: due_in(9), reason: Personal::default() };
         order(customer.task.stream(), later)
     },
     |_, customer| Sales::move_to(customer.deal, OFFER),
@@ -117,7 +117,7 @@ fn created(customer: &Customer) -> contact::Command {
 }
 
 fn planned(sales: &Sales, customer: &Customer) -> task::Command {
-    let mut create = Create::new(Personal::new("Call back"), customer.due(3), sales.owner());
+    let mut create = Create::new(Personal::new("Call back"), due_in(3), sales.owner());
     create.targets = vec![Target::Deal(customer.deal)];
     task::Command::Create(create)
 }

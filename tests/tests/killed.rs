@@ -1,5 +1,7 @@
 //! Worker processes that are killed, or stopped and continued, in the middle of what they do.
 
+#![expect(clippy::unwrap_used, reason = "what goes wrong in a test's own preparations fails the test")]
+
 use kvali_domain::pipeline::Policy;
 use kvali_eventstore::project::{Workers, Workload};
 use kvali_eventstore::{MasterKey, Options, Store};
@@ -33,7 +35,7 @@ async fn a_worker_process() {
     let at = |name| std::env::var(name).expect("the tests of this file set it");
     let key = MasterKey::load_or_create(&PathBuf::from(at("KVALI_TEST_MASTER_KEY"))).unwrap();
     let store = Store::connect(Options::new(at("KVALI_TEST_DATABASE"), key)).await.unwrap();
-    let _working = Workers::start(&store, workload());
+    let _working = Workers::start(&store, &workload());
     std::future::pending().await
 }
 
@@ -154,7 +156,7 @@ async fn a_worker_stopped_past_its_lease_and_continued_spoils_nothing() {
     let mut asleep = ground.start();
     assert!(ground.in_the_middle(&store, &mut asleep).await, "there was something to be stopped in");
     asleep.signal(Signal::SIGSTOP);
-    let standing_in = Workers::start(&ground.database.connect().await, workload());
+    let standing_in = Workers::start(&ground.database.connect().await, &workload());
     for model in kvali_projections::all() {
         caught_up(&store, &*model).await;
     }

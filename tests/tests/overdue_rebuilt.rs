@@ -1,5 +1,7 @@
 //! The read model of overdue tasks is the same however it came about.
 
+#![expect(clippy::unwrap_used, reason = "what goes wrong in a test's own preparations fails the test")]
+
 use chrono::{DateTime, TimeDelta, Utc};
 use kvali_domain::note::{self, Visibility};
 use kvali_domain::pipeline::{self, Clock};

@@ -1,5 +1,7 @@
 //! What the clock alone brings about: told once each, whoever works, however late.
 
+#![expect(clippy::unwrap_used, reason = "what goes wrong in a test's own preparations fails the test")]
+
 use chrono::{DateTime, TimeDelta, Utc};
 use kvali_domain::pipeline::Clock;
 use kvali_domain::task::{self, Cause};
@@ -20,7 +22,7 @@ const PATIENCE: Duration = Duration::from_secs(120);
 
 fn working(store: &Store) -> Workers {
     let models = vec![Arc::new(OverdueTasks) as _];
-    Workers::start(store, Workload { models, at_once: 2, worker: new_id() })
+    Workers::start(store, &Workload { models, at_once: 2, worker: new_id() })
 }
 
 /// Every event of the log that a timer caused, by type.

@@ -1,5 +1,7 @@
 //! Workers share the work, survive each other, and leave nothing out in silence.
 
+#![expect(clippy::unwrap_used, reason = "what goes wrong in a test's own preparations fails the test")]
+
 use async_trait::async_trait;
 use kvali_domain::pipeline::Policy;
 use kvali_domain::{DealId, TenantId};
@@ -22,7 +24,7 @@ fn funnel() -> Arc<dyn Projection> {
 fn quiet(_: i64, _: i64) {}
 
 fn workers(store: &Store, model: Arc<dyn Projection>) -> Workers {
-    Workers::start(store, Workload { models: vec![model], at_once: 2, worker: new_id() })
+    Workers::start(store, &Workload { models: vec![model], at_once: 2, worker: new_id() })
 }
 
 /// The live rows, and those of a rebuild from zero.
@@ -132,7 +134,7 @@ async fn a_worker_that_sleeps_past_its_lease_is_stood_in_for_and_cannot_commit()
     store.live(&ConversionFunnel).await.unwrap();
     let gated = Arc::new(Gated { entered: Semaphore::new(0), opened: Semaphore::new(0) });
     let sleeping =
-        Workers::start(&asleep, Workload { models: vec![gated.clone()], at_once: 1, worker: new_id() });
+        Workers::start(&asleep, &Workload { models: vec![gated.clone()], at_once: 1, worker: new_id() });
     gated.entered.acquire().await.unwrap().forget();
     let standing_in = workers(&store, funnel());
     caught_up(&store, &ConversionFunnel).await;

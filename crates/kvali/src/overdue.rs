@@ -378,8 +378,8 @@ fn due(due: &Due) -> Value {
 fn evidence(facts: &CauseFacts) -> String {
     let absent = facts.absent.filter(|absent| *absent).map(|_| "on leave".to_owned());
     let load = facts.load.map(|load| format!("{} due that day, takes {}", load.open_tasks, load.capacity));
-    let lead =
+    let notice =
         facts.lead_time.map(|time| format!("made {} min before, needs {}", time.minutes, time.least_minutes));
     let done = facts.activities.map(|count| format!("{count} activities since"));
-    [absent, load, lead, done].into_iter().flatten().collect::<Vec<_>>().join("; ")
+    [absent, load, notice, done].into_iter().flatten().collect::<Vec<_>>().join("; ")
 }

@@ -33,7 +33,7 @@ pub(crate) struct Project {
     /// Read models and tenants that are folded at once
     #[arg(long, default_value = "2", value_name = "N")]
     at_once: NonZeroU8,
-    /// Serve Prometheus metrics at http://ADDRESS/metrics
+    /// Serve Prometheus metrics at `http://ADDRESS/metrics`
     #[arg(long, value_name = "ADDRESS", env = "KVALI_METRICS")]
     metrics: Option<SocketAddr>,
 }
@@ -58,7 +58,7 @@ impl Project {
         }
         let workload = Workload { models, at_once: at_once.into(), worker: edge::new_id() };
         tracing::info!(worker = %workload.worker, at_once, "folding");
-        let workers = Workers::start(&session.store, workload);
+        let workers = Workers::start(&session.store, &workload);
         tokio::select! {
             () = told_to_stop => {}
             () = measure(&session, self.metrics.is_some()) => {}

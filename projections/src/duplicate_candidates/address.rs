@@ -128,13 +128,13 @@ impl Street {
         };
         match (stem, number) {
             (Some(Level::Equal | Level::Near), Some(Level::Equal)) => Level::Equal,
-            (Some(Level::Equal), None) => Level::Near,
+            (Some(Level::Equal), None) | (Some(Level::Alike), Some(Level::Equal)) => Level::Near,
             (Some(Level::Equal | Level::Near), Some(Level::Near)) if self.is_long_number(other) => {
                 Level::Near
             }
-            (Some(Level::Alike), Some(Level::Equal)) => Level::Near,
-            (Some(Level::Equal | Level::Near), _) => Level::Alike,
-            (Some(Level::Alike), Some(Level::Near) | None) | (None, Some(Level::Equal)) => Level::Alike,
+            (Some(Level::Equal | Level::Near), _)
+            | (Some(Level::Alike), Some(Level::Near) | None)
+            | (None, Some(Level::Equal)) => Level::Alike,
             _ => Level::Different,
         }
     }

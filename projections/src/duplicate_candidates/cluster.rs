@@ -22,9 +22,7 @@ pub(super) fn clusters<I: Copy + Ord>(
             continue;
         }
         let joined = members.remove(&from).expect("every root has members");
-        joined.iter().for_each(|id| {
-            root.insert(*id, into);
-        });
+        root.extend(joined.iter().map(|id| (*id, into)));
         members.get_mut(&into).expect("every root has members").extend(joined);
     }
     root

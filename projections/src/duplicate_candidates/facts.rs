@@ -168,7 +168,7 @@ impl Record {
                 self.known.organisation = text(&event.company_name);
             }
             lead::Event::PointAdded(event) => {
-                self.known.add_point(event.point, &event.kind, text(&event.value))
+                self.known.add_point(event.point, &event.kind, text(&event.value));
             }
             lead::Event::Renamed(event) => {
                 let name = [&event.given, &event.family, &event.full].map(text);
@@ -314,7 +314,7 @@ impl Known {
     fn forget(&mut self) {
         let (domains, fields, name_of) =
             (std::mem::take(&mut self.domains), std::mem::take(&mut self.fields), self.name_of);
-        *self = Self { domains, fields, name_of, ..Self::default() };
+        *self = Self { name_of, domains, fields, ..Self::default() };
     }
 
     /// As they are compared, with those of the records that were merged into this one, and the name of `named`.

@@ -131,7 +131,9 @@ fn fitted(from: &Weights, decisions: &[Decision]) -> Weights {
         for (weight, users) in users.iter().enumerate() {
             let step = step(&totals, decisions, users, moved[weight]);
             moved[weight] += step;
-            users.iter().for_each(|at| totals[*at] += step);
+            for at in users {
+                totals[*at] += step;
+            }
         }
     }
     with(from, &names, &moved)

@@ -177,7 +177,7 @@ impl Halves {
         let entities = clusters(&edges, |_, _| true);
         let all = (0..).take(labelled.profiles.len());
         let entity = all.map(|record: u32| entities.get(&record).copied().unwrap_or(record));
-        Self { is_unseen: entity.map(|entity| mixed(u64::from(entity)) % 2 == 0).collect() }
+        Self { is_unseen: entity.map(|entity| mixed(u64::from(entity)).is_multiple_of(2)).collect() }
     }
 
     fn is_unseen(&self, (a, b): Pair) -> bool {

@@ -15,7 +15,9 @@ const OTHERS: usize = 2;
 
 /// A keyed hash that is the same whenever the bytes are.
 #[derive(Clone)]
-pub struct Hasher(Arc<dyn Fn(&[u8]) -> i64 + Send + Sync>);
+pub struct Hasher(Arc<Hash>);
+
+type Hash = dyn Fn(&[u8]) -> i64 + Send + Sync;
 
 impl Hasher {
     pub fn new(hash: impl Fn(&[u8]) -> i64 + Send + Sync + 'static) -> Self {

@@ -140,7 +140,9 @@ pub(super) fn kin(records: &Records) -> BTreeMap<Uuid, Vec<&Record>> {
     for (id, record) in records.iter().filter(|(_, record)| record.merged_into.is_some()) {
         kin.entry(root(records, *id)).or_default().push(record);
     }
-    kin.values_mut().for_each(|kin| kin.sort_unstable_by_key(|record| record.born));
+    for kin in kin.values_mut() {
+        kin.sort_unstable_by_key(|record| record.born);
+    }
     kin
 }
 

@@ -63,8 +63,8 @@ impl Rarity {
 }
 
 fn values(profile: &Profile) -> impl Iterator<Item = (&str, &str)> {
-    let named = [(GIVEN, &profile.given), (FAMILY, &profile.family)];
-    let names = named.into_iter().filter_map(|(field, name)| Some((field, name.as_ref()?.plain.as_str())));
+    let parts = [(GIVEN, &profile.given), (FAMILY, &profile.family)];
+    let names = parts.into_iter().filter_map(|(field, name)| Some((field, name.as_ref()?.plain.as_str())));
     let field = if profile.is_person() { EMPLOYER } else { ORGANISATION };
     let organisation = profile.organisation.iter().map(move |name| (field, name.plain.as_str()));
     let others = profile.others.iter().map(|(field, value)| (field.as_str(), value.as_str()));

@@ -50,8 +50,10 @@ fn a_name_meets_itself_in_another_script() {
     assert!(!meet("გიორგი", "Nino"));
 }
 
+type Pairs = &'static [(&'static str, &'static str)];
+
 /// Pairs of one name in its own script and as people of that name write it in Latin letters.
-const ACROSS: &[(&str, f64, &[(&str, &str)])] = &[
+const ACROSS: &[(&str, f64, Pairs)] = &[
     (
         "Georgian",
         0.90,
@@ -260,7 +262,7 @@ fn a_fit_that_is_worse_on_what_it_has_not_seen_is_refused() {
     let is_one = |at: usize| match at % 5 {
         0 | 1 => true,
         2 | 3 => false,
-        _ => at / 5 % 2 == 0,
+        _ => (at / 5).is_multiple_of(2),
     };
     let found = vec![("shoe_size".to_owned(), Level::Equal)];
     let decisions: Vec<_> =

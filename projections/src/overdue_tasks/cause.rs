@@ -164,6 +164,9 @@ const OPEN: &str = "select x.assignee, x.at, t.due::text, t.deferred_until, coun
          and overdue_from between x.low and x.high and since <= x.at and until > x.at) t \
     group by 1, 2, 3, 4";
 
+/// User, when, the due, until when it is deferred, how many.
+type OpenRow = (Uuid, DateTime<Utc>, String, Option<DateTime<Utc>>, i64);
+
 async fn open(
     tables: &mut Tables<'_>,
     cases: &[Case],
@@ -171,15 +174,14 @@ async fn open(
     let asked: BTreeSet<_> = cases.iter().map(|case| (case.assignee, case.last_chance())).collect();
     let asked: Vec<_> = asked.into_iter().collect();
     let at = |shift: TimeDelta| asked.iter().map(|(_, at)| *at + shift).collect::<Vec<_>>();
-    let rows: Vec<(Uuid, DateTime<Utc>, String, Option<DateTime<Utc>>, i64)> =
-        sqlx::query_as(sql(tables.schema, OPEN))
-            .bind(tables.tenant.0)
-            .bind(asked.iter().map(|(user, _)| user.0).collect::<Vec<_>>())
-            .bind(at(TimeDelta::zero()))
-            .bind(at(-NEAR))
-            .bind(at(NEAR))
-            .fetch_all(&mut *tables.connection)
-            .await?;
+    let rows: Vec<OpenRow> = sqlx::query_as(sql(tables.schema, OPEN))
+        .bind(tables.tenant.0)
+        .bind(asked.iter().map(|(user, _)| user.0).collect::<Vec<_>>())
+        .bind(at(TimeDelta::zero()))
+        .bind(at(-NEAR))
+        .bind(at(NEAR))
+        .fetch_all(&mut *tables.connection)
+        .await?;
     let mut open: BTreeMap<_, Vec<Open>> = BTreeMap::new();
     for (user, at, due, deferred_until, count) in rows {
         let due: Due = serde_json::from_str(&due).map_err(|error| sqlx::Error::Decode(error.into()))?;

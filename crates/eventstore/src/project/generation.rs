@@ -120,13 +120,12 @@ impl Store {
             let mut tx = connection.begin().await?;
             tx.execute(LOCK).await?;
             let newest = sqlx::query_as(NEWEST).bind(name).bind(version).fetch_optional(&mut *tx).await?;
-            let first = match newest {
-                Some(newest) => newest,
-                None => {
-                    let first = draw(&mut tx, name, version).await?;
-                    create_tables(&mut tx, &first, ddl).await?;
-                    first
-                }
+            let first = if let Some(newest) = newest {
+                newest
+            } else {
+                let first = draw(&mut tx, name, version).await?;
+                create_tables(&mut tx, &first, ddl).await?;
+                first
             };
             tx.commit().await?;
             Ok(first)

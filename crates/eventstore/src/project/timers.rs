@@ -64,7 +64,8 @@ impl Store {
             %first,
             "what was due by the read model was refused"
         );
-        Ok(Some(now + REFUSED_PAUSE))
+        let again = now + REFUSED_PAUSE;
+        Ok(Some(timers.next.map_or(again, |next| next.min(again))))
     }
 
     async fn look_for_timers(&self, unit: &Unit) -> Result<(DateTime<Utc>, Timers), Error> {

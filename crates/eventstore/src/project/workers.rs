@@ -37,7 +37,7 @@ pub struct Workers {
 
 impl Workers {
     /// Builds what was never built, and follows the log.
-    pub fn start(store: &Store, workload: Workload) -> Self {
+    pub fn start(store: &Store, workload: &Workload) -> Self {
         let (stop, stopped) = watch::channel(false);
         let mut running = JoinSet::new();
         running.spawn(tick(store.clone(), workload.models.clone(), stopped.clone()));
@@ -120,9 +120,8 @@ async fn turn(store: &Store, workload: &Workload) -> Result<bool, Error> {
         return Ok(false);
     };
     match store.take_turn(&leased).await {
-        Ok(()) => {}
-        // Another has it now, or nobody needs it any more.
-        Err(Error::LeaseLost { .. } | Error::GenerationGone { .. }) => {}
+        // Done; or another has it now, or nobody needs it any more.
+        Ok(()) | Err(Error::LeaseLost { .. } | Error::GenerationGone { .. }) => {}
         Err(error) => {
             tracing::error!(
                 projection = leased.unit.projection.name(),

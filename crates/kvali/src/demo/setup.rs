@@ -10,8 +10,9 @@ use kvali_domain::money::Currency;
 use kvali_domain::pipeline::{self, Class, Clock, ForecastCategory, Policy, Requirement, Stage};
 use kvali_domain::{
     CalendarId, Command, FieldId, Personal, PipelineId, StreamId, TeamId, UserId, activity_types,
-    exchange_rates, loss_reasons, sources, tags, task_templates, team, user,
+    exchange_rates, loss_reasons, match_rule, sources, tags, task_templates, team, user,
 };
+use kvali_projections::duplicate_candidates::{Rarity, Weights, rule};
 use rust_decimal::Decimal;
 
 pub(crate) fn script() -> Script {
@@ -25,8 +26,15 @@ pub(crate) fn script() -> Script {
     build(&mut tell, company::PIPELINE, &STAGES);
     build(&mut tell, company::RECYCLE, &company::RECYCLE_STAGES);
     requirements(&mut tell);
+    tell(match_rule::STREAM, shipped_match_rule());
     exchange_rates_of_two_years(&mut script);
     script
+}
+
+/// As if nothing were said of it; said so that it has a version to compare later ones with.
+fn shipped_match_rule() -> Command {
+    let (weights, rarity) = (Weights::shipped(), Rarity::default());
+    match_rule::Command::Define(rule(&weights, &rarity, None)).into()
 }
 
 fn people(tell: &mut impl FnMut(StreamId, Command)) {

@@ -49,7 +49,7 @@ impl Tables<'_> {
         if crowds.is_empty() {
             return Ok(());
         }
-        let (gone, stay): (Vec<(i64, i64)>, Vec<(i64, i64)>) =
+        let (gone, stay): (Vec<_>, Vec<_>) =
             crowds.iter().map(|(key, records)| (*key, *records)).partition(|(_, records)| *records == 0);
         self.query("delete from {schema}.crowd where tenant_id = $1 and key = any($2)")
             .bind(column(&gone, |(key, _)| *key))

@@ -184,7 +184,7 @@ fn evolve(deal: &mut DealRow, event: &Event, at: Option<DateTime<Utc>>) {
         Event::StageLimitExceeded(event) => deal.limit_told |= event.visit >= deal.visit,
         Event::WentIdle(event) => deal.idle_told = deal.idle_told.max(Some(stored(event.since))),
         Event::LeftWithoutTask(event) => {
-            deal.tasks_ended_told = deal.tasks_ended_told.max(event.since.map(stored))
+            deal.tasks_ended_told = deal.tasks_ended_told.max(event.since.map(stored));
         }
         _ => {}
     }

@@ -1,8 +1,8 @@
 //! What a batch refers to and must find in its tables before it is folded.
 
 use kvali_domain::{
-    DealId, Event, PipelineId, Target, TaskId, TeamId, UserId, Version, activity_types, call, conversation,
-    deal, meeting, note, subject, task, user,
+    DealId, Event, PipelineId, Target, TaskId, TeamId, UserId, Version, call, conversation, deal, meeting,
+    note, subject, task, user,
 };
 use kvali_eventstore::Opened;
 use std::collections::BTreeSet;
@@ -56,7 +56,6 @@ impl Wanted {
             Event::Team(_) => drop(self.teams.insert(TeamId(stream))),
             Event::Pipeline(_) => drop(self.pipelines.insert(PipelineId(stream))),
             Event::Calendar(_) => self.calendars = true,
-            Event::ActivityTypes(activity_types::Event::Defined(_)) => {}
             Event::Subject(subject::Event::Erased(event)) => {
                 // Nobody knows of which kind the subject is.
                 self.people.insert(UserId(event.subject.0));
