@@ -1,5 +1,7 @@
 //! Duplicate candidates: the same when rebuilt, whatever the pages and whoever was erased; dismissals stick.
 
+#![expect(clippy::unwrap_used, reason = "what goes wrong in a test's own preparations fails the test")]
+
 use kvali_domain::contact_point::{ContactPoint, Kind};
 use kvali_domain::match_rule::{self, Key};
 use kvali_domain::{

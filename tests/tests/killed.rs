@@ -36,7 +36,7 @@ async fn a_worker_process() {
     let key = MasterKey::load_or_create(&PathBuf::from(at("KVALI_TEST_MASTER_KEY"))).unwrap();
     let store = Store::connect(Options::new(at("KVALI_TEST_DATABASE"), key)).await.unwrap();
     let _working = Workers::start(&store, &workload());
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
 
 /// A worker process of a database whose key lies in a file.

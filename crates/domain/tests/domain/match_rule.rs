@@ -19,8 +19,8 @@ fn agreement(equal: i32) -> Agreement {
 pub(crate) fn rule() -> Rule {
     Rule {
         start: -5_500,
-        likely: "0.9".parse().unwrap(),
-        possible: "0.1".parse().unwrap(),
+        likely: "0.9".parse().expect("a decimal"),
+        possible: "0.1".parse().expect("a decimal"),
         fields: BTreeMap::from([("phone".to_owned(), agreement(3_000))]),
         other: agreement(1_500),
         keys: [Key::Email, Key::Phone].into(),
