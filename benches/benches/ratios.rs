@@ -1,8 +1,8 @@
-//! Kvali by raw Postgres, as ratios of one run. `cargo bench -p kvali-benches -- [--quick] [a b c d e f g h i]`
+//! Kvali by raw Postgres, as ratios of one run. `cargo bench -p kvali-benches -- [--quick] [a b c d e f g h i j]`
 
 use kvali_benches::ground::Ground;
 use kvali_benches::measure::{peak_memory, reset_peak_memory};
-use kvali_benches::{Scale, batch, cycle, duplicates, live, models, open_stream, rebuild, replay};
+use kvali_benches::{Scale, batch, cycle, duplicates, live, models, open_stream, rebuild, replay, standing};
 
 #[tokio::main]
 async fn main() {
@@ -11,7 +11,8 @@ async fn main() {
     // Cargo adds `--bench`.
     let chosen: Vec<&str> =
         arguments.iter().map(String::as_str).filter(|word| !word.starts_with("--")).collect();
-    let chosen = if chosen.is_empty() { vec!["a", "b", "c", "d", "e", "f", "g", "h", "i"] } else { chosen };
+    let all = ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j"];
+    let chosen = if chosen.is_empty() { all.to_vec() } else { chosen };
     for letter in chosen {
         // A database of its own, so that none measures what those before it left behind.
         let ground = Ground::prepare().await;
@@ -27,7 +28,8 @@ async fn main() {
             "g" => live::full_rate(&ground, scale).await,
             "h" => live::visible(&ground, scale).await,
             "i" => duplicates::run(&ground, scale).await,
-            other => panic!("{other:?} is none of a, b, c, d, e, f, g, h, i"),
+            "j" => standing::run(&ground, scale).await,
+            other => panic!("{other:?} is none of a, b, c, d, e, f, g, h, i, j"),
         }
         println!("    {}\n", peak_memory());
         ground.store.close().await;

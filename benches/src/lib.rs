@@ -13,6 +13,7 @@ pub mod raw;
 pub mod rebuild;
 pub mod replay;
 pub mod sales;
+pub mod standing;
 
 /// How long a run may take.
 #[derive(Clone, Copy, Debug)]

@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 pub const LEAD: StageId = StageId(Uuid::from_u128(0x51));
 pub const OFFER: StageId = StageId(Uuid::from_u128(0x52));
-const WON: StageId = StageId(Uuid::from_u128(0x53));
+pub const WON: StageId = StageId(Uuid::from_u128(0x53));
 const LOST: StageId = StageId(Uuid::from_u128(0x54));
 
 /// One tenant's pipeline and salesperson.
@@ -66,9 +66,18 @@ impl Sales {
     }
 
     pub fn open_with(&self, deal: DealId, contact: ContactId) -> Order {
+        self.open_by(deal, contact, self.owner)
+    }
+
+    /// One that is another's.
+    pub fn open_for(&self, deal: DealId, owner: UserId) -> Order {
+        self.open_by(deal, ContactId(deal.0), owner)
+    }
+
+    fn open_by(&self, deal: DealId, contact: ContactId, owner: UserId) -> Order {
         let open = Open {
             party: Some(Party::Contact(contact)),
-            owner: Some(self.owner),
+            owner: Some(owner),
             value: Some(Money {
                 amount: 1054.into(),
                 currency: Currency::parse("GEL").expect("three capitals"),
@@ -81,6 +90,15 @@ impl Sales {
 
     pub fn move_to(deal: DealId, to: StageId) -> Order {
         Order { stream: deal.stream(), command: deal::Command::Move { to, pipeline_version: None }.into() }
+    }
+
+    pub fn win(deal: DealId) -> Order {
+        let win = deal::Command::CloseWon { pipeline_version: None };
+        Order { stream: deal.stream(), command: win.into() }
+    }
+
+    pub fn pipeline(&self) -> PipelineId {
+        self.pipeline
     }
 
     pub fn owner(&self) -> UserId {

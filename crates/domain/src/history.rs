@@ -229,6 +229,9 @@ pub const SHAPES: &[Shape] = &[
     first("tag.merged"),
     first("activity_type.defined"),
     first("task_template.defined"),
+    first("funnel.defined"),
+    first("funnel.redefined"),
+    first("funnel.retired"),
     first("exchange_rate.set"),
     first("match_rule.defined"),
 ];

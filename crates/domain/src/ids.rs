@@ -71,6 +71,7 @@ ids! {
     TaskTemplateId,
     CalendarId,
     HandoverId,
+    FunnelId,
     /// The holder of one personal-data key: a person, an account or a note.
     SubjectId,
 }
@@ -100,7 +101,8 @@ streams!(
     UserId,
     TeamId,
     CalendarId,
-    HandoverId
+    HandoverId,
+    FunnelId
 );
 
 impl SubjectId {

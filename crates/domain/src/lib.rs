@@ -25,6 +25,7 @@ pub mod exchange_rates;
 pub mod field_changes;
 pub mod fields;
 pub mod free_mail;
+pub mod funnel;
 pub mod handover;
 pub mod history;
 pub mod ids;

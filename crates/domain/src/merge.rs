@@ -259,12 +259,25 @@ pub fn fields<const N: usize>(
 
 /// Sets a custom field by the name that `fields` gives it.
 pub fn set_field(custom: &mut BTreeMap<FieldId, field_changes::Held>, field: &str, to: Option<&Value>) {
-    let Some(field) = field.strip_prefix(CUSTOM).and_then(|field| field.parse().ok()) else { return };
-    let sealed = sealed_in(to).map(field_changes::Held::Sealed);
-    match sealed.or_else(|| value(to).map(field_changes::Held::Clear)) {
+    let Some(field) = custom_id(field) else { return };
+    match held(to) {
         Some(held) => custom.insert(field, held),
         None => custom.remove(&field),
     };
+}
+
+/// The custom field that a change is of, and what it holds from now on.
+pub fn custom_field(change: &Change) -> Option<(FieldId, Option<field_changes::Held>)> {
+    custom_id(&change.field).map(|field| (field, held(change.to.as_ref())))
+}
+
+fn custom_id(field: &str) -> Option<FieldId> {
+    field.strip_prefix(CUSTOM).and_then(|field| field.parse().ok())
+}
+
+fn held(to: Option<&Value>) -> Option<field_changes::Held> {
+    let sealed = sealed_in(to).map(field_changes::Held::Sealed);
+    sealed.or_else(|| value(to).map(field_changes::Held::Clear))
 }
 
 const CUSTOM: &str = "field:";

@@ -6,7 +6,7 @@ use crate::history;
 use crate::{Claim, Decider, Given, Occurred, PersonalField, StreamId, Version};
 use crate::{
     activity_types, calendar, call, company, contact, conversation, deal, duplicate, exchange_rates, fields,
-    handover, lead, loss_reasons, match_rule, meeting, note, pipeline, sources, subject, tags, task,
+    funnel, handover, lead, loss_reasons, match_rule, meeting, note, pipeline, sources, subject, tags, task,
     task_templates, team, user,
 };
 use serde::Serialize;
@@ -224,6 +224,7 @@ aggregates! {
     TaskTemplates: task_templates::TaskTemplates,
     ExchangeRates: exchange_rates::ExchangeRates,
     MatchRule: match_rule::MatchRule,
+    Funnel: funnel::Funnel,
 }
 
 /// Refusals that any command can meet.

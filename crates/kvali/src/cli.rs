@@ -4,8 +4,8 @@ use crate::failure::Failure;
 use crate::forms::{self, Filled};
 use crate::output::Format;
 use crate::{
-    bench, board, completeness, deal, demo, duplicates, funnel, help, load, log, merge, order, overdue, pg,
-    project, projections, search, task, timeline, user,
+    bench, board, completeness, deal, demo, duplicates, forecast, funnel, help, load, log, merge, order,
+    overdue, pg, project, projections, search, task, timeline, user,
 };
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use std::path::PathBuf;
@@ -92,6 +92,8 @@ enum Command {
     Import(load::Import),
     /// Count how many deals came how far: seven rules, windows, cohorts, any past instant
     Funnel(Box<funnel::Funnel>),
+    /// Tell what will be won in a period, and how near earlier forecasts came
+    Forecast(Box<forecast::Forecast>),
     /// See what is overdue and why, which deals nobody works at, and how much everybody has to do
     Overdue(Box<overdue::Overdue>),
     /// What stands where: open deals by stage, with owner, age and next task
@@ -231,6 +233,7 @@ async fn answer(global: &Global, command: Command) -> Result<Done, Failure> {
         Command::Demo(demo) => demo.run(global).await,
         Command::Import(import) => import.run(global).await,
         Command::Funnel(funnel) => funnel.run(global).await,
+        Command::Forecast(forecast) => forecast.run(global).await,
         Command::Overdue(overdue) => overdue.run(global).await,
         Command::Board(board) => board.run(global).await,
         Command::Timeline(timeline) => timeline.run(global).await,

@@ -7,7 +7,19 @@ const GROUPS: [(&str, &[&str]); 4] = [
     ("People", &["user", "absence"]),
     (
         "Data and questions",
-        &["demo", "import", "search", "board", "timeline", "overdue", "completeness", "funnel", "log", "do"],
+        &[
+            "demo",
+            "import",
+            "search",
+            "board",
+            "timeline",
+            "overdue",
+            "completeness",
+            "funnel",
+            "forecast",
+            "log",
+            "do",
+        ],
     ),
     ("Upkeep", &["project", "projections", "bench", "pg"]),
 ];

@@ -12,6 +12,7 @@ mod demo;
 mod duplicates;
 mod edge;
 mod failure;
+mod forecast;
 mod forms;
 mod funnel;
 mod help;

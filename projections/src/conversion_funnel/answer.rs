@@ -6,12 +6,13 @@ use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use serde::Serialize;
 
-use super::definition::{Breakdown, Definition, Rule, Step};
+use super::breakdown::{Breakdown, Group};
+use super::definition::Definition;
 use super::population::Period;
 use super::quantile::{Durations, median_seconds, ratio};
 use super::tally::{Cohort, Dropped, Month, Moves, StepTally, Tally};
-use super::window::{Start, Window};
-use kvali_domain::UserId;
+use kvali_domain::funnel::{Rule, Step};
+use kvali_domain::funnel::{Start, Window};
 
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct Answer {
@@ -31,15 +32,18 @@ pub struct Answer {
     pub at: DateTime<Utc>,
     #[serde(flatten)]
     pub counts: Counts,
-    /// The same per owner; the counts sum to the whole.
+    /// The same per group; the counts sum to the whole, unless groups overlap.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub by: Option<Vec<OwnerCounts>>,
+    pub by: Option<Vec<GroupCounts>>,
+    /// With `by`: whether a case may stand in several groups.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub groups_overlap: Option<bool>,
 }
 
 #[derive(Clone, PartialEq, Debug, Serialize)]
-pub struct OwnerCounts {
-    /// Null: the deals that nobody owns.
-    pub owner: Option<UserId>,
+pub struct GroupCounts {
+    #[serde(flatten)]
+    pub group: Group,
     #[serde(flatten)]
     pub counts: Counts,
 }
@@ -114,14 +118,9 @@ pub struct LastStage {
 }
 
 impl Answer {
-    pub(super) fn of(definition: &Definition, tallies: BTreeMap<Option<UserId>, Tally>) -> Self {
-        let (tallies, apart) = match definition.by {
-            Breakdown::None => (tallies, None),
-            Breakdown::Owner => (tallies.clone(), Some(tallies)),
-        };
-        let whole = tallies.into_values().reduce(Tally::merged);
-        let counts = Counts::of(definition, whole.unwrap_or_else(|| Tally::new(definition.steps.len())));
-        let by_owner = |(owner, tally)| OwnerCounts { owner, counts: Counts::of(definition, tally) };
+    pub(super) fn of(definition: &Definition, whole: Tally, groups: BTreeMap<Group, Tally>) -> Self {
+        let is_broken_down = definition.by != Breakdown::None;
+        let of_group = |(group, tally)| GroupCounts { group, counts: Counts::of(definition, tally) };
         let period = definition.population.period();
         Self {
             rule: definition.rule,
@@ -133,8 +132,9 @@ impl Answer {
             start: definition.window.map(|_| definition.start),
             zone: definition.zone,
             at: definition.at,
-            counts,
-            by: apart.map(|tallies| tallies.into_iter().map(by_owner).collect()),
+            counts: Counts::of(definition, whole),
+            by: is_broken_down.then(|| groups.into_iter().map(of_group).collect()),
+            groups_overlap: is_broken_down.then(|| definition.by.overlaps()),
         }
     }
 }

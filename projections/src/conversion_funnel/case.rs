@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
+use super::breakdown::Group;
 use super::quantile::span;
 pub use kvali_domain::pipeline::Class;
 use kvali_domain::{DealId, Money, StageId, UserId};
@@ -18,6 +19,8 @@ pub struct Case {
     pub created_at: Option<DateTime<Utc>>,
     pub closed_at: Option<DateTime<Utc>>,
     pub value: Option<Money>,
+    /// What it is broken down by, where that is told by neither of these; several where groups overlap.
+    pub groups: Vec<Group>,
 }
 
 /// One entry into a stage. It lasts until the entry of the next visit, or until the close.
@@ -29,6 +32,8 @@ pub struct Visit {
     pub entered_at: Option<DateTime<Utc>>,
     /// The pipeline version recorded with the entry.
     pub layout: Option<LayoutId>,
+    /// The deal's value when it entered.
+    pub value: Option<Money>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -88,7 +93,7 @@ impl LayoutId {
 impl Visit {
     /// To another pipeline.
     pub fn elsewhere(entered_at: Option<DateTime<Utc>>) -> Self {
-        Self { stage: None, entered_at, layout: None }
+        Self { stage: None, entered_at, layout: None, value: None }
     }
 }
 

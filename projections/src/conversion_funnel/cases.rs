@@ -1,21 +1,10 @@
 //! Facts become cases: a deal is one case in each pipeline that it has been in.
 
-use super::{Case, LayoutId, Outcome, Visit};
+use super::{Case, Group, LayoutId, Outcome, Visit};
 use chrono::{DateTime, Utc};
+use kvali_domain::funnel::Corrections;
 use kvali_domain::{DealId, Money, PipelineId, StageId, UserId, Version, deal};
-use serde::Serialize;
 use std::collections::HashMap;
-
-/// Whether a mistaken visit counts as the stage that it was first recorded in.
-#[derive(Clone, Copy, PartialEq, Eq, Default, Debug, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Corrections {
-    /// The correction replaces the mistake.
-    #[default]
-    Effective,
-    /// The mistake counts as history: what was ever recorded.
-    Ever,
-}
 
 /// The cases of one pipeline. Visits of a deal come together and in order.
 pub(super) struct Cases {
@@ -41,6 +30,7 @@ pub(super) struct Stay {
     pub(super) mistaken_stage: Option<StageId>,
     pub(super) entered_at: Option<DateTime<Utc>>,
     pub(super) pipeline_version: Version,
+    pub(super) value: Option<Money>,
     /// The visit to another pipeline that ended it.
     pub(super) elsewhere: Option<Visit>,
 }
@@ -53,7 +43,7 @@ impl Cases {
     /// Begins the case of `deal` with the visit of that number, its first one in this pipeline.
     ///
     /// A deal is open or closed where it stands, and created where it was opened: elsewhere it begins with that visit.
-    pub(super) fn begin(&mut self, deal: DealId, first_visit: i32, of: &OfDeal) {
+    pub(super) fn begin(&mut self, deal: DealId, first_visit: i32, of: &OfDeal, groups: Vec<Group>) {
         let stands_here = of.pipeline == self.pipeline;
         self.made.push(Case {
             deal,
@@ -63,6 +53,7 @@ impl Cases {
             created_at: of.created_at.filter(|_| first_visit == 1),
             closed_at: of.closed_at.filter(|_| stands_here),
             value: of.value,
+            groups,
         });
     }
 
@@ -72,6 +63,7 @@ impl Cases {
             stage: Some(self.counted(stay)),
             entered_at: stay.entered_at,
             layout: self.layouts.get(&stay.pipeline_version).copied(),
+            value: stay.value,
         };
         if let Some(case) = self.made.last_mut() {
             case.visits.extend([visit].into_iter().chain(stay.elsewhere));

@@ -1,8 +1,10 @@
 //! The facts that events make: deals, their stage visits, pipeline versions, owners' names.
 
-use chrono::{DateTime, Utc};
-use kvali_domain::deal::{self, Outcome};
-use kvali_domain::pipeline::{self, Config, Pipeline};
+use super::features::Features;
+use super::named::Namings;
+use chrono::{DateTime, NaiveDate, Utc};
+use kvali_domain::deal::{self, Origin, Outcome};
+use kvali_domain::pipeline::{self, Config, Forecast, ForecastCategory, Pipeline};
 use kvali_domain::{
     ActorId, DealId, Decider, Event, LossReasonId, Money, PipelineId, StageId, UserId, Version, merge,
     subject, user,
@@ -19,6 +21,9 @@ pub struct Facts {
     pub pipelines: BTreeMap<(PipelineId, Version), Tracked<Config>>,
     /// `None`: erased, or the name could not be opened.
     pub owners: BTreeMap<UserId, Option<String>>,
+    pub forecasts: BTreeMap<(PipelineId, StageId), Forecast>,
+    pub features: Features,
+    pub funnels: Namings,
 }
 
 /// A row and what must be written of it.
@@ -69,6 +74,12 @@ pub struct DealFact {
     pub visits: i32,
     /// The deal that it was merged into.
     pub merged_into: Option<DealId>,
+    /// The deal that it comes of.
+    pub origin: Option<Origin>,
+    pub expected_close: Option<NaiveDate>,
+    /// In per cent, where the stage's own is overridden.
+    pub probability: Option<i32>,
+    pub category: Option<ForecastCategory>,
 }
 
 #[derive(Clone, PartialEq, Debug)]
@@ -93,6 +104,8 @@ pub struct VisitFact {
 #[derive(Default, Debug)]
 pub struct Wanted {
     pub deals: BTreeSet<DealId>,
+    /// Deals that the batch says anything of.
+    pub touched: BTreeSet<DealId>,
     /// Visits named by corrections, and those before them.
     pub visits: BTreeSet<(DealId, i32)>,
     pub pipelines: BTreeSet<PipelineId>,
@@ -103,9 +116,12 @@ impl Wanted {
         let mut wanted = Self::default();
         for Opened { recorded, event } in events {
             match event {
-                Event::Deal(deal::Event::Opened(_)) => {}
+                Event::Deal(deal::Event::Opened(_)) => {
+                    wanted.touched.insert(DealId(recorded.stream.0));
+                }
                 Event::Deal(event) => {
                     let deal = DealId(recorded.stream.0);
+                    wanted.touched.insert(deal);
                     wanted.deals.insert(deal);
                     if let deal::Event::StageCorrected(event) = event {
                         wanted.visits.extend([(deal, event.visit), (deal, event.visit - 1)]);
@@ -124,6 +140,8 @@ impl Wanted {
 impl Facts {
     pub fn apply(&mut self, opened: &Opened) {
         let stream = opened.recorded.stream.0;
+        self.features.apply(opened);
+        self.funnels.apply(opened);
         match &opened.event {
             Event::Pipeline(event) => self.configure(PipelineId(stream), event, opened),
             Event::Deal(event) => self.deal(DealId(stream), event, opened),
@@ -144,6 +162,10 @@ impl Facts {
     }
 
     fn configure(&mut self, id: PipelineId, event: &pipeline::Event, opened: &Opened) {
+        if let pipeline::Event::StageForecastSet(event) = event {
+            let forecast = Forecast { probability: event.probability, category: event.category };
+            self.forecasts.insert((id, event.stage), forecast);
+        }
         let version = opened.recorded.version;
         let before = self.pipelines.get(&(id, version - 1)).map(|known| known.row.clone());
         let mut pipeline = before.map_or(Pipeline::Absent, Pipeline::Defined);
@@ -171,6 +193,14 @@ impl Facts {
             deal::Event::StageCorrected(event) => self.correct(id, event),
             deal::Event::Assigned(event) => self.edit(id, |deal| deal.owner = Some(event.to)),
             deal::Event::ValueChanged(event) => self.edit(id, |deal| deal.value = Some(event.to)),
+            deal::Event::ExpectedCloseChanged(event) => {
+                self.edit(id, |deal| deal.expected_close = Some(event.to));
+            }
+            deal::Event::ProbabilityOverridden(event) => {
+                self.edit(id, |deal| deal.probability = Some(event.probability));
+            }
+            deal::Event::ProbabilityOverrideCleared(_) => self.edit(id, |deal| deal.probability = None),
+            deal::Event::ForecastCategorySet(event) => self.edit(id, |deal| deal.category = Some(event.to)),
             deal::Event::Won(event) => {
                 let closed_at = self.enter(id, event.visit, event.stage, event.pipeline_version, &at);
                 self.close(id, Outcome::Won, None, closed_at);
@@ -191,7 +221,7 @@ impl Facts {
             deal::Event::Unmerged(event) => self.change(id, &event.changes),
             deal::Event::MergedInto(event) => self.edit(id, |deal| deal.merged_into = Some(event.survivor)),
             deal::Event::Separated(_) => self.edit(id, |deal| deal.merged_into = None),
-            // What says nothing of stages, owner, value or outcome.
+            // What says nothing of stages, owner, value, outcome or forecast.
             _ => {}
         }
     }
@@ -203,10 +233,11 @@ impl Facts {
     }
 
     fn change(&mut self, id: DealId, changes: &[merge::Change]) {
-        let deal::Changed { owner, value } = deal::Changed::by(changes);
+        let deal::Changed { owner, value, expected_close, .. } = deal::Changed::by(changes);
         self.edit(id, |deal| {
             deal.owner = owner.unwrap_or(deal.owner);
             deal.value = value.unwrap_or(deal.value);
+            deal.expected_close = expected_close.unwrap_or(deal.expected_close);
         });
     }
 
@@ -318,6 +349,10 @@ fn opened_deal(event: &deal::Opened, at: &Entry) -> DealFact {
         value: event.value,
         visits: 0,
         merged_into: None,
+        origin: event.origin,
+        expected_close: event.expected_close,
+        probability: None,
+        category: None,
     }
 }
 

@@ -4,29 +4,42 @@
 //! each deal and pipeline. All the rest is pure: the caller says which cases there are and what T is.
 
 mod answer;
+mod breakdown;
 mod case;
 mod cases;
 mod definition;
 pub mod facts;
+mod features;
+mod forecast;
 mod ground;
+mod grouping;
 mod measures;
 mod model;
+mod named;
 mod population;
 mod quantile;
 mod query;
+mod revival;
 mod rules;
+mod standing;
 mod tally;
 #[cfg(test)]
 mod tests;
 mod track;
-mod window;
 
 use std::collections::BTreeMap;
 
-pub use answer::{Answer, CohortCounts, Counts, LastStage, OwnerCounts, Stage, Transition};
+pub use answer::{Answer, CohortCounts, Counts, GroupCounts, LastStage, Stage, Transition};
+pub use breakdown::{Band, Breakdown, Group, NotABreakdown};
 pub use case::{Case, Class, Layout, LayoutId, Layouts, Outcome, Visit};
-pub use cases::Corrections;
-pub use definition::{Breakdown, Definition, MAX_STEPS, NotADefinition, NotARule, Rule, Step};
+pub use definition::Definition;
+pub use forecast::{
+    Accuracy, Forecast, ForecastAnswer, ForecastCurrency, ForecastOwner, Rollup, accuracy, forecast,
+};
+pub use kvali_domain::funnel::{
+    Corrections, MAX_STEPS, NotADefinition, NotARule, NotAStart, NotAWindow, PopulationKind, Rule, Start,
+    Step, Window,
+};
 pub use kvali_domain::money::Currency;
 pub use kvali_domain::{DealId, Money, StageId, UserId};
 pub use measures::{
@@ -34,11 +47,13 @@ pub use measures::{
     VelocityAnswer, WinRate, WinRateAnswer,
 };
 pub use model::ConversionFunnel;
+pub use named::{Named, funnel_named, funnels};
 pub use population::{NotAPeriod, Period, Population};
 pub use quantile::Durations;
-pub use query::{Ground as Facts, QueryError, ground};
+pub use query::{Ground as Facts, QueryError, Question, ground};
+pub use revival::{NotOnly, Only, RevivalAnswer, RevivalValue};
+pub use standing::{StandingAnswer, StandingCounts, StandingOwner, StandingStage, standing};
 pub use tally::Dropped;
-pub use window::{NotAStart, NotAWindow, Start, Window};
 
 use ground::Ground;
 use rules::Reach;
@@ -50,8 +65,9 @@ use track::{Mark, Steps};
 pub struct Funnel {
     definition: Definition,
     ground: Ground,
-    /// One entry under `None` unless the answer is broken down.
-    tallies: BTreeMap<Option<UserId>, Tally>,
+    whole: Tally,
+    /// None unless the answer is broken down.
+    groups: BTreeMap<Group, Tally>,
     track: Vec<Mark>,
     reach: Reach,
 }
@@ -63,27 +79,30 @@ impl Funnel {
         definition.check()?;
         Ok(Self {
             ground: Ground::new(Steps::new(&definition.steps), layouts),
+            whole: Tally::new(definition.steps.len()),
             definition,
-            tallies: BTreeMap::new(),
+            groups: BTreeMap::new(),
             track: Vec::new(),
             reach: Reach::default(),
         })
     }
 
     pub fn add(&mut self, case: &Case) {
-        let Self { definition, ground, tallies, track, reach } = self;
+        let Self { definition, ground, whole, groups, track, reach } = self;
         if !definition.population.admits(case) {
             return;
         }
         ground.steps.track(case, definition.population, track);
         reach.measure(definition, ground, case, track);
-        let owner = case.owner.filter(|_| definition.by == Breakdown::Owner);
-        let tally = tallies.entry(owner).or_insert_with(|| Tally::new(definition.steps.len()));
-        tally.add(definition, ground, case, track, reach);
+        whole.add(definition, ground, case, track, reach);
+        for group in definition.by.groups(case, track) {
+            let tally = groups.entry(group).or_insert_with(|| Tally::new(definition.steps.len()));
+            tally.add(definition, ground, case, track, reach);
+        }
     }
 
     #[must_use]
     pub fn finish(self) -> Answer {
-        Answer::of(&self.definition, self.tallies)
+        Answer::of(&self.definition, self.whole, self.groups)
     }
 }

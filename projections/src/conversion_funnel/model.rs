@@ -1,16 +1,18 @@
 //! The facts as tables: a batch loads the rows that it touches, folds, and writes each changed row once.
 
 use super::facts::{Change, DealFact, Facts, Tracked, VisitFact, Wanted, stored_config};
+use super::standing::Standing;
 use crate::sql::{column, sql};
 use async_trait::async_trait;
-use kvali_domain::deal::Outcome;
+use kvali_domain::deal::{Origin, Outcome};
 use kvali_domain::money::Currency;
+use kvali_domain::pipeline::ForecastCategory;
 use kvali_domain::{ActorId, DealId, LossReasonId, Money, PipelineId, StageId, TenantId, UserId};
 use kvali_eventstore::project::{Batch, Projection};
 use rust_decimal::Decimal;
 use sqlx::postgres::{PgArguments, PgRow};
 use sqlx::query::Query;
-use sqlx::{PgConnection, Postgres, Row};
+use sqlx::{Executor, PgConnection, Postgres, Row};
 use uuid::Uuid;
 
 /// Stage visits and deals: what every funnel, win rate and duration is counted from.
@@ -24,7 +26,7 @@ impl Projection for ConversionFunnel {
     }
 
     fn version(&self) -> i32 {
-        3
+        4
     }
 
     fn schema(&self) -> &'static str {
@@ -33,25 +35,29 @@ impl Projection for ConversionFunnel {
 
     async fn apply(&self, batch: &Batch<'_>, into: &mut PgConnection) -> Result<(), sqlx::Error> {
         let mut tables = Tables { tenant: batch.tenant, schema: batch.schema, connection: into };
-        let mut facts = tables.load(&Wanted::of(batch.events)).await?;
+        let wanted = Wanted::of(batch.events);
+        let mut facts = tables.load(&wanted).await?;
         for event in batch.events {
             facts.apply(event);
         }
-        tables.write(&facts).await
+        let standing = Standing::before(&mut tables, wanted.touched, &facts.funnels).await?;
+        tables.write(&facts).await?;
+        standing.after(&mut tables, &facts.funnels).await
     }
 }
 
-struct Tables<'a> {
-    tenant: TenantId,
-    schema: &'a str,
-    connection: &'a mut PgConnection,
+pub(super) struct Tables<'a> {
+    pub(super) tenant: TenantId,
+    pub(super) schema: &'a str,
+    pub(super) connection: &'a mut PgConnection,
 }
 
 /// Deal by deal, so that the key serves it: of a table without statistics the planner would expect one row, and read
 /// all of them.
 const DEALS: &str = "select d.* from unnest($2::uuid[]) x (id) cross join lateral (select deal_id, pipeline_id, owner, \
     source, external_id, opened_position, created_at, outcome, closed_at, loss_reason, amount, currency, visits, \
-    merged_into from {schema}.deal where tenant_id = $1 and deal_id = x.id limit 1) d";
+    merged_into, expected_close, probability, category \
+    from {schema}.deal where tenant_id = $1 and deal_id = x.id limit 1) d";
 
 const LAST_VISITS: &str = "select v.* from unnest($2::uuid[]) x (id) cross join lateral (select visits \
     from {schema}.deal where tenant_id = $1 and deal_id = x.id limit 1) d cross join lateral (select * \
@@ -64,8 +70,23 @@ const LAST_VERSIONS: &str = "select distinct on (pipeline_id) pipeline_id, versi
     from {schema}.pipeline where tenant_id = $1 and pipeline_id = any($2) order by pipeline_id, version desc";
 
 impl Tables<'_> {
-    fn query(&self, statement: &str) -> Query<'static, Postgres, PgArguments> {
+    pub(super) fn query(&self, statement: &str) -> Query<'static, Postgres, PgArguments> {
         sqlx::query(sql(self.schema, statement)).bind(self.tenant.0)
+    }
+
+    /// Whether the planner may, for the statements that follow in this transaction.
+    pub(super) async fn plan_nested_loops(&mut self, may: bool) -> Result<(), sqlx::Error> {
+        let set = if may { "set local enable_nestloop = on" } else { "set local enable_nestloop = off" };
+        self.connection.execute(set).await?;
+        Ok(())
+    }
+
+    pub(super) async fn execute(
+        &mut self,
+        query: Query<'static, Postgres, PgArguments>,
+    ) -> Result<(), sqlx::Error> {
+        query.execute(&mut *self.connection).await?;
+        Ok(())
     }
 
     async fn load(&mut self, wanted: &Wanted) -> Result<Facts, sqlx::Error> {
@@ -112,7 +133,10 @@ impl Tables<'_> {
         self.insert_visits(&visits(Change::Inserted)).await?;
         self.update_visits(&visits(Change::Updated)).await?;
         self.write_pipelines(facts).await?;
-        self.write_owners(facts).await
+        self.write_forecasts(facts).await?;
+        self.write_owners(facts).await?;
+        facts.features.write(self).await?;
+        facts.funnels.write(self).await
     }
 
     async fn insert_deals(&mut self, rows: &[(DealId, &DealFact)]) -> Result<(), sqlx::Error> {
@@ -122,10 +146,10 @@ impl Tables<'_> {
         self.query(
             "insert into {schema}.deal (tenant_id, deal_id, pipeline_id, owner, source, external_id, \
                opened_position, created_at, outcome, closed_at, loss_reason, amount, currency, visits, \
-               merged_into) \
+               merged_into, expected_close, probability, category, origin, comes_of) \
              select $1, x.* from unnest($2::uuid[], $3::uuid[], $4::uuid[], $5::text[], $6::text[], $7::bigint[], \
                $8::timestamptz[], $9::text[], $10::timestamptz[], $11::uuid[], $12::numeric[], $13::text[], \
-               $14::int[], $15::uuid[]) x",
+               $14::int[], $15::uuid[], $16::date[], $17::int[], $18::text[], $19::text[], $20::uuid[]) x",
         )
         .bind(column(rows, |(id, _)| id.0))
         .bind(column(rows, |(_, deal)| deal.pipeline.0))
@@ -141,6 +165,11 @@ impl Tables<'_> {
         .bind(column(rows, |(_, deal)| currency(deal.value)))
         .bind(column(rows, |(_, deal)| deal.visits))
         .bind(column(rows, |(_, deal)| deal.merged_into.map(|into| into.0)))
+        .bind(column(rows, |(_, deal)| deal.expected_close))
+        .bind(column(rows, |(_, deal)| deal.probability))
+        .bind(column(rows, |(_, deal)| deal.category.map(category_word)))
+        .bind(column(rows, |(_, deal)| deal.origin.map(|origin| origin_words(origin).0)))
+        .bind(column(rows, |(_, deal)| deal.origin.map(|origin| origin_words(origin).1.0)))
         .execute(&mut *self.connection)
         .await?;
         Ok(())
@@ -153,11 +182,12 @@ impl Tables<'_> {
         self.query(
             "update {schema}.deal d set pipeline_id = x.pipeline_id, owner = x.owner, outcome = x.outcome, closed_at = x.closed_at, \
                loss_reason = x.loss_reason, amount = x.amount, currency = x.currency, visits = x.visits, \
-               merged_into = x.merged_into \
+               merged_into = x.merged_into, expected_close = x.expected_close, \
+               probability = x.probability, category = x.category \
              from unnest($2::uuid[], $3::uuid[], $4::uuid[], $5::text[], $6::timestamptz[], $7::uuid[], \
-               $8::numeric[], $9::text[], $10::int[], $11::uuid[]) \
+               $8::numeric[], $9::text[], $10::int[], $11::uuid[], $12::date[], $13::int[], $14::text[]) \
                x (deal_id, pipeline_id, owner, outcome, closed_at, loss_reason, amount, currency, visits, \
-                 merged_into) \
+                 merged_into, expected_close, probability, category) \
              where d.tenant_id = $1 and d.deal_id = x.deal_id",
         )
         .bind(column(rows, |(id, _)| id.0))
@@ -170,6 +200,9 @@ impl Tables<'_> {
         .bind(column(rows, |(_, deal)| currency(deal.value)))
         .bind(column(rows, |(_, deal)| deal.visits))
         .bind(column(rows, |(_, deal)| deal.merged_into.map(|into| into.0)))
+        .bind(column(rows, |(_, deal)| deal.expected_close))
+        .bind(column(rows, |(_, deal)| deal.probability))
+        .bind(column(rows, |(_, deal)| deal.category.map(category_word)))
         .execute(&mut *self.connection)
         .await?;
         Ok(())
@@ -253,6 +286,25 @@ impl Tables<'_> {
         Ok(())
     }
 
+    async fn write_forecasts(&mut self, facts: &Facts) -> Result<(), sqlx::Error> {
+        let rows: Vec<_> = facts.forecasts.iter().collect();
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let query = self
+            .query(
+                "insert into {schema}.stage_forecast (tenant_id, pipeline_id, stage_id, probability, category) \
+                 select $1, x.* from unnest($2::uuid[], $3::uuid[], $4::int[], $5::text[]) x \
+                 on conflict (tenant_id, pipeline_id, stage_id) \
+                   do update set probability = excluded.probability, category = excluded.category",
+            )
+            .bind(column(&rows, |((pipeline, _), _)| pipeline.0))
+            .bind(column(&rows, |((_, stage), _)| stage.0))
+            .bind(column(&rows, |(_, forecast)| forecast.probability))
+            .bind(column(&rows, |(_, forecast)| category_word(forecast.category)));
+        self.execute(query).await
+    }
+
     async fn write_owners(&mut self, facts: &Facts) -> Result<(), sqlx::Error> {
         let (ids, names): (Vec<Uuid>, Vec<Option<String>>) =
             facts.owners.iter().map(|(id, name)| (id.0, name.clone())).unzip();
@@ -280,11 +332,37 @@ fn currency(value: Option<Money>) -> Option<String> {
     value.map(|value| value.currency.to_string())
 }
 
-pub(super) fn money(row: &PgRow) -> Result<Option<Money>, sqlx::Error> {
-    let amount: Option<Decimal> = row.try_get("amount")?;
-    let currency: Option<&str> = row.try_get("currency")?;
+/// The money in two columns.
+pub(super) fn money(row: &PgRow, amount: &str, currency: &str) -> Result<Option<Money>, sqlx::Error> {
+    let amount: Option<Decimal> = row.try_get(amount)?;
+    let currency: Option<&str> = row.try_get(currency)?;
     let currency = currency.and_then(Currency::parse);
     Ok(amount.zip(currency).map(|(amount, currency)| Money { amount, currency }))
+}
+
+const CATEGORIES: [(ForecastCategory, &str); 6] = [
+    (ForecastCategory::Pipeline, "pipeline"),
+    (ForecastCategory::BestCase, "best_case"),
+    (ForecastCategory::MostLikely, "most_likely"),
+    (ForecastCategory::Commit, "commit"),
+    (ForecastCategory::Closed, "closed"),
+    (ForecastCategory::Omitted, "omitted"),
+];
+
+fn category_word(category: ForecastCategory) -> &'static str {
+    CATEGORIES.iter().find(|(known, _)| *known == category).map_or("omitted", |(_, word)| word)
+}
+
+pub(super) fn category(word: &str) -> Option<ForecastCategory> {
+    CATEGORIES.iter().find(|(_, known)| *known == word).map(|(category, _)| *category)
+}
+
+fn origin_words(origin: Origin) -> (&'static str, DealId) {
+    match origin {
+        Origin::Repeat { previous } => ("repeat", previous),
+        Origin::Recycle { lost } => ("recycle", lost),
+        Origin::Revived { recycled, .. } => ("revived", recycled),
+    }
 }
 
 fn outcome_word(outcome: Option<Outcome>) -> &'static str {
@@ -311,9 +389,14 @@ fn deal(row: &PgRow) -> Result<DealFact, sqlx::Error> {
         outcome: outcome(row.try_get("outcome")?),
         closed_at: row.try_get("closed_at")?,
         loss_reason: row.try_get::<Option<_>, _>("loss_reason")?.map(LossReasonId),
-        value: money(row)?,
+        value: money(row, "amount", "currency")?,
         visits: row.try_get("visits")?,
         merged_into: row.try_get::<Option<_>, _>("merged_into")?.map(DealId),
+        // Written once, when the deal is opened.
+        origin: None,
+        expected_close: row.try_get("expected_close")?,
+        probability: row.try_get("probability")?,
+        category: row.try_get::<Option<&str>, _>("category")?.and_then(category),
     })
 }
 
@@ -331,6 +414,6 @@ fn visit(row: &PgRow) -> Result<VisitFact, sqlx::Error> {
         next_stage: row.try_get::<Option<_>, _>("next_stage")?.map(StageId),
         next_pipeline: row.try_get::<Option<_>, _>("next_pipeline")?.map(PipelineId),
         actor: ActorId(row.try_get("actor")?),
-        value: money(row)?,
+        value: money(row, "amount", "currency")?,
     })
 }

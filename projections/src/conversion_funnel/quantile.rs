@@ -44,6 +44,11 @@ fn mean(micros: &[i64]) -> Option<i128> {
     rounded(sum(micros), i128::try_from(micros.len()).ok()?)
 }
 
+/// The mean of `n` durations by their sum in microseconds.
+pub(super) fn mean_seconds(sum: i128, n: i64) -> Option<f64> {
+    rounded(sum, i128::from(n)).map(seconds)
+}
+
 /// The value at `percent` of the way from the first to the last, between its two neighbours.
 fn percentile(sorted: &[i64], percent: usize) -> Option<i128> {
     let rank = sorted.len().checked_sub(1)? * percent;

@@ -1,10 +1,11 @@
 //! How far one case came under each rule.
 
 use super::case::{Case, Class, Outcome};
-use super::definition::{Definition, MAX_STEPS, Rule};
+use super::definition::Definition;
 use super::ground::Ground;
 use super::track::Mark;
-use super::window::{Start, Window};
+use kvali_domain::funnel::{MAX_STEPS, Rule};
+use kvali_domain::funnel::{Start, Window};
 
 /// A set of steps, one bit each.
 pub(super) type StepSet = u64;

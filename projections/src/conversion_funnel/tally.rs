@@ -6,13 +6,14 @@ use chrono::{DateTime, Datelike};
 use chrono_tz::Tz;
 
 use super::case::{Case, Outcome};
-use super::definition::{Definition, MAX_STEPS, Rule};
+use super::definition::Definition;
 use super::ground::Ground;
 use super::quantile::span;
 use super::rules::{Reach, StepSet, bit};
 use super::track::Mark;
+use kvali_domain::funnel::{MAX_STEPS, Rule};
 
-/// Sums over the cases of one owner, or of all.
+/// Sums over the cases of one group, or of all.
 #[derive(Clone, Debug)]
 pub(super) struct Tally {
     pub(super) cases: u64,
@@ -156,38 +157,6 @@ impl Tally {
             self.moves[last][none_after].add(None);
             self.steps[last].last += 1;
         }
-    }
-
-    #[must_use]
-    pub(super) fn merged(mut self, other: Self) -> Self {
-        self.cases += other.cases;
-        self.open_cases += other.open_cases;
-        self.total_micros.extend(other.total_micros);
-        for (mine, theirs) in self.steps.iter_mut().zip(other.steps) {
-            mine.merge(theirs);
-        }
-        for (mine, theirs) in self.moves.iter_mut().flatten().zip(other.moves.into_iter().flatten()) {
-            mine.n += theirs.n;
-            mine.micros.extend(theirs.micros);
-        }
-        for (month, cohort) in other.cohorts {
-            self.cohorts.entry(month).or_default().merge(cohort);
-        }
-        self
-    }
-}
-
-impl StepTally {
-    fn merge(&mut self, other: Self) {
-        self.count += other.count;
-        self.visits += other.visits;
-        self.reentered += other.reentered;
-        self.last += other.last;
-        self.dropped.lost += other.dropped.lost;
-        self.dropped.open += other.dropped.open;
-        self.dropped.moved_back += other.dropped.moved_back;
-        self.dropped.left += other.dropped.left;
-        self.micros_from_previous.extend(other.micros_from_previous);
     }
 }
 

@@ -51,7 +51,7 @@ fn visits(text: &str) -> Vec<Visit> {
     let visit = |word: &str| {
         let (name, when) = word.split_at(1);
         let stage = (name != "-").then(|| stage(name));
-        Visit { stage, entered_at: when.parse().ok().map(day), layout: None }
+        Visit { stage, entered_at: when.parse().ok().map(day), layout: None, value: None }
     };
     text.split_whitespace().map(visit).collect()
 }
@@ -65,6 +65,7 @@ fn open(text: &str) -> Case {
         created_at: None,
         closed_at: None,
         value: None,
+        groups: Vec::new(),
     }
 }
 

@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 
 use super::case::Case;
-use super::definition::Step;
 use super::population::Population;
 use kvali_domain::StageId;
+use kvali_domain::funnel::Step;
 
 /// One visit to a step, or to a stage outside the funnel.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -444,7 +444,7 @@ impl Card {
 
     /// What a merge, or undoing one, says of the survivor.
     fn change(&mut self, changes: &[merge::Change]) {
-        let deal::Changed { owner, value } = deal::Changed::by(changes);
+        let deal::Changed { owner, value, .. } = deal::Changed::by(changes);
         self.owner = owner.unwrap_or(self.owner);
         if let Some(value) = value {
             self.set_value(value);

@@ -4,9 +4,11 @@
 
 use super::lines::Line;
 use super::{ContactRole, Deal, Event, Holds, OpenDeal, Refusal, StageChanged};
+use crate::field_changes;
 use crate::merge::{self, Fields, Held, Mergeable, Merging};
 use crate::pipeline::Config;
-use crate::{ContactId, DealId, Given, Money, StageId, UserId};
+use crate::{ContactId, DealId, FieldId, Given, Money, ProductId, StageId, UserId};
+use chrono::NaiveDate;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -25,11 +27,16 @@ pub(super) struct Worth {
     pub lines: BTreeMap<i32, Line>,
 }
 
-/// What a merge, or undoing one, says of owner and value; nothing where they stay.
+/// What a merge, or undoing one, says of a deal; nothing where it stays.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct Changed {
     pub owner: Option<Option<UserId>>,
     pub value: Option<Option<Money>>,
+    pub expected_close: Option<Option<NaiveDate>>,
+    /// Of the lines by number; `None`: the line is gone.
+    pub products: BTreeMap<i32, Option<ProductId>>,
+    /// Of the custom fields; `None`: it holds nothing any more.
+    pub fields: BTreeMap<FieldId, Option<field_changes::Held>>,
 }
 
 impl Changed {
@@ -37,9 +44,23 @@ impl Changed {
         let to = |field: &str| {
             changes.iter().find(|change| change.field == field).map(|change| change.to.as_ref())
         };
-        let worth = |told| merge::value::<Worth>(told).unwrap_or_default().value;
-        Self { owner: to("owner").map(merge::value), value: to(WORTH).map(worth) }
+        let worth = |told| merge::value::<Worth>(told).unwrap_or_default();
+        Self {
+            owner: to("owner").map(merge::value),
+            value: to(WORTH).map(|told| worth(told).value),
+            expected_close: to("expected_close").map(merge::value),
+            products: changes.iter().filter(|change| change.field == WORTH).flat_map(products).collect(),
+            fields: changes.iter().filter_map(merge::custom_field).collect(),
+        }
     }
+}
+
+/// The lines that a change takes away, then those that it brings.
+fn products(change: &merge::Change) -> impl Iterator<Item = (i32, Option<ProductId>)> {
+    let lines = |told: &Option<Value>| merge::value::<Worth>(told.as_ref()).unwrap_or_default().lines;
+    let gone = lines(&change.from).into_keys().map(|number| (number, None));
+    let there = lines(&change.to).into_iter().map(|(number, line)| (number, Some(line.product)));
+    gone.chain(there)
 }
 
 /// The field of value and lines.

@@ -2,7 +2,7 @@
 
 use crate::given::{Happened, World, on};
 use crate::sales::{
-    LOST, NEW, NOW, NOWHERE, OFFER, SALES, SERVICE, SPAM, TALK, WON, at_start, date, sales, stage,
+    FUNNEL, LOST, NEW, NOW, NOWHERE, OFFER, SALES, SERVICE, SPAM, TALK, WON, at_start, date, sales, stage,
 };
 use kvali_domain::activity_types::{self, Kind};
 use kvali_domain::exchange_rates::{self, Set};
@@ -172,6 +172,7 @@ pub(crate) fn a_configuring_order() -> impl Strategy<Value = Order> {
             let rule = match_rule::Rule { start, ..crate::match_rule::rule() };
             on(match_rule::STREAM, match_rule::Command::Define(rule))
         }),
+        2 => crate::funnel::a_funnel_command().prop_map(|command| on(FUNNEL.stream(), command)),
         4 => (select(vec![SALES, SERVICE]), a_stage_command())
             .prop_map(|(pipeline, command)| on(pipeline.stream(), command)),
         2 => select(vec![

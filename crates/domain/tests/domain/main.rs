@@ -19,6 +19,7 @@ mod duplicate;
 mod exchange_rates;
 mod field_changes;
 mod fields;
+mod funnel;
 mod given;
 mod handover;
 mod history;

@@ -6,11 +6,11 @@ use chrono_tz::Tz;
 use kvali_domain::absence::Kind;
 use kvali_domain::pipeline::{self, Class, Policy, Stage};
 use kvali_domain::{
-    ActorId, CalendarId, CallId, CompanyId, ContactId, ConversationId, DealId, Event, HandoverId, LeadId,
-    LossReasonId, MeetingId, Money, NoteId, Occurred, Order, Personal, PipelineId, StageId, StreamId,
+    ActorId, CalendarId, CallId, CompanyId, ContactId, ConversationId, DealId, Event, FunnelId, HandoverId,
+    LeadId, LossReasonId, MeetingId, Money, NoteId, Occurred, Order, Personal, PipelineId, StageId, StreamId,
     SubjectId, Target, TaskId, TeamId, UserId, Version, activity_types, calendar, call, company, contact,
-    conversation, deal, duplicate, exchange_rates, fields, handover, lead, loss_reasons, match_rule, meeting,
-    note, sources, subject, tags, task, task_templates, team, user,
+    conversation, deal, duplicate, exchange_rates, fields, funnel, handover, lead, loss_reasons, match_rule,
+    meeting, note, sources, subject, tags, task, task_templates, team, user,
 };
 use uuid::Uuid;
 
@@ -36,6 +36,7 @@ pub(crate) const REGION: TeamId = TeamId(id(31));
 pub(crate) const COMPANY: TeamId = TeamId(id(32));
 pub(crate) const CALENDAR: CalendarId = CalendarId(id(40));
 pub(crate) const HANDOVER: HandoverId = HandoverId(id(41));
+pub(crate) const FUNNEL: FunnelId = FunnelId(id(42));
 pub(crate) const ACME: deal::Party = deal::Party::Company(CompanyId(id(6)));
 
 pub(crate) const ANNA: ContactId = ContactId(id(60));
@@ -388,4 +389,5 @@ aggregates! {
     task_templates: TaskTemplates, task_templates::STREAM;
     exchange_rates: ExchangeRates, exchange_rates::STREAM;
     match_rule: MatchRule, match_rule::STREAM;
+    funnel: Funnel, FUNNEL.stream();
 }

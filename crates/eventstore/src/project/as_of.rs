@@ -145,6 +145,7 @@ fn is_business(event: &Event) -> bool {
         | Event::ActivityTypes(_)
         | Event::TaskTemplates(_)
         | Event::ExchangeRates(_)
+        | Event::Funnel(_)
         | Event::User(_)
         | Event::Team(_)
         | Event::Calendar(_)

@@ -6,9 +6,9 @@ use kvali_domain::contact_point::{self, Kind, claimed, key};
 use kvali_domain::handover::Work;
 use kvali_domain::pipeline::{Config, Pipeline, folded};
 use kvali_domain::{
-    ActivityTypeId, Aggregate, CompanyId, Condition, ContactId, DealId, Event, LeadId, LossReasonId,
-    Personal, PipelineId, SourceId, StageId, State, StreamId, TagId, TaskId, UserId, activity_types, company,
-    contact, deal, lead, loss_reasons, pipeline, sources, tags, user,
+    ActivityTypeId, Aggregate, CompanyId, Condition, ContactId, DealId, Event, FunnelId, LeadId,
+    LossReasonId, Personal, PipelineId, SourceId, StageId, State, StreamId, TagId, TaskId, UserId,
+    activity_types, company, contact, deal, funnel, lead, loss_reasons, pipeline, sources, tags, user,
 };
 use sqlx::Row;
 use uuid::Uuid;
@@ -311,6 +311,23 @@ impl Directory<'_> {
             accepted.extend(self.config(PipelineId(id.0)).await?.map(|config| config.name));
         }
         Err(unknown("pipeline", said, &accepted))
+    }
+
+    /// A named funnel that is in force.
+    pub(crate) async fn funnel(&self, said: &str) -> Result<FunnelId, Failure> {
+        if let Ok(id) = said.parse() {
+            return Ok(id);
+        }
+        if let Some(stream) = self.holders(funnel::NAME_CLAIM, &folded(said)).await?.first() {
+            return Ok(FunnelId(stream.0));
+        }
+        let all = self.query(
+            "select key, holder from kvali.claim where tenant_id = $1 and kind = $2 and $3 = '' order by key",
+            funnel::NAME_CLAIM,
+            "",
+        );
+        let accepted: Vec<String> = all.await?.into_iter().map(|(key, _)| key).collect();
+        Err(unknown("funnel", said, &accepted))
     }
 
     async fn config(&self, id: PipelineId) -> Result<Option<Config>, Failure> {

@@ -10,6 +10,7 @@ pub(crate) mod call;
 pub(crate) mod company;
 pub(crate) mod contact;
 pub(crate) mod deal;
+pub(crate) mod funnel;
 pub(crate) mod lead;
 pub(crate) mod merge;
 pub(crate) mod note;
@@ -57,6 +58,12 @@ pub(crate) fn order(stream: StreamId, command: impl Into<Command>) -> Order {
 pub(crate) struct Filled<F> {
     form: F,
     by: By,
+}
+
+impl<F> Filled<F> {
+    pub(crate) fn new(form: F, by: By) -> Self {
+        Self { form, by }
+    }
 }
 
 impl<F: Form> Filled<F> {

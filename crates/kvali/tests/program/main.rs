@@ -12,6 +12,7 @@ mod forms;
 mod forms_people;
 mod forms_repeated;
 mod forms_words;
+mod funnels;
 mod history;
 mod interruption;
 mod log;

@@ -4,10 +4,10 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use crate::conversion_funnel::case::{Case, Class, Layouts, Outcome};
-use crate::conversion_funnel::definition::{NotADefinition, Step, check_steps};
 use crate::conversion_funnel::population::Population;
 use crate::conversion_funnel::quantile::{Durations, median_seconds, span};
 use crate::conversion_funnel::track::{Mark, Steps};
+use kvali_domain::funnel::{NotADefinition, Step, check_steps};
 
 /// Folds cases into one [`StageTime`] per step. A success or failure stage is an end: no time passes in it.
 #[derive(Debug)]

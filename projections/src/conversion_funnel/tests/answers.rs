@@ -1,13 +1,14 @@
 //! What stands in the answer beside the counts, and the JSON that people see.
 
 use chrono_tz::Tz;
+use kvali_domain::ProductId;
 use serde_json::json;
 use uuid::Uuid;
 
-use super::{answer, asked, day, days, in_layout, lost, one_pipeline, open, stage, time, won};
+use super::{answer, asked, day, days, in_layout, lost, money, one_pipeline, open, stage, time, won};
 use crate::conversion_funnel::{
-    Breakdown, Case, Class, Definition, Dropped, Layout, Layouts, Population, Rule, Stage, Start, UserId,
-    Visit,
+    Band, Breakdown, Case, Class, Definition, Dropped, Group, Layout, Layouts, Population, Rule, Stage,
+    Start, UserId, Visit,
 };
 
 fn stages(definition: Definition, cases: &[Case]) -> Vec<Stage> {
@@ -133,7 +134,7 @@ fn owners_stand_apart_and_sum_to_the_whole() {
     let answer = answer(definition, &Layouts::default(), &cases);
     let by = answer.by.unwrap();
     let counts: Vec<_> =
-        by.iter().map(|owner| (owner.owner.is_some(), owner.counts.stages[1].count)).collect();
+        by.iter().map(|owner| (owner.group != Group::Owner(None), owner.counts.stages[1].count)).collect();
     assert_eq!(counts, [(false, 0), (true, 1), (true, 1)]);
     assert_eq!(answer.counts.stages[1].count, 2);
     assert_eq!(answer.counts.stages[1].median_seconds_from_previous, Some(1.5 * 86_400.0));
@@ -185,4 +186,60 @@ fn passed_says_whether_it_imputed_and_a_breakdown_stands_at_the_end() {
     assert_eq!(found["start"], json!(null), "without a window nothing is counted from a start");
     assert_eq!(found["by"][0]["owner"], json!(null));
     assert_eq!(found["by"][0]["stages"][0]["count"], json!(1));
+}
+
+#[test]
+fn a_case_with_several_products_stands_in_the_group_of_each_and_once_in_the_whole() {
+    let product = |id: u128| Group::Product(Some(ProductId(Uuid::from_u128(id))));
+    let sells =
+        |case, products: &[u128]| Case { groups: products.iter().copied().map(product).collect(), ..case };
+    let cases = [sells(open("A0 B1"), &[1, 2]), sells(open("A0"), &[2]), open("A0")];
+    let definition = Definition { by: Breakdown::Product, ..asked(&["A", "B"], Rule::Entered) };
+    let answer = answer(definition, &Layouts::default(), &cases);
+    let by = answer.by.unwrap().into_iter();
+    let found: Vec<_> = by
+        .map(|group| (group.group, group.counts.stages.iter().map(|stage| stage.count).collect::<Vec<_>>()))
+        .collect();
+    assert_eq!(
+        found,
+        [(Group::Product(None), vec![1, 0]), (product(1), vec![1, 1]), (product(2), vec![2, 1])]
+    );
+    assert_eq!(answer.groups_overlap, Some(true));
+    assert_eq!(answer.counts.cases, 3);
+}
+
+#[test]
+fn values_stand_in_bands_of_their_currency_at_entry_and_at_latest() {
+    let mut raised = Case { value: Some(money(1000, "GEL")), ..open("A0 B1") };
+    raised.visits[0].value = Some(money(999, "GEL"));
+    let cases = [raised, Case { value: Some(money(0, "EUR")), ..open("B0") }];
+    let bands = |by: Breakdown| {
+        let answer =
+            answer(Definition { by, ..asked(&["A", "B"], Rule::Entered) }, &Layouts::default(), &cases);
+        let of = |group: Group| match group {
+            Group::Value(band) | Group::ValueAtEntry(band) => band.map(|band: Band| band.to_string()),
+            other => panic!("{other:?} is no value"),
+        };
+        answer.by.unwrap().into_iter().map(|group| of(group.group)).collect::<Vec<_>>()
+    };
+    let named = |band: &str| Some(band.to_owned());
+    assert_eq!(bands(Breakdown::Value), [named("0–1 EUR"), named("1000–10000 GEL")]);
+    assert_eq!(
+        bands(Breakdown::ValueAtEntry),
+        [None, named("100–1000 GEL")],
+        "one never entered the first step"
+    );
+}
+
+#[test]
+fn a_breakdown_is_named_by_its_word() {
+    for word in
+        ["owner", "team", "source", "product", "field:region", "loss_reason", "value", "value_at_entry"]
+    {
+        assert_eq!(word.parse::<Breakdown>().unwrap().to_string(), word);
+    }
+    for word in ["owners", "field:", "none", ""] {
+        let refused = word.parse::<Breakdown>().unwrap_err().to_string();
+        assert!(refused.starts_with(&format!("by {word:?} is none of owner, team, source")), "{refused}");
+    }
 }

@@ -64,7 +64,12 @@ impl Log {
                 });
             }
             let entered_at = Some(time(&row[3]));
-            cases[at].visits.push(Visit { stage: Some(stage(&row[1])), entered_at, layout: None });
+            cases[at].visits.push(Visit {
+                stage: Some(stage(&row[1])),
+                entered_at,
+                layout: None,
+                value: None,
+            });
             activities.insert(row[1].to_owned());
         }
         let stages = serde_json::from_value(expected["stages"].clone()).unwrap();

@@ -251,7 +251,7 @@ fn a_definition_says_what_is_wrong_with_it_and_the_way_out() {
     assert_eq!(twice, NotADefinition::StageTwice { stage: stage("A"), first: 0, second: 2 });
     let names: Vec<String> = (0..65).map(|at| format!("stage {at}")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    assert_eq!(refusal(asked(&names, Rule::Entered)), NotADefinition::TooManySteps(65));
+    assert_eq!(refusal(asked(&names, Rule::Entered)), NotADefinition::TooManySteps { count: 65 });
     assert!(asked(&names[..64], Rule::Entered).check().is_ok());
     let windowed = Definition { window: "30d".parse().ok(), ..asked(&ABC, Rule::Entered) };
     assert_eq!(
@@ -259,7 +259,7 @@ fn a_definition_says_what_is_wrong_with_it_and_the_way_out() {
         "window 30d does not apply to rule entered; leave it out or choose any_order, ordered or strict"
     );
     let imputed = Definition { impute_lost: true, ..asked(&ABC, Rule::Ordered) };
-    assert_eq!(refusal(imputed), NotADefinition::ImputeLostOnRule(Rule::Ordered));
+    assert_eq!(refusal(imputed), NotADefinition::ImputeLostOnRule { rule: Rule::Ordered });
 }
 
 #[test]

@@ -39,8 +39,12 @@ fn read(folder: &Path, layout: LayoutId) -> Vec<Case> {
     let mut rows = csv::Reader::from_path(folder.join("sales_pipeline.csv")).unwrap();
     let case = |row: csv::StringRecord| {
         let at = |text: &str| Some(text.parse::<NaiveDate>().ok()?.and_hms_opt(0, 0, 0)?.and_utc());
-        let visit =
-            |name: &str, when: &str| Visit { stage: Some(stage(name)), entered_at: at(when), layout: None };
+        let visit = |name: &str, when: &str| Visit {
+            stage: Some(stage(name)),
+            entered_at: at(when),
+            layout: None,
+            value: None,
+        };
         let (outcome, visits) = match &row[4] {
             "Won" => (Outcome::Won, vec![visit("Engaging", &row[5]), visit("Won", &row[6])]),
             "Lost" => (Outcome::Lost, vec![visit("Engaging", &row[5]), visit("Lost", &row[6])]),

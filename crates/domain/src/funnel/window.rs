@@ -1,5 +1,6 @@
 //! The conversion window: how long a case may take, and from where that is counted.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Minutes, hours or days of 24 hours, written `90m`, `12h`, `30d`. Its end belongs to it: an entry exactly
@@ -20,7 +21,7 @@ pub struct Window {
 /// | `any_order` | anywhere, as long as it holds the first entry into step 1 | anywhere |
 ///
 /// Among equally deep starts the earliest gives the step times. Entries without a business date lie in no window.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Start {
     #[default]
@@ -41,7 +42,7 @@ type Unit = (char, u32);
 const UNITS: [Unit; 3] = [('d', 86_400), ('h', 3_600), ('m', 60)];
 
 impl Window {
-    pub(super) fn micros(self) -> i64 {
+    pub fn micros(self) -> i64 {
         i64::from(self.count) * i64::from(self.unit.1) * 1_000_000
     }
 }
@@ -70,6 +71,15 @@ impl TryFrom<String> for Window {
 
     fn try_from(text: String) -> Result<Self, NotAWindow> {
         text.parse()
+    }
+}
+
+impl JsonSchema for Window {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Window".into()
+    }
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({ "type": "string", "pattern": "^[0-9]*[1-9][0-9]*[dhm]$" })
     }
 }
 
