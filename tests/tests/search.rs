@@ -136,6 +136,24 @@ async fn companies_leads_deals_and_users_are_found_and_told_apart() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn many_namesakes_of_another_kind_hide_nobody() {
+    let database = Database::create().await;
+    let store = database.connect().await;
+    let mut office = Office::open(&store, tenant(1), 1).await;
+    for _ in 0..210 {
+        contact(&mut office, "Giorgi", "Beridze").await;
+    }
+    let (lead, archived) = (new_id(), contact(&mut office, "Giorgi", "Beridze").await);
+    let points = json!([{ "kind": "email", "value": "a@example.com" }]);
+    office.must(lead, "CaptureLead", json!({ "full": "Giorgi Beridze", "points": points })).await;
+    office.must(archived, "ArchiveContact", json!({})).await;
+    let leads = search(&store, Ask { entity: Some(Entity::Lead), ..ask("giorgi beridze") }).await;
+    assert_eq!(leads.into_iter().map(|hit| hit.id).collect::<Vec<_>>(), [lead]);
+    assert_eq!(search(&store, ask("giorgi")).await.len(), 20);
+    database.drop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_merged_record_leads_to_its_survivor_and_an_archived_one_must_be_asked_for() {
     let database = Database::create().await;
     let store = database.connect().await;

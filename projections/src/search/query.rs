@@ -75,6 +75,8 @@ const NEAR: &str = "select n.token, w.word, w.count from ( \
 /// Records by the words of one part, the best word first, that have one of each other part's words as well.
 const RECORDS: &str = "select p.record_id from unnest($2::text[]) with ordinality w (word, rank) \
     cross join lateral (select record_id from {schema}.posting p where tenant_id = $1 and word = w.word{others} \
+      and exists (select from {schema}.record r where r.tenant_id = $1 and r.record_id = p.record_id \
+        and ($3::text is null or r.entity = $3) and ($4 or not r.is_archived) offset 0) \
     order by record_id limit {most}) p group by p.record_id order by min(w.rank), p.record_id limit {most}";
 
 /// The few words of a record are read by its id: with hundreds of words to look for, each would be looked up by itself.
@@ -110,7 +112,7 @@ impl Query for Ask {
             return Err(AskError::NothingSearched { text: self.text });
         }
         let meant = meant(&tokens, look).await?;
-        let ids = records(&meant, look).await?;
+        let ids = self.records(&meant, look).await?;
         let judged = judged(&meant, &ids, look).await?;
         let known = known(ids, look).await?;
         let best = self.best(judged, &known);
@@ -185,22 +187,6 @@ async fn meant(tokens: &[Token], look: &mut Look<'_>) -> Result<Vec<Meant>, sqlx
         Meant::of(token, own.map(|(_, word, count)| (word.as_str(), *count)).collect())
     };
     Ok((0..).zip(tokens).map(of).collect())
-}
-
-/// Records that have a word for every part; those are looked through that the rarest part has.
-async fn records(meant: &[Meant], look: &mut Look<'_>) -> Result<Vec<Uuid>, sqlx::Error> {
-    let mut parts: Vec<&Meant> = meant.iter().collect();
-    parts.sort_by_key(|part| part.postings);
-    let others = (3..).zip(&parts[1..]).map(|(at, _)| OTHER.replace("{words}", &format!("${at}")));
-    let others: String = others.collect();
-    let statement = RECORDS.replace("{others}", &others).replace("{most}", &MOST_RECORDS.to_string());
-    let enough = if parts.len() == 1 { ENOUGH_ALONE } else { ENOUGH_TOGETHER };
-    let rarest = parts[0].best(enough);
-    let mut query = sqlx::query_scalar(sql(look.schema, &statement)).bind(look.tenant.0).bind(rarest);
-    for part in &parts[1..] {
-        query = query.bind(part.words.iter().map(|(word, _)| word.as_str()).collect::<Vec<_>>());
-    }
-    query.fetch_all(&mut *look.connection).await
 }
 
 /// How well a record fits, and by which of its values.
@@ -280,6 +266,23 @@ struct Best {
 }
 
 impl Ask {
+    /// Records that have a word for every part; those are looked through that the rarest part has.
+    async fn records(&self, meant: &[Meant], look: &mut Look<'_>) -> Result<Vec<Uuid>, sqlx::Error> {
+        let mut parts: Vec<&Meant> = meant.iter().collect();
+        parts.sort_by_key(|part| part.postings);
+        let others = (5..).zip(&parts[1..]).map(|(at, _)| OTHER.replace("{words}", &format!("${at}")));
+        let others: String = others.collect();
+        let statement = RECORDS.replace("{others}", &others).replace("{most}", &MOST_RECORDS.to_string());
+        let enough = if parts.len() == 1 { ENOUGH_ALONE } else { ENOUGH_TOGETHER };
+        let rarest = parts[0].best(enough);
+        let mut query = sqlx::query_scalar(sql(look.schema, &statement)).bind(look.tenant.0).bind(rarest);
+        query = query.bind(self.entity.map(Entity::word)).bind(self.archived);
+        for part in &parts[1..] {
+            query = query.bind(part.words.iter().map(|(word, _)| word.as_str()).collect::<Vec<_>>());
+        }
+        query.fetch_all(&mut *look.connection).await
+    }
+
     /// The survivors of what was found, each once, the best first.
     fn best(&self, judged: Vec<Judged>, known: &BTreeMap<Uuid, Record>) -> Vec<Best> {
         let mut best: BTreeMap<Uuid, Best> = BTreeMap::new();
