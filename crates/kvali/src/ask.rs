@@ -27,12 +27,18 @@ pub(crate) async fn ask<Q: Query<Error = AskError>>(
 
 /// What an answer rests on, for people.
 pub(crate) fn stands<A>(answered: &Answered<A>) -> Vec<String> {
-    let parked = (answered.parked > 0).then(|| {
-        format!(
-            "{} streams are missing, since an event of theirs could not be folded; see `kvali projections status`",
-            answered.parked
-        )
-    });
     let at = answered.at.format("%F %T");
-    [format!("position {}, at {at} (UTC)", answered.position)].into_iter().chain(parked).collect()
+    [format!("position {}, at {at} (UTC)", answered.position)]
+        .into_iter()
+        .chain(missing(answered.parked))
+        .collect()
+}
+
+/// That the answer is not whole, if it is not.
+pub(crate) fn missing(parked: i64) -> Option<String> {
+    (parked > 0).then(|| {
+        format!(
+            "{parked} streams are missing, since an event of theirs could not be folded; see `kvali projections parked`"
+        )
+    })
 }

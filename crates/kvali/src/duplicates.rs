@@ -1,5 +1,7 @@
 //! `kvali duplicates`: which records may be one, why, and whether somebody is known already.
 
+use crate::as_of::When;
+use crate::ask::{ask as ask_as_of, stands};
 use crate::cli::{Done, Global};
 use crate::connect::Session;
 use crate::failure::Failure;
@@ -7,10 +9,11 @@ use crate::forms::{By, Directory};
 use crate::names::Names;
 use crate::order::Sent;
 use crate::output::{Answer, Table};
+use chrono_tz::Tz;
 use kvali_domain::{Order, UserId, match_rule};
 use kvali_projections::duplicate_candidates::{
-    Addend, Ask, Candidate, Details, DuplicateCandidates, Explained, Filter, Found, Hasher, Named,
-    RecordKind, Score, Verdict, fit, rule,
+    self as candidates, Addend, Ask, Candidate, Details, DuplicateCandidates, Explained, Filter, Found,
+    Hasher, Named, RecordKind, Score, Verdict, fit, rule,
 };
 use serde_json::{Value, json};
 use sqlx::Connection;
@@ -39,7 +42,12 @@ pub(crate) struct Duplicates {
 #[derive(clap::Subcommand)]
 enum What {
     /// What speaks for and against two records being one; it adds up to the score
-    Explain { a: Uuid, b: Uuid },
+    Explain {
+        a: Uuid,
+        b: Uuid,
+        #[command(flatten)]
+        when: When,
+    },
     /// Who somebody might be that is not recorded yet; nothing is written
     Who(Who),
     /// Fit the weights to what was confirmed, merged and rejected, and count how common values are
@@ -63,6 +71,8 @@ struct List {
     /// The strongest so many
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     limit: u32,
+    #[command(flatten)]
+    when: When,
 }
 
 #[derive(clap::Args)]
@@ -119,13 +129,18 @@ impl Duplicates {
         let session = Session::open(global, "default").await?;
         let answer = match &self.what {
             None => self.list.answer(&session).await?,
-            Some(What::Explain { a, b }) => explain(&session, *a, *b).await?,
+            Some(What::Explain { a, b, when }) => explain(&session, *a, *b, when).await?,
             Some(What::Who(who)) => who.answer(&session).await?,
             Some(What::Refit(refit)) => refit.answer(&session).await?,
         };
         answer.print(global.format)?;
         Ok(Done::Well)
     }
+}
+
+async fn hasher(session: &Session) -> Result<Hasher, Failure> {
+    let keyed = session.store.keyed_ids(session.tenant).await?;
+    Ok(Hasher::new(move |bytes| keyed.number(bytes)))
 }
 
 /// Asks the read model, brought up to the head of the log.
@@ -135,15 +150,11 @@ async fn ask<T>(
 ) -> Result<T, Failure> {
     let model = Arc::new(DuplicateCandidates);
     let (generation, _) = session.store.catch_up(model, session.tenant, &|_, _| {}).await?;
-    let keyed = session.store.keyed_ids(session.tenant).await?;
+    let hasher = hasher(session).await?;
     let mut connection = session.store.pool().acquire().await.map_err(Failure::LookUp)?;
     let mut transaction = connection.begin().await.map_err(Failure::LookUp)?;
-    let ask = Ask {
-        connection: &mut transaction,
-        tenant: session.tenant,
-        schema: &generation.schema_name,
-        hasher: Hasher::new(move |bytes| keyed.number(bytes)),
-    };
+    let ask =
+        Ask { connection: &mut transaction, tenant: session.tenant, schema: &generation.schema_name, hasher };
     let answer = question(ask).await.map_err(Failure::LookUp)?;
     transaction.rollback().await.map_err(Failure::LookUp)?;
     Ok(answer)
@@ -161,8 +172,8 @@ impl List {
             owner,
             decided: self.all,
         };
-        let limit = i64::from(self.limit);
-        let found = ask(session, async |mut ask| ask.candidates(&filter, limit).await).await?;
+        let list = candidates::List { hasher: hasher(session).await?, filter, limit: self.limit.into() };
+        let found = ask_as_of(session, DuplicateCandidates, self.when.as_of(Tz::UTC)?, list).await?;
         let mut names = Names::new(session);
         let mut table = Table::new(
             "Records that may be one",
@@ -171,11 +182,12 @@ impl List {
                 "cluster", "because",
             ],
         );
-        for pair in &found {
+        for pair in &found.answer {
             table.rows.push(row(pair, &mut names).await?);
         }
         let mut answer = Answer::of(table);
-        answer.notes = vec!["`kvali duplicates explain A B` says what a score is made of.".to_owned()];
+        answer.notes = stands(&found);
+        answer.notes.push("`kvali duplicates explain A B` says what a score is made of.".to_owned());
         Ok(answer)
     }
 }
@@ -213,9 +225,10 @@ fn said(addend: &Addend) -> String {
     format!("{field} {}{rare} {:+.1}", addend.level.as_str(), f64::from(addend.adds) / 1_000.0)
 }
 
-async fn explain(session: &Session, a: Uuid, b: Uuid) -> Result<Answer, Failure> {
-    let found = ask(session, async |mut ask| ask.explain(a, b).await).await?;
-    let Some(Explained { a, b, score, verdict, model_version, share_a_key }) = found else {
+async fn explain(session: &Session, a: Uuid, b: Uuid, when: &When) -> Result<Answer, Failure> {
+    let explain = candidates::Explain { hasher: hasher(session).await?, a, b };
+    let found = ask_as_of(session, DuplicateCandidates, when.as_of(Tz::UTC)?, explain).await?;
+    let Some(Explained { a, b, score, verdict, model_version, share_a_key }) = found.answer else {
         let words = "both must be leads, contacts or companies of this tenant; `kvali duplicates` lists ids";
         return Err(Failure::Impossible(words.to_owned()));
     };

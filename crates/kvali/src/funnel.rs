@@ -4,6 +4,7 @@ mod named;
 mod report;
 
 use crate::as_of::{Edge, When, instant};
+use crate::ask::missing;
 use crate::cli::{Done, Global};
 use crate::connect::Session;
 use crate::edge;
@@ -137,7 +138,7 @@ impl Funnel {
         let report = Report::of(&facts, definition, named)?;
         let mut answer = Answer {
             tables: vec![report.funnel_table(&facts)],
-            notes: Vec::new(),
+            notes: missing(facts.parked).into_iter().collect(),
             json: report.json(&facts),
         };
         merge(&mut answer.json, self.when.json());

@@ -18,7 +18,7 @@ use kvali_domain::funnel::Corrections;
 use kvali_domain::pipeline::{self, Stage};
 use kvali_domain::{DealId, PipelineId, StageId, TenantId, UserId, Version};
 use kvali_eventstore::Store;
-use kvali_eventstore::project::{AsOf, Look, Query};
+use kvali_eventstore::project::{Answered, AsOf, Look, Query};
 use sqlx::postgres::PgRow;
 use sqlx::{Executor, Row};
 use std::collections::{BTreeMap, HashMap};
@@ -36,6 +36,8 @@ pub struct Ground {
     pub position: i64,
     /// T: the instant that they stand at.
     pub at: DateTime<Utc>,
+    /// Streams that are missing in them, since an event of theirs could not be folded.
+    pub parked: i64,
     pub owners: BTreeMap<UserId, Option<String>>,
     /// Which deals the cases are of.
     pub only: Only,
@@ -112,7 +114,9 @@ pub async fn ground(
     progress: &(dyn Fn(i64, i64) + Sync),
 ) -> Result<Ground, QueryError> {
     let load = Load { question: question.into(), corrections };
-    Ok(store.ask(Arc::new(ConversionFunnel), tenant, as_of, now, progress, load).await?.answer)
+    let Answered { answer, parked, .. } =
+        store.ask(Arc::new(ConversionFunnel), tenant, as_of, now, progress, load).await?;
+    Ok(Ground { parked, ..answer })
 }
 
 /// The facts of one pipeline.
@@ -272,6 +276,7 @@ impl Draft {
             name: current.name.clone(),
             stages,
             position: 0,
+            parked: 0,
             at: DateTime::UNIX_EPOCH,
             owners: BTreeMap::new(),
             only: question.only,

@@ -9,7 +9,10 @@ use super::model::{kin, profile};
 use super::rarity::Rarity;
 use super::score::{Addend, Model, Score, Verdict};
 use super::tables::{PairRow, Tables};
+use crate::AskError;
+use async_trait::async_trait;
 use kvali_domain::TenantId;
+use kvali_eventstore::project::{Look, Query};
 use sqlx::PgConnection;
 use std::collections::{BTreeMap, BTreeSet};
 use uuid::Uuid;
@@ -20,6 +23,40 @@ pub struct Ask<'a> {
     pub tenant: TenantId,
     pub schema: &'a str,
     pub hasher: Hasher,
+}
+
+/// Which pairs there are, now or then.
+pub struct List {
+    pub hasher: Hasher,
+    pub filter: Filter,
+    pub limit: i64,
+}
+
+#[async_trait]
+impl Query for List {
+    type Answer = Vec<Candidate>;
+    type Error = AskError;
+
+    async fn ask(self, look: &mut Look<'_>) -> Result<Self::Answer, AskError> {
+        Ok(Ask::of(look, self.hasher).candidates(&self.filter, self.limit).await?)
+    }
+}
+
+/// What two records agree in, now or then.
+pub struct Explain {
+    pub hasher: Hasher,
+    pub a: Uuid,
+    pub b: Uuid,
+}
+
+#[async_trait]
+impl Query for Explain {
+    type Answer = Option<Explained>;
+    type Error = AskError;
+
+    async fn ask(self, look: &mut Look<'_>) -> Result<Self::Answer, AskError> {
+        Ok(Ask::of(look, self.hasher).explain(self.a, self.b).await?)
+    }
 }
 
 /// Two records that may be one.
@@ -78,6 +115,13 @@ pub struct Found {
     pub record: Named,
     pub score: Score,
     pub verdict: Verdict,
+}
+
+impl<'a> Ask<'a> {
+    fn of(look: &'a mut Look<'_>, hasher: Hasher) -> Self {
+        let (tenant, schema) = (look.tenant, look.schema);
+        Self { connection: &mut *look.connection, tenant, schema, hasher }
+    }
 }
 
 impl Ask<'_> {

@@ -147,7 +147,7 @@ fn fits_pattern(pattern: &str, text: &str) -> bool {
             let text = sign.unwrap_or(text);
             text.split_once('.').map_or(digits(text), |(whole, rest)| digits(whole) && digits(rest))
         }
-        Some("^[0-9]*[1-9][0-9]*[dhm]$") => {
+        "^[0-9]*[1-9][0-9]*[dhm]$" => {
             let count = text.strip_suffix(['d', 'h', 'm']).unwrap_or_default();
             digits(count) && count.contains(|digit| digit != '0')
         }

@@ -1,13 +1,13 @@
 //! The fields and dictionaries of these tests, and random commands that configure them and the stages.
 
 use crate::given::{Happened, World, on};
+use crate::measuring::a_measuring_order;
 use crate::sales::{
-    FUNNEL, LOST, NEW, NOW, NOWHERE, OFFER, SALES, SERVICE, SPAM, TALK, WON, at_start, date, sales, stage,
+    LOST, NEW, NOW, NOWHERE, OFFER, SALES, SERVICE, SPAM, TALK, WON, at_start, date, sales, stage,
 };
 use kvali_domain::activity_types::{self, Kind};
 use kvali_domain::exchange_rates::{self, Set};
 use kvali_domain::fields::{self, Classification, Entity, FieldOption, FieldType, FieldValue};
-use kvali_domain::match_rule;
 use kvali_domain::money::Currency;
 use kvali_domain::pipeline::{self, Class, Clock, Config, ForecastCategory, Requirement};
 use kvali_domain::sources::{self, ChannelType};
@@ -168,11 +168,7 @@ pub(crate) fn a_configuring_order() -> impl Strategy<Value = Order> {
         1 => an_activity_type_command().prop_map(|command| on(activity_types::STREAM, command)),
         1 => a_template_command().prop_map(|command| on(task_templates::STREAM, command)),
         1 => a_rate_command().prop_map(|command| on(exchange_rates::STREAM, command)),
-        1 => (-70_000..10_000).prop_map(|start| {
-            let rule = match_rule::Rule { start, ..crate::match_rule::rule() };
-            on(match_rule::STREAM, match_rule::Command::Define(rule))
-        }),
-        2 => crate::funnel::a_funnel_command().prop_map(|command| on(FUNNEL.stream(), command)),
+        3 => a_measuring_order(),
         4 => (select(vec![SALES, SERVICE]), a_stage_command())
             .prop_map(|(pipeline, command)| on(pipeline.stream(), command)),
         2 => select(vec![

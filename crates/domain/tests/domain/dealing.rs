@@ -2,8 +2,8 @@
 
 use crate::given::on;
 use crate::party;
-use crate::properties::{DEALS, SECRET, a_deal_command, a_personal, a_stage_id, a_user, a_value};
 use crate::sales::{ACME, ACME_LTD, ANNA, NOW, SALES, TASK};
+use crate::stories::{DEALS, SECRET, a_deal_command, a_personal, a_stage_id, a_user, a_value};
 use kvali_domain::deal::{Command, ContactRole, IdleSpell, Line, Matter, Open, VisitLimit};
 use kvali_domain::field_changes::{FieldSetting, FieldValue};
 use kvali_domain::pipeline::ForecastCategory;

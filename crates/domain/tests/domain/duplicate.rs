@@ -2,7 +2,8 @@
 
 use crate::deal_more::after;
 use crate::given::{given, on};
-use crate::merging::{looked_up_in, merged};
+use crate::joining::merged;
+use crate::merging::looked_up_in;
 use crate::party::BORIS;
 use crate::sales::*;
 use kvali_domain::duplicate::{Command, Confirmed, Event, Refusal, Rejected, pair};

@@ -1,48 +1,16 @@
 use crate::given::{Happened, given};
+use crate::measuring::{define, entered, redefine, step, way};
 use crate::sales::*;
 use kvali_domain::decider::Describe;
 use kvali_domain::funnel::{
-    Command, Corrections, Defined, Definition, Event, NotADefinition, PopulationKind, Redefined, Refusal,
-    Retired, Rule, Start, Step,
+    Command, Defined, Definition, Event, NotADefinition, Redefined, Refusal, Retired, Rule,
 };
-use kvali_domain::{Claim, Refusal as AnyRefusal, StageId};
-use proptest::prelude::*;
-use proptest::sample::{select, subsequence};
+use kvali_domain::{Claim, Refusal as AnyRefusal};
 
 macro_rules! funnel_refusal {
     ($pattern:pat) => {
         |refusal: &AnyRefusal| matches!(refusal, AnyRefusal::Funnel($pattern))
     };
-}
-
-fn step(name: &str, stages: &[StageId]) -> Step {
-    Step { name: name.to_owned(), stages: stages.to_vec() }
-}
-
-/// From the first talk to the contract.
-fn way() -> Definition {
-    Definition {
-        pipeline: SALES,
-        steps: vec![step("Talk", &[NEW, TALK]), step("Won", &[WON])],
-        rule: Rule::Ordered,
-        window: "30d".parse().ok(),
-        start: Start::First,
-        population: PopulationKind::All,
-        corrections: Corrections::Effective,
-        impute_lost: false,
-    }
-}
-
-fn entered() -> Definition {
-    Definition { rule: Rule::Entered, window: None, ..way() }
-}
-
-fn define(name: &str, definition: Definition) -> Command {
-    Command::Define { name: name.to_owned(), definition }
-}
-
-fn redefine(definition: Definition) -> Command {
-    Command::Redefine { definition }
 }
 
 fn defined() -> Event {
@@ -56,28 +24,6 @@ fn retired() -> Event {
 fn log(events: impl IntoIterator<Item = Event>) -> Vec<Happened> {
     let events = events.into_iter().map(|event| at_start(FUNNEL.stream(), event));
     [sales()].into_iter().chain(events).collect()
-}
-
-/// Definitions that hold and such that do not.
-pub(crate) fn a_funnel_command() -> impl Strategy<Value = Command> {
-    let stages = subsequence(vec![NEW, TALK, OFFER, WON, LOST, NOWHERE], 0..5);
-    let rules = select(Rule::ALL.map(|(rule, _)| rule).to_vec());
-    let definition = (stages, rules, any::<bool>(), select(vec![None, Some("30d")])).prop_map(
-        |(stages, rule, impute_lost, window)| Definition {
-            steps: stages.iter().map(|stage| step("Step", &[*stage])).collect(),
-            rule,
-            impute_lost,
-            window: window.and_then(|window| window.parse().ok()),
-            ..way()
-        },
-    );
-    prop_oneof![
-        3 => definition.clone().prop_map(|definition| define("Way to win", definition)),
-        3 => definition.prop_map(redefine),
-        1 => Just(define("Way to win", way())),
-        1 => Just(redefine(entered())),
-        1 => Just(Command::Retire {}),
-    ]
 }
 
 #[test]

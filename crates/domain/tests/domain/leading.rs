@@ -2,8 +2,8 @@
 
 use crate::given::on;
 use crate::party;
-use crate::properties::{DEALS, SECRET, a_name, a_personal, a_user};
 use crate::sales::{ACME, ACME_LTD, ANNA, BREAKAGE, LEAD, PRICE, SALES};
+use crate::stories::{DEALS, SECRET, a_name, a_personal, a_user};
 use kvali_domain::contact_point::{ContactPoint, Kind};
 use kvali_domain::deal::{self, External, Party};
 use kvali_domain::field_changes::{FieldSetting, FieldValue};

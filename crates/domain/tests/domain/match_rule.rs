@@ -1,32 +1,15 @@
 use crate::given::{Happened, given};
+use crate::measuring::{agreement, match_rule as rule};
 use crate::sales::at_start;
 use kvali_domain::Refusal as AnyRefusal;
 use kvali_domain::match_rule::{
-    Agreement, Command, Defined, Event, HoldOut, Key, MOST, MOST_VALUES, Rarity, Refusal, Rule, STREAM,
+    Command, Defined, Event, HoldOut, MOST, MOST_VALUES, Rarity, Refusal, Rule, STREAM,
 };
-use std::collections::BTreeMap;
 
 macro_rules! rule_refusal {
     ($pattern:pat) => {
         |refusal: &AnyRefusal| matches!(refusal, AnyRefusal::MatchRule($pattern))
     };
-}
-
-fn agreement(equal: i32) -> Agreement {
-    Agreement { equal, near: equal / 2, alike: 0, different: -equal }
-}
-
-pub(crate) fn rule() -> Rule {
-    Rule {
-        start: -5_500,
-        likely: "0.9".parse().expect("a decimal"),
-        possible: "0.1".parse().expect("a decimal"),
-        fields: BTreeMap::from([("phone".to_owned(), agreement(3_000))]),
-        other: agreement(1_500),
-        keys: [Key::Email, Key::Phone].into(),
-        rarity: BTreeMap::new(),
-        hold_out: None,
-    }
 }
 
 fn defined(version: i32, rule: Rule) -> Event {

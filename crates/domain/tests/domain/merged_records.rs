@@ -2,6 +2,7 @@
 
 use crate::deal_more::{after, line};
 use crate::given::{Happened, given, on};
+use crate::joining::previewed;
 use crate::merging::*;
 use crate::party::{BORIS, GLOBEX, SIZE, fields_of};
 use crate::sales::*;
@@ -275,7 +276,7 @@ fn a_deal_comes_back_out_of_a_retired_stage_to_where_the_survivor_stands() {
 #[test]
 fn a_merge_of_deals_says_whether_owner_and_value_change() {
     let change = |field: &str, to| Change { field: field.to_owned(), from: None, to };
-    let changed = |owner, value| deal::Changed { owner, value };
+    let changed = |owner, value| deal::Changed { owner, value, ..deal::Changed::default() };
     assert_eq!(deal::Changed::by(&[]), changed(None, None));
     assert_eq!(
         deal::Changed::by(&[change("name", Some(json!({ "of": TWIN }))), change("owner", Some(json!(NINO)))]),

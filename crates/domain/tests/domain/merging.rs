@@ -1,20 +1,18 @@
 //! Records of one kind become one, and are told apart again.
 
 use crate::deal_more::{after, world_with};
-use crate::dealing::BEGUN;
 use crate::given::{Happened, Sender, World, given, on};
+use crate::joining::{looked_up, merged, previewed};
 use crate::party::{BORIS, GLOBEX, INITECH, VIP};
-use crate::properties::a_personal;
 use crate::sales::*;
 use kvali_domain::claim::Condition;
 use kvali_domain::contact_point::{ContactPoint, Kind};
-use kvali_domain::merge::{self, Change, Choice, Preview, Problem, Seen};
+use kvali_domain::merge::{self, Change, Choice, Problem, Seen};
 use kvali_domain::{
     Command, CompanyId, ContactId, DealId, Event, LeadId, Money, Order, Personal, Refusal, State, StreamId,
-    SubjectId, Target, UserId, company, contact, deal, duplicate, handover, lead, pipeline, subject, user,
+    SubjectId, UserId, company, contact, deal, handover, lead, pipeline, subject, user,
 };
 use proptest::prelude::*;
-use proptest::sample::select;
 use serde_json::json;
 use std::collections::BTreeSet;
 use uuid::Uuid;
@@ -46,115 +44,9 @@ pub(crate) fn world(log: &[Happened]) -> World {
     world
 }
 
-pub(crate) fn previewed(world: &World, streams: &[StreamId]) -> Option<Preview> {
-    let records: Option<Vec<_>> =
-        streams.iter().map(|stream| world.state(*stream).map(|state| (*stream, state))).collect();
-    merge::preview_of(&records?)
-}
-
-fn seen<I: From<Uuid>>(preview: &Preview) -> Vec<Seen<I>> {
-    preview.seen.iter().map(|seen| Seen { id: seen.id.into(), version: seen.version }).collect()
-}
-
-/// For every conflict the value of the record that is named last.
-fn last_of<I: From<Uuid>>(preview: &Preview) -> Vec<Choice<I>> {
-    let conflicts = preview.fields.iter().filter(|field| field.conflict);
-    let choice = |field: &merge::Compared| {
-        let (from, _) = field.values.last().expect("a conflict is between values");
-        Choice { field: field.field.clone(), from: (*from).into() }
-    };
-    conflicts.map(choice).collect()
-}
-
-/// A merge command as somebody sends it who has looked at the preview; others as they are.
-pub(crate) fn looked_up(order: &Order, world: &World) -> Order {
-    fn fill<I: merge::Id>(order: &Order, world: &World, asked: &merge::Merge<I>) -> merge::Merge<I> {
-        let losers = asked.losers.iter().map(|loser| StreamId((*loser).into()));
-        let streams: Vec<StreamId> = [world.survivor(order.stream)].into_iter().chain(losers).collect();
-        match previewed(world, &streams) {
-            Some(preview) => {
-                merge::Merge { seen: seen(&preview), choices: last_of(&preview), ..asked.clone() }
-            }
-            None => asked.clone(),
-        }
-    }
-    let command: Command = match &order.command {
-        Command::Contact(contact::Command::Merge(asked)) => {
-            contact::Command::Merge(fill(order, world, asked)).into()
-        }
-        Command::Company(company::Command::Merge(asked)) => {
-            company::Command::Merge(fill(order, world, asked)).into()
-        }
-        Command::Lead(lead::Command::Merge(asked)) => lead::Command::Merge(fill(order, world, asked)).into(),
-        Command::Deal(deal::Command::Merge(asked)) => deal::Command::Merge(fill(order, world, asked)).into(),
-        other => other.clone(),
-    };
-    Order { stream: order.stream, command }
-}
-
 /// The same, of somebody who looks at this log.
 pub(crate) fn looked_up_in(order: &Order, log: &[Happened]) -> Order {
     looked_up(order, &world(log))
-}
-
-pub(crate) fn merged<I: Copy>(losers: &[I]) -> merge::Merge<I> {
-    merge::Merge { losers: losers.to_vec(), seen: vec![], choices: vec![] }
-}
-
-/// Any merge or unmerge; the preview is looked up when the order is given.
-pub(crate) fn an_order() -> BoxedStrategy<Order> {
-    fn losers<I: Copy + std::fmt::Debug + 'static>(all: Vec<I>) -> impl Strategy<Value = merge::Merge<I>> {
-        prop::collection::vec(select(all), 1..3).prop_map(|losers| merged(&losers))
-    }
-    let unmerge = || (1..4, any::<bool>()).prop_map(|(merge, chain)| merge::Unmerge { merge, chain });
-    let contacts = || vec![ANNA, BORIS, ContactId(Uuid::from_u128(0xc0)), ContactId(Uuid::from_u128(0xc1))];
-    let companies = || vec![ACME_LTD, GLOBEX, INITECH];
-    let leads = || vec![LEAD, crate::leading::SECOND];
-    let deals = || vec![BEGUN, DEAL, crate::properties::DEALS[1]];
-    let contact = prop_oneof![
-        4 => losers(contacts()).prop_map(contact::Command::Merge),
-        2 => unmerge().prop_map(contact::Command::Unmerge),
-        1 => select(contacts()).prop_map(|survivor| contact::Command::Yield { survivor }),
-        1 => select(contacts()).prop_map(|survivor| contact::Command::Separate { survivor }),
-    ];
-    let company = prop_oneof![
-        4 => losers(companies()).prop_map(company::Command::Merge),
-        2 => unmerge().prop_map(company::Command::Unmerge),
-        1 => select(companies()).prop_map(|survivor| company::Command::Yield { survivor }),
-        1 => select(companies()).prop_map(|survivor| company::Command::Separate { survivor, domains: vec![] }),
-    ];
-    let lead = prop_oneof![
-        4 => losers(leads()).prop_map(lead::Command::Merge),
-        2 => unmerge().prop_map(lead::Command::Unmerge),
-        1 => select(leads()).prop_map(|survivor| lead::Command::Yield { survivor }),
-        1 => select(leads()).prop_map(|survivor| lead::Command::Separate { survivor }),
-    ];
-    let deal = prop_oneof![
-        4 => losers(deals()).prop_map(deal::Command::Merge),
-        2 => unmerge().prop_map(deal::Command::Unmerge),
-        1 => select(deals()).prop_map(|survivor| deal::Command::Yield { survivor }),
-        1 => select(deals()).prop_map(|survivor| deal::Command::Separate { survivor }),
-    ];
-    let target = || {
-        let contact = select(contacts()).prop_map(Target::Contact);
-        prop_oneof![3 => contact, 1 => select(leads()).prop_map(Target::Lead)]
-    };
-    let pair = (target(), target(), a_personal(), any::<bool>()).prop_map(|(one, other, reason, reject)| {
-        let command = if reject {
-            duplicate::Command::Reject { one, other, reason }
-        } else {
-            duplicate::Command::Confirm { one, other }
-        };
-        on(duplicate::pair(one, other), command)
-    });
-    prop_oneof![
-        pair,
-        (select(contacts()), contact).prop_map(|(id, command)| on(id.stream(), command)),
-        (select(companies()), company).prop_map(|(id, command)| on(id.stream(), command)),
-        (select(leads()), lead).prop_map(|(id, command)| on(id.stream(), command)),
-        (select(deals()), deal).prop_map(|(id, command)| on(id.stream(), command)),
-    ]
-    .boxed()
 }
 
 /// What a state is apart from the number of its events and of its merges.

@@ -3,9 +3,9 @@
 use crate::configuring::BIG;
 use crate::given::Happened;
 use crate::given::on;
-use crate::properties::{SECRET, a_personal, a_user};
 use crate::sales::at_start;
 use crate::sales::{ACME_LTD, ANNA, NOW, id};
+use crate::stories::{SECRET, a_personal, a_user};
 use chrono::{Days, NaiveDate};
 use kvali_domain::company::{self, GrantTerms, LegalIds};
 use kvali_domain::contact::{self, LifecycleStage, Relation, Role};

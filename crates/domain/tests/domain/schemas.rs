@@ -4,7 +4,7 @@
 //! `KVALI_BLESS=1 cargo test -p kvali-domain` rewrites the generated files.
 
 use crate::checker::check;
-use crate::properties::anything;
+use crate::stories::anything;
 use kvali_domain::{Command, Event, command_types, event_types, history};
 use proptest::prelude::*;
 use serde_json::{Value, json};

@@ -2,8 +2,8 @@
 
 use crate::dealing;
 use crate::given::on;
-use crate::properties::{DEALS, SECRET, a_name, a_personal, a_user};
 use crate::sales::{CALENDAR, COMPANY, DEAL, HANDOVER, LEAD, NOW, REGION, TASK, TEAM};
+use crate::stories::{DEALS, SECRET, a_name, a_personal, a_user};
 use chrono::{NaiveDate, TimeDelta, Weekday};
 use chrono_tz::Tz;
 use kvali_domain::absence::Kind;

@@ -68,6 +68,7 @@ fn these_commands_start_a_stream_and_no_others() {
         "CreateTask",
         "CreateTaskFromTemplate",
         "CreateTeam",
+        "DefineFunnel",
         "HandOverWork",
         "InviteUser",
         "OpenConversation",

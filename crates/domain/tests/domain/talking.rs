@@ -1,8 +1,8 @@
 //! Random commands for calls, conversations and notes.
 
 use crate::given::on;
-use crate::properties::{DEALS, a_personal, a_user};
 use crate::sales::{CALL, CHAT, NOTE, NOW};
+use crate::stories::{DEALS, a_personal, a_user};
 use chrono::TimeDelta;
 use kvali_domain::{
     CallId, ContactId, ContentHash, ConversationId, LeadId, NoteId, Order, Target, TaskId, call,

@@ -1,8 +1,8 @@
 //! Random commands for tasks and meetings.
 
 use crate::given::on;
-use crate::properties::{DEALS, a_personal, a_user};
 use crate::sales::{MEETING, NINO, NOW, TASK};
+use crate::stories::{DEALS, a_personal, a_user};
 use chrono::{DateTime, TimeDelta, Utc};
 use kvali_domain::pipeline::Clock;
 use kvali_domain::{

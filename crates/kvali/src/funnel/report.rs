@@ -40,6 +40,7 @@ impl Report {
         let rest = json!({
             "pipeline": facts.name,
             "position": facts.position,
+            "parked_streams": facts.parked,
             "definition": self.definition.steps,
             "time_in_stage": self.time,
             "win_rate": { "closed": self.closed, "cohort": self.cohort },
