@@ -1,5 +1,7 @@
 //! Funnels over whole systems: what deals are grouped by, revived deals, named funnels and their standing counters.
 
+#![expect(clippy::unwrap_used, reason = "what goes wrong in a test's own preparations fails the test")]
+
 use kvali_domain::funnel::{self, Corrections, PopulationKind, Rule, Start, Step};
 use kvali_domain::pipeline::Policy;
 use kvali_domain::{Command, DealId, FunnelId, PipelineId, StreamId, UserId, fields, sources};
@@ -40,8 +42,8 @@ impl Desk {
     }
 
     #[track_caller]
-    fn tell(&self, stream: StreamId, name: &str, body: Value) -> impl Future<Output = ()> {
-        let command = Command::decode(name, &body).unwrap();
+    fn tell(&self, stream: StreamId, name: &str, body: impl Into<Value>) -> impl Future<Output = ()> {
+        let command = Command::decode(name, &body.into()).unwrap();
         let handled = self.store.handle(order(stream, command), envelope(self.sales.tenant));
         async move {
             accepted(handled.await);
@@ -138,9 +140,9 @@ async fn an_answer_is_broken_down_by_what_is_known_of_deals_and_their_owners() {
     desk.tell(lead, "ConvertLead", convert).await;
 
     let (mill, press) = (new_id(), new_id());
-    let line = |product, price: &str| json!({ "line": { "product": product, "quantity": "1", "unit_price": value(price) } });
+    let added = |product, price: &str| json!({ "line": { "product": product, "quantity": "1", "unit_price": value(price) } });
     for (deal, product, price) in [(first, mill, "900"), (first, press, "200"), (second, press, "40")] {
-        desk.tell(deal.stream(), "AddDealLine", line(product, price)).await;
+        desk.tell(deal.stream(), "AddDealLine", added(product, price)).await;
     }
     let set = json!({ "fields": [{ "field": region, "value": { "text": "Imereti" } }] });
     desk.tell(second.stream(), "SetDealFields", set).await;

@@ -139,12 +139,14 @@ fn cells(currency: &ForecastCurrency) -> Vec<Value> {
     head.into_iter().chain(sums.map(|sum| json!(sum))).collect()
 }
 
+type Read = fn(&Rollup) -> Value;
+
 fn accuracy_table(accuracy: &[Accuracy]) -> Table {
     let mut table = Table::new(
         "Earlier forecast and what was won",
         &["currency", "horizon_days", "measure", "forecast", "actual", "accuracy", "bias"],
     );
-    let measures: [(&str, fn(&Rollup) -> Value); 5] = [
+    let measures: [(&str, Read); 5] = [
         ("weighted", |rollup| json!(rollup.weighted)),
         ("commit", |rollup| json!(rollup.commit)),
         ("most_likely", |rollup| json!(rollup.most_likely)),

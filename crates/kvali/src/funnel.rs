@@ -59,10 +59,10 @@ pub(crate) struct Funnel {
     #[arg(long, value_name = "NAME", conflicts_with_all = ["pipeline", "stages", "stage", "rule", "window", "impute_lost", "ever"])]
     name: Option<String>,
     /// An older version of the named funnel
-    #[arg(long, value_name = "VERSION", requires = "name")]
-    funnel_version: Option<i32>,
+    #[arg(long = "funnel-version", value_name = "VERSION", requires = "name")]
+    version: Option<i32>,
     /// Of a named funnel: read the standing counters alone, which is quick however many deals there are
-    #[arg(long, requires = "name", conflicts_with_all = ["funnel_version", "population", "from", "to", "by", "only", "as_of", "all"])]
+    #[arg(long, requires = "name", conflicts_with_all = ["version", "population", "from", "to", "by", "only", "as_of", "all"])]
     standing: bool,
     /// Stages to count, in order, parted by commas; those that count as one are joined by + [default: the process stages, then
     /// the success stage]
@@ -92,8 +92,11 @@ pub(crate) struct Funnel {
     /// The zone of days and months (IANA)
     #[arg(long, default_value = "UTC", value_name = "ZONE")]
     zone: Tz,
-    /// Break the answer down: owner, team, source, product, field:KEY, loss_reason, value or value_at_entry
-    #[arg(long, value_name = "WHAT")]
+    #[arg(
+        long,
+        value_name = "WHAT",
+        help = "Break the answer down: owner, team, source, product, field:KEY, loss_reason, value or value_at_entry"
+    )]
     by: Option<Breakdown>,
     /// Which deals: all, revived (those that came of a lost deal) or first (the others)
     #[arg(long, default_value = "all", value_name = "WHICH")]
@@ -121,7 +124,7 @@ impl Funnel {
         let answer = match (&self.name, self.standing) {
             (Some(name), true) => named::standing(&session, name).await?,
             (Some(name), false) => {
-                let named = named::find(&session, name, self.funnel_version).await?;
+                let named = named::find(&session, name, self.version).await?;
                 self.answer(&session, as_of, Some(named)).await?
             }
             (None, _) => self.answer(&session, as_of, None).await?,

@@ -32,7 +32,7 @@ impl Named {
     /// The question that it asks of a population at T.
     pub fn asked(&self, population: Population, at: DateTime<Utc>) -> Definition {
         let funnel::Definition { steps, rule, window, start, impute_lost, .. } = self.definition.clone();
-        Definition { window, start, impute_lost, population, ..Definition::new(steps, rule, at) }
+        Definition { window, start, population, impute_lost, ..Definition::new(steps, rule, at) }
     }
 }
 

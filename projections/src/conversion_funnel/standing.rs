@@ -280,7 +280,7 @@ pub struct StandingStage {
 impl StandingCounts {
     fn of(named: &Named, counts: &[i64]) -> Self {
         let steps: Vec<&[i64]> = counts[HEAD..].chunks_exact(A_STEP).collect();
-        let last = steps.len() - 1;
+        let end = steps.len() - 1;
         let stage = |at: usize| {
             let [count, visits, reentered, lost, open, moved_back, left, n, seconds, micros] = *steps[at]
             else {
@@ -293,7 +293,7 @@ impl StandingCounts {
                 moved_back: whole(moved_back),
                 left: whole(left),
             };
-            let is_drop = at < last && named.definition.rule != Rule::Snapshot;
+            let is_drop = at < end && named.definition.rule != Rule::Snapshot;
             let sum = i128::from(seconds) * i128::from(MICROS) + i128::from(micros);
             StandingStage {
                 stage: named.definition.steps[at].name.clone(),
