@@ -30,6 +30,7 @@ const CHUNK: usize = 1_000;
 const NEXT_STEPS: &str = "\
 What to try next:
   kvali --tenant demo funnel --pipeline Sales --rule ordered --window 30d --by owner
+  kvali --tenant demo funnel --name \"Won within a quarter\" --by source
   kvali --tenant demo deal history D-00004
   kvali --tenant demo lead capture --name \"Nino Abashidze\" --email nino@acme.ge --source site
   kvali --tenant demo log tail --limit 10

@@ -9,6 +9,7 @@ use kvali_domain::{
 };
 
 pub(crate) const PIPELINE: &str = "Sales";
+pub(crate) const FUNNEL: &str = "Won within a quarter";
 pub(crate) const RECYCLE: &str = "Second chance";
 pub(crate) const ZONE: chrono_tz::Tz = chrono_tz::Asia::Tbilisi;
 

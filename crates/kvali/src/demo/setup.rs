@@ -6,10 +6,11 @@ use crate::ids;
 use chrono::{Datelike, Months, NaiveDate, Weekday};
 use kvali_domain::calendar::{self, Interval};
 use kvali_domain::fields::{self, Entity, FieldOption, FieldType};
+use kvali_domain::funnel::{self, Corrections, Definition, PopulationKind, Rule, Start, Step};
 use kvali_domain::money::Currency;
 use kvali_domain::pipeline::{self, Class, Clock, ForecastCategory, Policy, Requirement, Stage};
 use kvali_domain::{
-    CalendarId, Command, FieldId, Personal, PipelineId, StreamId, TeamId, UserId, activity_types,
+    CalendarId, Command, FieldId, FunnelId, Personal, PipelineId, StreamId, TeamId, UserId, activity_types,
     exchange_rates, loss_reasons, match_rule, sources, tags, task_templates, team, user,
 };
 use kvali_projections::duplicate_candidates::{Rarity, Weights, rule};
@@ -27,6 +28,7 @@ pub(crate) fn script() -> Script {
     build(&mut tell, company::RECYCLE, &company::RECYCLE_STAGES);
     requirements(&mut tell);
     tell(match_rule::STREAM, shipped_match_rule());
+    tell(FunnelId(ids::invented("funnel", company::FUNNEL)).stream(), quarterly_funnel());
     exchange_rates_of_two_years(&mut script);
     script
 }
@@ -35,6 +37,25 @@ pub(crate) fn script() -> Script {
 fn shipped_match_rule() -> Command {
     let (weights, rarity) = (Weights::shipped(), Rarity::default());
     match_rule::Command::Define(rule(&weights, &rarity, None)).into()
+}
+
+/// How far deals come within a quarter; talking of needs is one step.
+fn quarterly_funnel() -> Command {
+    let step = |name: &str, stages: &[usize]| Step {
+        name: name.to_owned(),
+        stages: stages.iter().map(|stage| company::stage(*stage)).collect(),
+    };
+    let definition = Definition {
+        pipeline: company::pipeline(),
+        steps: vec![step("Lead", &[0]), step("Needs", &[1, 2]), step("Offer", &[3]), step("Won", &[5])],
+        rule: Rule::Ordered,
+        window: "90d".parse().ok(),
+        start: Start::First,
+        population: PopulationKind::All,
+        corrections: Corrections::Effective,
+        impute_lost: false,
+    };
+    funnel::Command::Define { name: company::FUNNEL.to_owned(), definition }.into()
 }
 
 fn people(tell: &mut impl FnMut(StreamId, Command)) {
