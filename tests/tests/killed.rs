@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "what goes wrong in a test's own preparations fails the test")]
 
+use chrono::{DateTime, TimeDelta, Utc};
 use kvali_domain::pipeline::Policy;
 use kvali_eventstore::project::{Workers, Workload};
 use kvali_eventstore::{MasterKey, Options, Store};
@@ -145,6 +146,33 @@ async fn a_worker_killed_in_the_middle_leaves_every_table_equal_to_a_rebuild() {
     last.kill();
     println!("{in_the_middle} of {} kills met a worker with a page written and not committed", kills());
     assert_whole(&ground.database, &store).await;
+    ground.database.drop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_killed_worker_held_is_held_by_another_within_ten_seconds() {
+    let ground = Ground::new().await;
+    let store = ground.database.connect().await;
+    busy(&store, 1, 400, 9).await;
+    let mut process = ground.start();
+    assert!(ground.in_the_middle(&store, &mut process).await, "there was something to be killed in");
+    process.kill();
+    let mut admin = ground.database.admin().await;
+    let held = "select holder, clock_timestamp() from kvali.projection_checkpoint where holder is not null limit 1";
+    let (killed, since): (uuid::Uuid, DateTime<Utc>) =
+        sqlx::query_as(held).fetch_one(&mut admin).await.expect("it held something");
+    let standing_in = Workers::start(&ground.database.connect().await, &workload());
+    let still = "select exists (select from kvali.projection_checkpoint where holder = $1), clock_timestamp()";
+    let took = loop {
+        let (is_held, at): (bool, DateTime<Utc>) =
+            sqlx::query_as(still).bind(killed).fetch_one(&mut admin).await.unwrap();
+        if !is_held {
+            break at - since;
+        }
+        assert!(at - since < TimeDelta::seconds(10), "the killed one holds work after {}", at - since);
+    };
+    println!("what the killed worker held was held by another after {} ms", took.num_milliseconds());
+    standing_in.stop().await;
     ground.database.drop().await;
 }
 

@@ -470,3 +470,43 @@ async fn every_model_is_the_same_whatever_the_size_of_a_page() {
     }
     database.drop().await;
 }
+
+/// Folds large pages slower than Postgres waits for a session within a transaction.
+struct Slow;
+
+#[async_trait]
+impl Projection for Slow {
+    fn name(&self) -> &'static str {
+        ConversionFunnel.name()
+    }
+
+    fn version(&self) -> i32 {
+        ConversionFunnel.version()
+    }
+
+    fn schema(&self) -> &'static str {
+        ConversionFunnel.schema()
+    }
+
+    async fn apply(&self, batch: &Batch<'_>, into: &mut PgConnection) -> Result<(), sqlx::Error> {
+        if batch.events.len() > 40 {
+            tokio::time::sleep(std::time::Duration::from_secs(6)).await;
+        }
+        ConversionFunnel.apply(batch, into).await
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_that_takes_longer_than_postgres_waits_is_folded_in_parts() {
+    let database = Database::create().await;
+    let store = database.connect().await;
+    busy(&store, 1, 5, 9).await;
+    let events = store.head(tenant(1)).await.unwrap();
+    assert!((41..=80).contains(&events), "one page, and halves that are quick enough: {events}");
+    let (generation, _) = store.catch_up(Arc::new(Slow), tenant(1), &quiet).await.unwrap();
+    let rows = database.rows(&generation.schema_name).await;
+    assert!(store.parked().await.unwrap().is_empty());
+    let rebuilt = store.rebuild(funnel(), &quiet).await.unwrap();
+    assert_eq!(database.rows(&rebuilt.schema_name).await, rows);
+    database.drop().await;
+}

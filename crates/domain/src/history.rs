@@ -232,6 +232,10 @@ pub const SHAPES: &[Shape] = &[
     first("funnel.defined"),
     first("funnel.redefined"),
     first("funnel.retired"),
+    first("access.role_granted"),
+    first("access.role_revoked"),
+    first("access.api_key_issued"),
+    first("access.api_key_revoked"),
     first("exchange_rate.set"),
     first("match_rule.defined"),
 ];

@@ -72,6 +72,7 @@ ids! {
     CalendarId,
     HandoverId,
     FunnelId,
+    ApiKeyId,
     /// The holder of one personal-data key: a person, an account or a note.
     SubjectId,
 }

@@ -3,6 +3,7 @@
 //! Pure: no I/O, no clock, no randomness. All that a decision needs is an argument.
 
 pub mod absence;
+pub mod access;
 pub mod activity_types;
 pub mod assignee;
 pub mod calendar;

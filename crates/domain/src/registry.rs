@@ -5,7 +5,7 @@ use crate::example;
 use crate::history;
 use crate::{Claim, Decider, Given, Occurred, PersonalField, StreamId, Version};
 use crate::{
-    activity_types, calendar, call, company, contact, conversation, deal, duplicate, exchange_rates, fields,
+    access, activity_types, calendar, call, company, contact, conversation, deal, duplicate, exchange_rates, fields,
     funnel, handover, lead, loss_reasons, match_rule, meeting, note, pipeline, sources, subject, tags, task,
     task_templates, team, user,
 };
@@ -225,6 +225,7 @@ aggregates! {
     ExchangeRates: exchange_rates::ExchangeRates,
     MatchRule: match_rule::MatchRule,
     Funnel: funnel::Funnel,
+    Access: access::Access,
 }
 
 /// Refusals that any command can meet.

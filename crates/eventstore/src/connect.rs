@@ -20,6 +20,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (5, "projections", include_str!("../../../schemas/sql/0005_projections.sql")),
     (6, "privileges", include_str!("../../../schemas/sql/0006_privileges.sql")),
     (7, "workers", include_str!("../../../schemas/sql/0007_workers.sql")),
+    (8, "denials", include_str!("../../../schemas/sql/0008_denials.sql")),
 ];
 
 /// What a connection may do: see `schemas/sql/0006_privileges.sql`.

@@ -4,6 +4,7 @@ mod batch;
 mod cache;
 mod connect;
 mod decided;
+mod denial;
 mod envelope;
 mod handle;
 mod keyring;
@@ -14,6 +15,7 @@ mod rehearse;
 mod writer;
 
 pub use connect::Options;
+pub use denial::Denial;
 pub use envelope::Envelope;
 pub use handle::{Answer, Choice, Outcome, Plan};
 pub use keyring::{KeyedIds, MasterKey};
@@ -74,6 +76,27 @@ impl Store {
         Ok(head.unwrap_or(0))
     }
 
+    /// The state of the log of `tenant`.
+    pub async fn log_of(&self, tenant: TenantId) -> Result<LogState, Error> {
+        let row: Option<(i64, i32)> = sqlx::query_as("select head, epoch from kvali.ledger where tenant_id = $1")
+            .bind(tenant.0)
+            .fetch_optional(&self.inner.pool)
+            .await
+            .map_err(Error::Read)?;
+        let (head, epoch) = row.unwrap_or((0, 1));
+        Ok(LogState { head, epoch })
+    }
+
+    /// Told when a log has moved, as far as this process knows.
+    pub fn moved(&self) -> watch::Receiver<()> {
+        self.inner.moved.subscribe()
+    }
+
+    /// Tells whoever waits that a log has moved.
+    pub fn hint(&self) {
+        self.inner.moved.send_replace(());
+    }
+
     /// The pool of the service's role, for queries on read models.
     pub fn pool(&self) -> &PgPool {
         &self.inner.pool
@@ -91,6 +114,14 @@ impl Store {
     }
 }
 
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct LogState {
+    /// The position of the last event; 0 when there is none.
+    pub head: i64,
+    /// Raised when the log was restored from an export: positions of before are of another log.
+    pub epoch: i32,
+}
+
 /// The error and its causes, in one line.
 pub fn chain(error: &dyn std::error::Error) -> String {
     let mut words = error.to_string();
@@ -101,6 +132,14 @@ pub fn chain(error: &dyn std::error::Error) -> String {
         cause = error.source();
     }
     words
+}
+
+impl Error {
+    /// Whether there was no connection to be had; whatever was asked, nothing was done.
+    pub fn is_out_of_reach(&self) -> bool {
+        let (Self::Read(error) | Self::Keys(error)) = self else { return false };
+        matches!(error, sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed)
+    }
 }
 
 #[derive(thiserror::Error, Debug)]

@@ -6,7 +6,7 @@ use crate::cache::Folded;
 use crate::keyring::{self, KeyedIds, SubjectKeys, TenantKey};
 use crate::{Error, Store};
 use chrono::{DateTime, Utc};
-use kvali_domain::{Claim, Event, Occurred, Recorded, State, StreamId, SubjectId, TenantId, Version};
+use kvali_domain::{Aggregate, Claim, Event, Occurred, Recorded, State, StreamId, SubjectId, TenantId, Version};
 use sqlx::postgres::PgRow;
 use sqlx::{PgExecutor, PgPool, Row};
 use std::collections::{BTreeSet, HashMap};
@@ -228,6 +228,12 @@ impl Store {
     ) -> Result<Option<(Version, Arc<State>)>, Error> {
         let folded = self.fold(tenant, &[stream]).await?.remove(&stream);
         Ok(folded.map(|folded| (folded.version, folded.state)))
+    }
+
+    /// The state of one aggregate as the log has it now; before its first event, if it has none or is another's.
+    pub async fn aggregate<A: Aggregate>(&self, tenant: TenantId, stream: StreamId) -> Result<A, Error> {
+        let found = self.state(tenant, stream).await?;
+        Ok(found.and_then(|(_, state)| A::of(&state).cloned()).unwrap_or_default())
     }
 
     /// The stream that holds a claim, such as the pipeline with a name.

@@ -4,8 +4,8 @@ use crate::failure::Failure;
 use crate::forms::{self, Filled};
 use crate::output::Format;
 use crate::{
-    bench, board, completeness, deal, demo, duplicates, forecast, funnel, help, load, log, merge, order,
-    overdue, pg, project, projections, search, task, timeline, user,
+    bench, board, completeness, deal, demo, duplicates, forecast, funnel, help, key, load, log, merge, order,
+    overdue, pg, project, projections, search, serve, task, timeline, user,
 };
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use std::path::PathBuf;
@@ -42,6 +42,8 @@ Examples:
       Every command with its rules; `kvali do COMMAND --json '{…}'` carries one out.
   kvali log tail --follow
       The log as it grows.
+  kvali serve
+      All of it over HTTP; the first start prints a key.
 
 Where the data is:
   With DATABASE_URL (or --database-url) Kvali uses that Postgres. Without, it runs a private one in its data
@@ -138,12 +140,17 @@ enum Command {
     /// Plan when users are away, and who stands in
     #[command(subcommand)]
     Absence(Filled<forms::absence::Absence>),
+    /// Issue keys for services, list and revoke them
+    #[command(subcommand)]
+    Key(key::Key),
     /// Read the log in order of position
     #[command(subcommand)]
     Log(log::Log),
     /// Where the read models stand, what is parked; build them anew, or go back
     #[command(subcommand)]
     Projections(projections::Projections),
+    /// Answer over HTTP, until told to stop
+    Serve(serve::Serve),
     /// Fold the log into the read models, until told to stop
     Project(project::Project),
     /// How well duplicates are found in data of which the truth is known
@@ -218,6 +225,7 @@ fn carry_out(global: &Global, command: Command) -> Result<Done, Failure> {
     runtime.map_err(Failure::Runtime)?.block_on(async {
         let command = match command {
             Command::Project(project) => return project.run(global, interrupted()).await,
+            Command::Serve(serve) => return serve.run(global, interrupted()).await,
             command => command,
         };
         tokio::select! {
@@ -251,9 +259,11 @@ async fn answer(global: &Global, command: Command) -> Result<Done, Failure> {
         Command::Call(form) => form.run(global).await,
         Command::User(user) => user.run(global).await,
         Command::Absence(form) => form.run(global).await,
+        Command::Key(key) => key.run(global).await,
         Command::Log(log) => log.run(global).await,
         Command::Projections(projections) => projections.run(global).await,
         Command::Project(project) => project.run(global, std::future::pending()).await,
+        Command::Serve(serve) => serve.run(global, std::future::pending()).await,
         Command::Bench(bench) => bench.run(global),
         Command::Pg(pg) => pg.run(global),
     }

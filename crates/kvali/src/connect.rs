@@ -19,6 +19,8 @@ const CACHED_STATES: usize = 10_000;
 pub(crate) struct Session {
     pub(crate) store: Store,
     pub(crate) tenant: TenantId,
+    /// How to connect once more.
+    pub(crate) options: Options,
     /// Held to the end of the command; the last one to let go stops the server.
     _cluster: Option<Cluster>,
 }
@@ -50,9 +52,9 @@ impl Session {
             cached_states: CACHED_STATES,
             ..Options::new(url, MasterKey::load_or_create(&master_key)?)
         };
-        let store = Store::connect(options).await?;
+        let store = Store::connect(options.clone()).await?;
         let tenant = ids::tenant(global.tenant.as_deref().unwrap_or(default_tenant));
-        Ok(Self { store, tenant, _cluster: cluster })
+        Ok(Self { store, tenant, options, _cluster: cluster })
     }
 }
 

@@ -42,6 +42,10 @@ pub(crate) enum Failure {
     Output(#[source] io::Error),
     #[error("the metrics cannot be served at {address}")]
     Metrics { address: std::net::SocketAddr, source: metrics_exporter_prometheus::BuildError },
+    #[error("cannot listen at {address}; choose another with --listen")]
+    Listen { address: std::net::SocketAddr, source: io::Error },
+    #[error("the operating system gives no random bytes")]
+    Random(#[source] getrandom::Error),
     #[error("cannot start the asynchronous runtime")]
     Runtime(#[source] io::Error),
     #[error("a background task ended early")]

@@ -15,7 +15,7 @@ use crate::progress::Folding;
 use chrono_tz::Tz;
 use kvali_eventstore::project::AsOf;
 use kvali_projections::conversion_funnel::{
-    self as funnel, Breakdown, Class, Corrections, Definition, Facts, Named, Only, Period, Population,
+    self as funnel, Breakdown, Corrections, Definition, Facts, Named, Only, Period, Population,
     PopulationKind, Question, Rule, Start, Step, Window,
 };
 use named::Action;
@@ -211,7 +211,7 @@ impl Funnel {
             None => self.stage.iter().map(String::as_str).collect(),
         };
         let steps = if said.is_empty() {
-            default_steps(facts)
+            facts.default_steps()
         } else {
             said.iter().map(|said| self.step(facts, said)).collect::<Result<_, _>>()?
         };
@@ -256,17 +256,10 @@ pub(crate) async fn load(
 /// A pipeline at a glance: deals that came through in order, win rate, time in stage.
 pub(crate) async fn summary(session: &Session, pipeline: &str, note: &str) -> Result<Answer, Failure> {
     let facts = load(session, pipeline, AsOf::NOW, Corrections::Effective).await?;
-    let report = Report::of(&facts, Definition::new(default_steps(&facts), Rule::Ordered, facts.at), None)?;
+    let report = Report::of(&facts, Definition::new(facts.default_steps(), Rule::Ordered, facts.at), None)?;
     Ok(Answer {
         tables: vec![report.funnel_table(&facts), report.win_rate_table(), report.time_table()],
         notes: vec![note.to_owned()],
         json: report.json(&facts),
     })
-}
-
-/// Process stages in order, then the success stage.
-pub(crate) fn default_steps(facts: &Facts) -> Vec<Step> {
-    let of = |class| facts.stages.iter().filter(move |stage| stage.class == class);
-    let stages = of(Class::Process).chain(of(Class::Success));
-    stages.map(|stage| Step { name: stage.name.clone(), stages: vec![stage.id] }).collect()
 }

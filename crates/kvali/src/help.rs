@@ -4,7 +4,7 @@ use clap::Command;
 
 const GROUPS: [(&str, &[&str]); 4] = [
     ("Daily work", &["lead", "contact", "company", "deal", "task", "note", "call", "duplicates", "merge"]),
-    ("People", &["user", "absence"]),
+    ("People", &["user", "absence", "key"]),
     (
         "Data and questions",
         &[
@@ -21,7 +21,7 @@ const GROUPS: [(&str, &[&str]); 4] = [
             "do",
         ],
     ),
-    ("Upkeep", &["project", "projections", "bench", "pg"]),
+    ("Upkeep", &["serve", "project", "projections", "bench", "pg"]),
 ];
 
 const WIDEST_NAME: usize = 13;

@@ -3,7 +3,7 @@
 use crate::failure::Failure;
 use kvali_eventstore::project::Status;
 use metrics::{Unit, describe_gauge, gauge};
-use metrics_exporter_prometheus::PrometheusBuilder;
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use std::net::SocketAddr;
 
 const LAG_EVENTS: &str = "kvali_projection_lag_events";
@@ -15,11 +15,23 @@ const FAILING: &str = "kvali_projection_failing";
 pub(crate) fn serve(address: SocketAddr) -> Result<(), Failure> {
     let exporter = PrometheusBuilder::new().with_http_listener(address);
     exporter.install().map_err(|source| Failure::Metrics { address, source })?;
+    describe();
+    Ok(())
+}
+
+/// What is measured from now on, to be told in Prometheus' text format.
+pub(crate) fn recorded(address: SocketAddr) -> Result<PrometheusHandle, Failure> {
+    let recorder = PrometheusBuilder::new().install_recorder();
+    let handle = recorder.map_err(|source| Failure::Metrics { address, source })?;
+    describe();
+    Ok(handle)
+}
+
+fn describe() {
     describe_gauge!(LAG_EVENTS, Unit::Count, "events of the log that the read model lacks");
     describe_gauge!(LAG_SECONDS, Unit::Seconds, "how long the first of them has stood in the log");
     describe_gauge!(PARKED, Unit::Count, "streams that the read model does not follow any more");
     describe_gauge!(FAILING, Unit::Count, "1 while folding fails and is tried again");
-    Ok(())
 }
 
 /// Read model by read model and tenant by tenant, as far as they are the ones that answer.

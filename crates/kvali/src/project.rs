@@ -6,6 +6,7 @@ use crate::edge;
 use crate::failure::Failure;
 use crate::measured;
 use crate::projections::named;
+use kvali_eventstore::Store;
 use kvali_eventstore::project::{Workers, Workload};
 use std::net::SocketAddr;
 use std::num::NonZeroU8;
@@ -61,7 +62,7 @@ impl Project {
         let workers = Workers::start(&session.store, &workload);
         tokio::select! {
             () = told_to_stop => {}
-            () = measure(&session, self.metrics.is_some()) => {}
+            () = measure(&session.store, self.metrics.is_some()) => {}
         }
         workers.stop().await;
         session.store.close().await;
@@ -71,19 +72,19 @@ impl Project {
 
 /// A unit reads its next page while it writes one, and the ticker looks at the heads. Half of a store's connections
 /// are for projections.
-fn connections(at_once: u8) -> u32 {
+pub(crate) fn connections(at_once: u8) -> u32 {
     2 * (2 * u32::from(at_once) + 2)
 }
 
 /// Measures for ever, if anybody wants to know.
-async fn measure(session: &Session, wanted: bool) {
+pub(crate) async fn measure(store: &Store, wanted: bool) {
     if !wanted {
         return std::future::pending().await;
     }
     let mut ticks = tokio::time::interval(MEASURED_EVERY);
     loop {
         ticks.tick().await;
-        match session.store.projection_status().await {
+        match store.projection_status().await {
             Ok(status) => measured::projections(&status),
             Err(error) => tracing::warn!(%error, "the read models' lag could not be measured"),
         }

@@ -14,8 +14,8 @@ use crate::sql::sql;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use futures_util::TryStreamExt;
-use kvali_domain::funnel::Corrections;
-use kvali_domain::pipeline::{self, Stage};
+use kvali_domain::funnel::{Corrections, Step};
+use kvali_domain::pipeline::{self, Class, Stage};
 use kvali_domain::{DealId, PipelineId, StageId, TenantId, UserId, Version};
 use kvali_eventstore::Store;
 use kvali_eventstore::project::{Answered, AsOf, Look, Query};
@@ -299,6 +299,13 @@ impl Ground {
             let known = self.stages.iter().map(|stage| stage.name.clone()).collect();
             QueryError::NoSuchStage { name: name.to_owned(), pipeline: self.name.clone(), known }
         })
+    }
+
+    /// Process stages in order, then the success stage.
+    pub fn default_steps(&self) -> Vec<Step> {
+        let of = |class| self.stages.iter().filter(move |stage| stage.class == class);
+        let stages = of(Class::Process).chain(of(Class::Success));
+        stages.map(|stage| Step { name: stage.name.clone(), stages: vec![stage.id] }).collect()
     }
 
     /// What people call the group; `None`: what has none, or no name.

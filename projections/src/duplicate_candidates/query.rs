@@ -13,6 +13,7 @@ use crate::AskError;
 use async_trait::async_trait;
 use kvali_domain::TenantId;
 use kvali_eventstore::project::{Look, Query};
+use serde::Serialize;
 use sqlx::PgConnection;
 use std::collections::{BTreeMap, BTreeSet};
 use uuid::Uuid;
@@ -60,7 +61,7 @@ impl Query for Explain {
 }
 
 /// Two records that may be one.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
 pub struct Candidate {
     pub a: Named,
     pub b: Named,
@@ -75,7 +76,7 @@ pub struct Candidate {
 }
 
 /// A record as people know it.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct Named {
     pub id: Uuid,
     pub kind: RecordKind,

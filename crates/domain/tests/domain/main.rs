@@ -1,5 +1,6 @@
 //! The rules, one test per rule; then what must hold whatever happens; then what the outside relies on.
 
+mod access;
 mod activity_types;
 mod assignee;
 mod calendar;

@@ -519,7 +519,7 @@ fn drawn<S: Strategy>(strategy: &S, runner: &mut TestRunner) -> S::Value {
 fn random_commands_reach_every_event_and_most_refusals() {
     let mut runner = TestRunner::deterministic();
     let (mut events, mut refusals, mut sealing) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
-    for (_, area) in areas().iter().cycle().take(areas().len() * 60) {
+    for (_, area) in areas().iter().cycle().take(areas().len() * 80) {
         let policies = drawn(&prop::array::uniform2(a_policy()), &mut runner);
         // Mostly of one area at a time, or no story would come far.
         let orders = Union::new_weighted(vec![(4, area.clone()), (1, anything())]).boxed();

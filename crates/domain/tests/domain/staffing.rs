@@ -7,8 +7,11 @@ use crate::stories::{DEALS, SECRET, a_name, a_personal, a_user};
 use chrono::{NaiveDate, TimeDelta, Weekday};
 use chrono_tz::Tz;
 use kvali_domain::absence::Kind;
+use kvali_domain::access::{self, ApiKeyIssued, Role};
 use kvali_domain::handover::{self, HandOver, Item, Scope, Work};
-use kvali_domain::{HandoverId, LeadId, Order, Personal, TaskId, TeamId, calendar, team, user};
+use kvali_domain::{
+    ApiKeyId, ContentHash, HandoverId, LeadId, Order, Personal, TaskId, TeamId, calendar, team, user,
+};
 use proptest::prelude::*;
 use proptest::sample::select;
 use uuid::Uuid;
@@ -16,6 +19,7 @@ use uuid::Uuid;
 pub(crate) fn an_order() -> BoxedStrategy<Order> {
     prop_oneof![
         3 => (a_team(), a_team_command()).prop_map(|(team, command)| on(team.stream(), command)),
+        2 => an_access_command().prop_map(|command| on(access::STREAM, command)),
         1 => a_calendar_command().prop_map(|command| on(CALENDAR.stream(), command)),
         6 => (select(HANDOVERS.to_vec()), a_handover_command()).prop_map(|(id, command)| on(id.stream(), command)),
     ]
@@ -112,5 +116,23 @@ pub(crate) fn a_handover_command() -> impl Strategy<Value = handover::Command> {
         ),
         (works, prop::bool::weighted(0.7))
             .prop_map(|(items, confirmed)| Command::Return { items, confirmed }),
+    ]
+}
+
+pub(crate) fn key_of(key: ApiKeyId, role: Role) -> ApiKeyIssued {
+    let digest = ContentHash::parse(&"0c".repeat(32)).expect("64 hexadecimal digits");
+    ApiKeyIssued { key, name: "Till".to_owned(), role, owner: None, digest, expires: None }
+}
+
+pub(crate) fn an_access_command() -> impl Strategy<Value = access::Command> {
+    use access::Command;
+    let role = || select(vec![Role::Admin, Role::Sales]);
+    let key = || select(vec![ApiKeyId(DEAL.0), ApiKeyId(LEAD.0)]);
+    prop_oneof![
+        3 => (a_user(), role()).prop_map(|(user, role)| Command::GrantRole { user, role }),
+        2 => (a_user(), role()).prop_map(|(user, role)| Command::RevokeRole { user, role }),
+        2 => (key(), role(), prop::option::of(a_user()))
+            .prop_map(|(key, role, owner)| Command::IssueApiKey(ApiKeyIssued { owner, ..key_of(key, role) })),
+        1 => key().prop_map(|key| Command::RevokeApiKey { key }),
     ]
 }

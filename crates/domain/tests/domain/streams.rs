@@ -2,7 +2,7 @@
 
 use crate::sales::*;
 use kvali_domain::{
-    Command, CommandType, Condition, Personal, StreamId, SubjectId, Target, activity_types, command_types,
+    Command, CommandType, Condition, Personal, StreamId, SubjectId, Target, access, activity_types, command_types,
     duplicate, exchange_rates, fields, loss_reasons, sources, subject, tags, task_templates, user,
 };
 use std::collections::BTreeSet;
@@ -22,7 +22,8 @@ fn words(is: impl Fn(&Command) -> bool) -> BTreeSet<&'static str> {
 
 #[test]
 fn a_dictionary_has_one_stream_whatever_is_said_of_it() {
-    let dictionaries: [(&str, StreamId); 7] = [
+    let dictionaries: [(&str, StreamId); 8] = [
+        ("access", access::STREAM),
         ("activity_type", activity_types::STREAM),
         ("exchange_rate", exchange_rates::STREAM),
         ("field", fields::STREAM),

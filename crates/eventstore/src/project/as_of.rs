@@ -146,6 +146,7 @@ fn is_business(event: &Event) -> bool {
         | Event::TaskTemplates(_)
         | Event::ExchangeRates(_)
         | Event::Funnel(_)
+        | Event::Access(_)
         | Event::User(_)
         | Event::Team(_)
         | Event::Calendar(_)

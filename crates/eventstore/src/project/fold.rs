@@ -19,6 +19,9 @@ const LARGEST_PAGE: i64 = 10_000;
 const QUICK: Duration = Duration::from_millis(700);
 const SLOW: Duration = Duration::from_secs(2);
 
+/// Postgres ends a session that says nothing for so long within a transaction; see the projector's role.
+const IDLE_AT_MOST: Duration = Duration::from_secs(5);
+
 /// One tenant's part of one generation of a read model.
 #[derive(Clone)]
 pub(super) struct Unit {
@@ -109,7 +112,7 @@ impl Store {
     }
 
     /// Folds a page as one batch; where that fails for what its events say, in ever smaller ones, until the event is
-    /// found and its stream parked.
+    /// found and its stream parked; also where folding takes longer than Postgres waits.
     async fn fold_page(
         &self,
         unit: &Unit,
@@ -118,9 +121,15 @@ impl Store {
     ) -> Result<Moved, Error> {
         let mut left = vec![Arc::new(page)];
         while let Some(page) = left.pop() {
+            let start = Instant::now();
             match self.apply(unit, page.clone()).await {
                 Ok(Moved::No) => return Ok(Moved::No),
                 Ok(Moved::Yes) => {}
+                Err(error) if is_gone(&error) && start.elapsed() > IDLE_AT_MOST && page.events.len() > 1 => {
+                    let events = page.events.len();
+                    tracing::info!(%error, events, "a batch took longer than Postgres waits; its halves are tried");
+                    left.extend(page.halves().map(Arc::new));
+                }
                 Err(error) if !is_poison(&error) || page.events.is_empty() => return Err(error),
                 Err(error) if page.events.len() == 1 => {
                     let page = page.without_its_event(&error);
@@ -306,6 +315,19 @@ fn position(event: &Result<Opened, Damaged>) -> i64 {
 fn gone(unit: &Unit) -> Error {
     Error::GenerationGone { projection: unit.projection.name() }
 }
+
+/// Whether the connection was lost.
+fn is_gone(error: &Error) -> bool {
+    let Error::ReadModel { source, .. } = error else { return false };
+    match source {
+        sqlx::Error::Io(_) => true,
+        sqlx::Error::Database(error) => error.code().as_deref() == Some(IDLE_TOO_LONG),
+        _ => false,
+    }
+}
+
+/// `idle_in_transaction_session_timeout`.
+const IDLE_TOO_LONG: &str = "25P03";
 
 /// Whether the failure comes of what the events say, so that it would come again. Everything else passes.
 fn is_poison(error: &Error) -> bool {

@@ -4,6 +4,7 @@ use super::company::{self, AWAY, HEAD, LOSS_REASONS, OWNERS, SOURCES, STAGES, St
 use super::scene::{START, Script};
 use crate::ids;
 use chrono::{Datelike, Months, NaiveDate, Weekday};
+use kvali_domain::access::{self, Role};
 use kvali_domain::calendar::{self, Interval};
 use kvali_domain::fields::{self, Entity, FieldOption, FieldType};
 use kvali_domain::funnel::{self, Corrections, Definition, PopulationKind, Rule, Start, Step};
@@ -64,6 +65,7 @@ fn people(tell: &mut impl FnMut(StreamId, Command)) {
         tell(user.stream(), user::Command::Register { user, name: Personal::new(*name) }.into());
         let (work, period) = (user::WorkKind::Tasks, user::Period::Day);
         tell(user.stream(), user::Command::SetCapacity { work, period, count: 8 }.into());
+        tell(access::STREAM, access::Command::GrantRole { user, role: Role::Sales }.into());
     }
     for ((name, mail), user) in [(HEAD, company::head()), (AWAY, company::away())] {
         let (name, mail) = (Personal::new(name), Personal::new(mail));

@@ -4,6 +4,7 @@ use super::given::words;
 use super::{By, Directory, Form, directory, order};
 use crate::failure::Failure;
 use clap::{Args, Subcommand};
+use kvali_domain::access::{self, Role};
 use kvali_domain::handover::{self, HandOver, Item, Scope, Work};
 use kvali_domain::user::Command;
 use kvali_domain::{HandoverId, Order, UserId};
@@ -16,6 +17,10 @@ pub(crate) enum User {
     Activate { user: String },
     /// Let a user work no longer; their open work is handed over first
     Deactivate { user: String },
+    /// Give a user a role: admin, head_of_sales, sales, support, analyst, auditor or integration
+    Grant { user: String, role: Role },
+    /// Take a role from a user
+    Revoke { user: String, role: Role },
     /// Hand a user's work over to another
     HandOver {
         from: String,
@@ -82,6 +87,16 @@ impl Form for User {
             }
             Self::Activate { user } => (directory.user(user).await?, Command::Activate {}),
             Self::Deactivate { user } => (directory.user(user).await?, Command::Deactivate {}),
+            Self::Grant { user, role } => {
+                let user = directory.user(user).await?;
+                let grant = access::Command::GrantRole { user, role: *role };
+                return Ok(vec![order(access::STREAM, grant)]);
+            }
+            Self::Revoke { user, role } => {
+                let user = directory.user(user).await?;
+                let revoke = access::Command::RevokeRole { user, role: *role };
+                return Ok(vec![order(access::STREAM, revoke)]);
+            }
             Self::HandOver { from, to, works, all, return_after, comment } => {
                 let to = directory.user(to).await?;
                 let from = directory.user(from).await?;

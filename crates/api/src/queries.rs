@@ -1,0 +1,317 @@
+//! Questions to the read models, as of now or of the past.
+
+use crate::error::Problem;
+use crate::principal::Principal;
+use crate::{Api, commands, edge};
+use axum::Json;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Path, Query, State};
+use axum::http::StatusCode;
+use chrono_tz::Tz;
+use kvali_domain::access::Permission;
+use kvali_domain::fields::Entity;
+use kvali_domain::funnel::{Corrections, Rule, Window};
+use kvali_domain::{DealId, StreamId, UserId};
+use kvali_eventstore::project::{AsOf, Projection, Query as Question};
+use kvali_projections::AskError;
+use kvali_projections::conversion_funnel::{self as funnels, Breakdown, Definition, Population};
+use kvali_projections::deal_board::{self, DealBoard};
+use kvali_projections::duplicate_candidates::{DuplicateCandidates, Filter, Hasher, List, RecordKind, Verdict};
+use kvali_projections::field_completeness::{self, FieldCompleteness};
+use kvali_projections::search::{self, Search};
+use kvali_projections::timeline::{self, Timeline};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+type Asked<T> = Result<Query<T>, QueryRejection>;
+type Told = Result<Json<Value>, Problem>;
+
+/// How long a question waits for a position that is not in the log yet.
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
+/// Rows of one answer, at most.
+const MOST: i64 = 1_000;
+
+/// A question's fields, and as of when it is asked, which every one takes beside its own.
+macro_rules! question {
+    ($name:ident { $($(#[$doc:meta])* $field:ident: $type:ty,)* }) => {
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields)]
+        pub(crate) struct $name {
+            $($(#[$doc])* $field: $type,)*
+            after: Option<i64>,
+            as_of: Option<String>,
+            clock: Option<String>,
+        }
+
+        impl $name {
+            fn when(&self) -> When {
+                When { after: self.after, as_of: self.as_of.clone(), clock: self.clock.clone() }
+            }
+        }
+    };
+}
+
+/// As of when.
+struct When {
+    /// Answer no earlier than this position: to read one's own write.
+    after: Option<i64>,
+    /// A position or an instant.
+    as_of: Option<String>,
+    /// `known` (the default) or `happened`.
+    clock: Option<String>,
+}
+
+impl When {
+    fn as_of(&self) -> Result<AsOf, Problem> {
+        let known = match self.clock.as_deref() {
+            None | Some("known") => true,
+            Some("happened") => false,
+            Some(other) => {
+                let detail = format!("clock {other:?} is neither known nor happened");
+                return Err(Problem::malformed("clock", detail));
+            }
+        };
+        let Some(text) = &self.as_of else { return Ok(AsOf::NOW) };
+        match text.parse::<i64>() {
+            Ok(position) if known => Ok(AsOf::position(position)),
+            Ok(_) => {
+                let detail = "a position goes with clock=known; give an instant for what had happened by then";
+                Err(Problem::malformed("as_of", detail))
+            }
+            Err(_) => {
+                let at = commands::instant("as_of", text)?;
+                Ok(if known { AsOf::known(at) } else { AsOf::happened(at) })
+            }
+        }
+    }
+}
+
+impl Api {
+    /// Waits until the log has reached what somebody has written.
+    async fn reached(&self, principal: &Principal, when: &When) -> Result<(), Problem> {
+        let Some(position) = when.after else { return Ok(()) };
+        let mut moved = self.store().moved();
+        let until = Instant::now() + LONGEST_WAIT;
+        loop {
+            moved.borrow_and_update();
+            let head = self.store().head(principal.tenant).await?;
+            if head >= position {
+                return Ok(());
+            }
+            if Instant::now() >= until {
+                let detail = format!("position {position} is not in the log, which reaches to {head}");
+                let problem = Problem::new(StatusCode::CONFLICT, "position_not_reached", detail);
+                return Err(Problem { field: Some("after".to_owned()), ..problem });
+            }
+            let _over = tokio::time::timeout(Duration::from_millis(100), moved.changed()).await;
+        }
+    }
+
+    async fn ask<Q>(
+        &self,
+        principal: &Principal,
+        model: impl Projection + 'static,
+        when: &When,
+        question: Q,
+    ) -> Result<(Q::Answer, Value), Problem>
+    where
+        Q: Question<Error = AskError>,
+    {
+        let as_of = when.as_of()?;
+        self.reached(principal, when).await?;
+        let (store, tenant) = (self.store(), principal.tenant);
+        let answered = store.ask(Arc::new(model), tenant, as_of, edge::now(), &|_, _| {}, question).await?;
+        let stands = json!({
+            "position": answered.position, "at": answered.at, "parked_streams": answered.parked,
+        });
+        Ok((answered.answer, stands))
+    }
+}
+
+/// The answer, and what it rests on.
+fn told(answer: &impl Serialize, stands: Value) -> Told {
+    let answer = serde_json::to_value(answer).expect("answers hold no maps with odd keys");
+    Ok(Json(json!({ "answer": answer, "stands": stands })))
+}
+
+fn limited(limit: Option<i64>, usual: i64) -> Result<i64, Problem> {
+    let limit = limit.unwrap_or(usual);
+    if (1..=MOST).contains(&limit) {
+        return Ok(limit);
+    }
+    Err(Problem::malformed("limit", format!("limit {limit} is not from 1 to {MOST}")))
+}
+
+/// A word of a query that names one of several things.
+fn said<T: FromStr>(field: &'static str, text: Option<&str>) -> Result<Option<T>, Problem>
+where
+    T::Err: std::fmt::Display,
+{
+    text.map(|text| text.parse().map_err(|error: T::Err| Problem::malformed(field, error.to_string())))
+        .transpose()
+}
+
+question!(Board {
+    pipeline: String,
+    stage: Option<String>,
+    owner: Option<String>,
+    sort: Option<String>,
+    limit: Option<i64>,
+    after_deal: Option<DealId>,
+});
+
+pub(crate) async fn board(State(api): State<Api>, principal: Principal, asked: Asked<Board>) -> Told {
+    api.demand(&principal, Permission::ReadPersonal, "the board").await?;
+    let Query(asked) = asked?;
+    let when = asked.when();
+    let question = deal_board::Ask {
+        pipeline: asked.pipeline,
+        stage: asked.stage,
+        owner: asked.owner,
+        sort: said("sort", asked.sort.as_deref())?.unwrap_or_default(),
+        limit: limited(asked.limit, 50)?,
+        after: asked.after_deal,
+    };
+    let (answer, stands) = api.ask(&principal, DealBoard, &when, question).await?;
+    told(&answer, stands)
+}
+
+question!(Searched {
+    text: String,
+    kind: Option<String>,
+    archived: Option<bool>,
+    limit: Option<i64>,
+});
+
+pub(crate) async fn search(State(api): State<Api>, principal: Principal, asked: Asked<Searched>) -> Told {
+    api.demand(&principal, Permission::ReadPersonal, "search").await?;
+    let Query(asked) = asked?;
+    let when = asked.when();
+    let question = search::Ask {
+        text: asked.text,
+        entity: said("kind", asked.kind.as_deref())?,
+        archived: asked.archived.unwrap_or_default(),
+        limit: usize::try_from(limited(asked.limit, 20)?).unwrap_or_default(),
+    };
+    let (answer, stands) = api.ask(&principal, Search, &when, question).await?;
+    told(&answer, stands)
+}
+
+question!(Entries {
+    kind: Option<String>,
+    before: Option<i64>,
+    limit: Option<i64>,
+});
+
+pub(crate) async fn timeline(
+    State(api): State<Api>,
+    principal: Principal,
+    Path(id): Path<String>,
+    asked: Asked<Entries>,
+) -> Told {
+    api.demand(&principal, Permission::Read, "a timeline").await?;
+    let Query(asked) = asked?;
+    let when = asked.when();
+    let question = timeline::Ask {
+        customer: id.parse().map(StreamId).map_err(|_| Problem::not_found("customer"))?,
+        kind: said("kind", asked.kind.as_deref())?,
+        before: asked.before,
+        limit: limited(asked.limit, 100)?,
+    };
+    let (answer, stands) = api.ask(&principal, Timeline, &when, question).await?;
+    told(&answer, stands)
+}
+
+question!(Filled {
+    kind: Option<Entity>,
+    owner: Option<UserId>,
+    rare: Option<f64>,
+});
+
+pub(crate) async fn completeness(State(api): State<Api>, principal: Principal, asked: Asked<Filled>) -> Told {
+    api.demand(&principal, Permission::Read, "completeness").await?;
+    let Query(asked) = asked?;
+    let when = asked.when();
+    let rare = asked.rare.unwrap_or(0.05);
+    if !(0.0..=1.0).contains(&rare) {
+        return Err(Problem::malformed("rare", format!("rare {rare} is no share from 0 to 1")));
+    }
+    let question = field_completeness::Ask { entity: asked.kind, owner: asked.owner, rare };
+    let (answer, stands) = api.ask(&principal, FieldCompleteness, &when, question).await?;
+    told(&answer, stands)
+}
+
+question!(Pairs {
+    kind: Option<String>,
+    level: Option<String>,
+    owner: Option<UserId>,
+    decided: Option<bool>,
+    limit: Option<i64>,
+});
+
+pub(crate) async fn duplicates(State(api): State<Api>, principal: Principal, asked: Asked<Pairs>) -> Told {
+    api.demand(&principal, Permission::ReadPersonal, "duplicates").await?;
+    let Query(asked) = asked?;
+    let when = asked.when();
+    let kind = |word: &str| {
+        let known = RecordKind::ALL.into_iter().find(|kind| kind.as_str() == word);
+        known.ok_or_else(|| Problem::malformed("kind", format!("{word:?} is none of lead, contact, company")))
+    };
+    let level = |word: &str| {
+        let known = [Verdict::Likely, Verdict::Possible].into_iter().find(|level| level.as_str() == word);
+        known.ok_or_else(|| Problem::malformed("level", format!("{word:?} is neither likely nor possible")))
+    };
+    let filter = Filter {
+        kind: asked.kind.as_deref().map(kind).transpose()?,
+        verdict: asked.level.as_deref().map(level).transpose()?,
+        owner: asked.owner.map(|owner| owner.0),
+        decided: asked.decided.unwrap_or_default(),
+    };
+    let keyed = api.store().keyed_ids(principal.tenant).await?;
+    let hasher = Hasher::new(move |bytes| keyed.number(bytes));
+    let question = List { hasher, filter, limit: limited(asked.limit, 50)? };
+    let (answer, stands) = api.ask(&principal, DuplicateCandidates, &when, question).await?;
+    told(&answer, stands)
+}
+
+question!(Funnel {
+    pipeline: Option<String>,
+    /// A named funnel in place of pipeline, rule and window.
+    name: Option<String>,
+    rule: Option<String>,
+    window: Option<String>,
+    by: Option<String>,
+    zone: Option<Tz>,
+});
+
+pub(crate) async fn funnel(State(api): State<Api>, principal: Principal, asked: Asked<Funnel>) -> Told {
+    api.demand(&principal, Permission::Read, "a funnel").await?;
+    let Query(asked) = asked?;
+    let when = asked.when();
+    let as_of = when.as_of()?;
+    api.reached(&principal, &when).await?;
+    let (store, tenant, now) = (api.store(), principal.tenant, edge::now());
+    let by: Breakdown = said("by", asked.by.as_deref())?.unwrap_or_default();
+    let rule = said::<Rule>("rule", asked.rule.as_deref())?.unwrap_or(Rule::Entered);
+    let window = said::<Window>("window", asked.window.as_deref())?;
+    let named = match &asked.name {
+        Some(name) => Some(funnels::funnel_named(store, tenant, name, None, now, &|_, _| {}).await?),
+        None => None,
+    };
+    let pipeline = named.as_ref().map(|named| named.pipeline().to_string()).or(asked.pipeline);
+    let pipeline =
+        pipeline.ok_or_else(|| Problem::malformed("pipeline", "name a pipeline, or a named funnel with name"))?;
+    let corrections = named.as_ref().map_or(Corrections::Effective, |named| named.definition.corrections);
+    let question = funnels::Question { pipeline, by: by.clone(), only: funnels::Only::default() };
+    let facts = funnels::ground(store, tenant, question, as_of, corrections, now, &|_, _| {}).await?;
+    let definition = match &named {
+        Some(named) => named.asked(Population::All, facts.at),
+        None => Definition { window, ..Definition::new(facts.default_steps(), rule, facts.at) },
+    };
+    let zone = asked.zone.unwrap_or(Tz::UTC);
+    let stands = json!({ "position": facts.position, "at": facts.at, "parked_streams": facts.parked });
+    told(&facts.funnel(Definition { by, zone, ..definition })?, stands)
+}

@@ -1,0 +1,31 @@
+//! `GET /v1/streams/{id}`: the whole history of one record.
+
+use crate::Api;
+use crate::answer::{etag, event};
+use crate::error::Problem;
+use crate::principal::Principal;
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::response::{IntoResponse, Response};
+use kvali_domain::StreamId;
+use kvali_domain::access::Permission;
+use serde_json::json;
+
+pub(crate) async fn history(
+    State(api): State<Api>,
+    principal: Principal,
+    Path(id): Path<String>,
+) -> Result<Response, Problem> {
+    api.demand(&principal, Permission::Read, "a stream").await?;
+    // What is no id is the id of nothing.
+    let stream = id.parse().map(StreamId).map_err(|_| Problem::not_found("stream"))?;
+    let events = api.store().stream(principal.tenant, stream).await?;
+    let Some(version) = events.last().map(|event| event.version) else {
+        return Err(Problem::not_found("stream"));
+    };
+    let opened = api.store().open(principal.tenant, events).await?;
+    let told: Vec<_> = opened.iter().map(|opened| event(opened, &principal)).collect();
+    let mut response = Json(json!({ "id": stream, "version": version, "events": told })).into_response();
+    response.headers_mut().insert("etag", etag(version));
+    Ok(response)
+}
