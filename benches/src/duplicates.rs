@@ -72,13 +72,15 @@ impl Bench {
             let details: Vec<Details> = ids.iter().map(|at| contact(*at)).collect();
             sqlx::query(self.sql(
                 "insert into {schema}.record select $1, id, 'contact', born, null, false, false, null, known::json, \
-                 keys::bigint[] from unnest($2::uuid[], $3::bigint[], $4::text[], $5::text[]) x (id, born, known, keys)",
+                 profile, keys::bigint[] from unnest($2::uuid[], $3::bigint[], $4::text[], $5::text[], $6::bytea[]) \
+                 x (id, born, known, keys, profile)",
             ))
             .bind(self.tenant.0)
             .bind(ids.iter().map(|at| id(*at)).collect::<Vec<_>>())
             .bind(ids.iter().map(|at| i64::try_from(*at).expect("a million")).collect::<Vec<_>>())
             .bind(details.iter().map(known).collect::<Vec<_>>())
             .bind(details.iter().map(|details| self.keys(details)).collect::<Vec<_>>())
+            .bind(details.iter().map(|details| Profile::of(details).to_bytes()).collect::<Vec<_>>())
             .execute(&mut *connection)
             .await
             .expect("the contacts are new");
@@ -138,13 +140,14 @@ impl Bench {
         let mut transaction = connection.begin().await.expect("the server answers");
         let start = Instant::now();
         sqlx::query(self.sql(
-            "update {schema}.record set known = $3::text::json, keys = $4::text::bigint[] \
+            "update {schema}.record set known = $3::text::json, keys = $4::text::bigint[], profile = $5 \
              where tenant_id = $1 and record_id = $2",
         ))
         .bind(self.tenant.0)
         .bind(id(at))
         .bind(known)
         .bind(keys)
+        .bind(Profile::of(&details).to_bytes())
         .execute(&mut *transaction)
         .await
         .expect("the contact is there");

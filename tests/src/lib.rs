@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 pub mod backlog;
 pub mod desk;
+pub mod http;
 pub mod models;
 pub mod office;
 pub mod random;

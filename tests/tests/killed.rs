@@ -158,11 +158,13 @@ async fn what_a_killed_worker_held_is_held_by_another_within_ten_seconds() {
     assert!(ground.in_the_middle(&store, &mut process).await, "there was something to be killed in");
     process.kill();
     let mut admin = ground.database.admin().await;
-    let held = "select holder, clock_timestamp() from kvali.projection_checkpoint where holder is not null limit 1";
+    let held =
+        "select holder, clock_timestamp() from kvali.projection_checkpoint where holder is not null limit 1";
     let (killed, since): (uuid::Uuid, DateTime<Utc>) =
         sqlx::query_as(held).fetch_one(&mut admin).await.expect("it held something");
     let standing_in = Workers::start(&ground.database.connect().await, &workload());
-    let still = "select exists (select from kvali.projection_checkpoint where holder = $1), clock_timestamp()";
+    let still =
+        "select exists (select from kvali.projection_checkpoint where holder = $1), clock_timestamp()";
     let took = loop {
         let (is_held, at): (bool, DateTime<Utc>) =
             sqlx::query_as(still).bind(killed).fetch_one(&mut admin).await.unwrap();

@@ -39,7 +39,8 @@ pub(crate) async fn carry_out(
 ) -> Result<(StatusCode, Json<Value>), Problem> {
     let Json(items) = items?;
     if items.len() > MOST {
-        let detail = format!("{} commands were sent and at most {MOST} are taken; send them in parts", items.len());
+        let detail =
+            format!("{} commands were sent and at most {MOST} are taken; send them in parts", items.len());
         return Err(Problem::malformed("body", detail));
     }
     let mut prepared: Vec<Result<Asked, Problem>> = Vec::with_capacity(items.len());

@@ -48,7 +48,8 @@ pub(crate) async fn carry_out(
     let fields: Value = if body.is_empty() {
         Value::Object(serde_json::Map::new())
     } else {
-        serde_json::from_slice(&body).map_err(|error| Problem::malformed("body", format!("not JSON: {error}")))?
+        serde_json::from_slice(&body)
+            .map_err(|error| Problem::malformed("body", format!("not JSON: {error}")))?
     };
     let said = Said::of(&headers)?;
     let (order, envelope) = said.prepared(&principal, name, &id, &fields)?;
@@ -114,7 +115,8 @@ impl Said {
     fn of(headers: &HeaderMap) -> Result<Self, Problem> {
         let text = |name: &'static str| -> Result<Option<String>, Problem> {
             let Some(value) = headers.get(name) else { return Ok(None) };
-            let text = value.to_str().map_err(|_| Problem::malformed(name, format!("{name} is not plain text")))?;
+            let text =
+                value.to_str().map_err(|_| Problem::malformed(name, format!("{name} is not plain text")))?;
             Ok(Some(text.trim().to_owned()))
         };
         let expected_version = match text("if-match")? {
@@ -124,7 +126,8 @@ impl Said {
                 let version = tag.strip_prefix('"').and_then(|tag| tag.strip_suffix('"'));
                 let version = version.and_then(|version| version.parse().ok());
                 let wrong = || {
-                    let detail = format!("If-Match {tag} is no version; give the ETag of an answer, such as \"7\"");
+                    let detail =
+                        format!("If-Match {tag} is no version; give the ETag of an answer, such as \"7\"");
                     Problem::malformed("If-Match", detail)
                 };
                 Some(version.ok_or_else(wrong)?)
@@ -186,7 +189,10 @@ impl Said {
 
 pub(crate) fn instant(field: &'static str, text: &str) -> Result<DateTime<Utc>, Problem> {
     let at = DateTime::parse_from_rfc3339(text).map_err(|_| {
-        Problem::malformed(field, format!("{field} {text:?} is no instant; one looks like 2026-03-31T18:00:00Z"))
+        Problem::malformed(
+            field,
+            format!("{field} {text:?} is no instant; one looks like 2026-03-31T18:00:00Z"),
+        )
     })?;
     Ok(at.with_timezone(&Utc).trunc_subsecs(6))
 }

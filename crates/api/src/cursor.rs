@@ -38,7 +38,9 @@ fn check(bytes: &[u8]) -> [u8; CHECK] {
 }
 
 #[derive(thiserror::Error, Clone, Copy, PartialEq, Eq, Debug)]
-#[error("this is no cursor of the feed; give one back as it was given out, or a position to begin after, such as 0")]
+#[error(
+    "this is no cursor of the feed; give one back as it was given out, or a position to begin after, such as 0"
+)]
 pub struct NotACursor;
 
 impl FromStr for Cursor {

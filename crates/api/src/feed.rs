@@ -1,4 +1,4 @@
-//! `GET /v1/events`: the log in order, without gaps, from any position, as CloudEvents: in batches that may wait for the
+//! `GET /v1/events`: the log in order, without gaps, from any position, as `CloudEvents`: in batches that may wait for the
 //! next event (long poll), or as server-sent events.
 
 use crate::Api;
@@ -77,7 +77,8 @@ fn types(text: &str) -> Result<BTreeSet<String>, Problem> {
         let before = wanted.len();
         wanted.extend(known.iter().filter(fits).map(|name| (*name).to_owned()));
         if wanted.len() == before && !known.iter().any(|name| fits(&name)) {
-            let detail = format!("no event has type {word:?}; types look like deal.won, and deal.* is all of deals");
+            let detail =
+                format!("no event has type {word:?}; types look like deal.won, and deal.* is all of deals");
             return Err(Problem::malformed("types", detail));
         }
     }
@@ -130,7 +131,8 @@ fn seconds(text: &str) -> Result<Duration, Problem> {
         let detail = format!("wait {text:?} is not from 0s to {}s", LONGEST_WAIT.as_secs());
         Problem::malformed("wait", detail)
     };
-    let seconds = text.strip_suffix('s').unwrap_or(text).parse().map(Duration::from_secs).map_err(|_| wrong())?;
+    let seconds =
+        text.strip_suffix('s').unwrap_or(text).parse().map(Duration::from_secs).map_err(|_| wrong())?;
     if seconds <= LONGEST_WAIT { Ok(seconds) } else { Err(wrong()) }
 }
 
@@ -145,10 +147,14 @@ async fn begin(api: &Api, principal: &Principal, after: Option<&str>) -> Result<
     };
     if cursor.tenant != principal.tenant || cursor.epoch != log.epoch {
         let detail = "this cursor is of another log, or of this one before it was restored; begin anew from a position";
-        return Err(Problem { field: Some("after".to_owned()), ..Problem::new(StatusCode::GONE, "cursor_of_another_log", detail) });
+        return Err(Problem {
+            field: Some("after".to_owned()),
+            ..Problem::new(StatusCode::GONE, "cursor_of_another_log", detail)
+        });
     }
     if !(0..=log.head).contains(&cursor.position) {
-        let detail = format!("position {} is not in the log, which reaches from 0 to {}", cursor.position, log.head);
+        let detail =
+            format!("position {} is not in the log, which reaches from 0 to {}", cursor.position, log.head);
         return Err(Problem::malformed("after", detail));
     }
     Ok(cursor)
@@ -225,16 +231,17 @@ fn follow(
         if *api.inner.stopping.borrow() {
             return None;
         }
-        let page = match waited(&api, &principal, &filter, after, MOST, LONGEST_WAIT).await {
-            Ok(page) => page,
-            // The end of the stream: the reader comes back with its last id.
-            Err(_) => return None,
-        };
-        let mut told: Vec<Result<Event, Infallible>> = page.events.iter().map(|opened| {
-            let cursor = Cursor { position: opened.recorded.position, ..after };
-            let data = cloud_event(opened, &principal).to_string();
-            Ok(Event::default().id(cursor.to_string()).event(&*opened.recorded.event_type).data(data))
-        }).collect();
+        // Else the stream ends: the reader comes back with its last id.
+        let page = waited(&api, &principal, &filter, after, MOST, LONGEST_WAIT).await.ok()?;
+        let mut told: Vec<Result<Event, Infallible>> = page
+            .events
+            .iter()
+            .map(|opened| {
+                let cursor = Cursor { position: opened.recorded.position, ..after };
+                let data = cloud_event(opened, &principal).to_string();
+                Ok(Event::default().id(cursor.to_string()).event(&*opened.recorded.event_type).data(data))
+            })
+            .collect();
         if page.events.is_empty() {
             // Moves the reader on past what does not pass.
             told.push(Ok(Event::default().id(page.next.to_string()).comment("nothing passed")));
@@ -245,7 +252,7 @@ fn follow(
     Sse::new(Box::pin(events)).keep_alive(KeepAlive::new().interval(Duration::from_secs(15)))
 }
 
-/// CloudEvents 1.0, JSON format. Names of extensions are of small letters and digits only, as the standard asks.
+/// `CloudEvents` 1.0, JSON format. Names of extensions are of small letters and digits only, as the standard asks.
 fn cloud_event(opened: &Opened, principal: &Principal) -> Value {
     let recorded = &opened.recorded;
     let mut data: Value = serde_json::from_str(&recorded.data).unwrap_or_default();

@@ -26,7 +26,10 @@ pub(crate) async fn ready(State(api): State<Api>) -> (StatusCode, Json<Value>) {
         }
         Err(error) => {
             tracing::warn!(error = kvali_eventstore::chain(&error), "not ready");
-            (StatusCode::SERVICE_UNAVAILABLE, Json(json!({ "ready": false, "detail": "the database does not answer" })))
+            (
+                StatusCode::SERVICE_UNAVAILABLE,
+                Json(json!({ "ready": false, "detail": "the database does not answer" })),
+            )
         }
     }
 }

@@ -47,7 +47,8 @@ impl FromStr for Token {
     type Err = NotAToken;
 
     fn from_str(text: &str) -> Result<Self, NotAToken> {
-        let (id, secret) = text.strip_prefix("kvali_").and_then(|text| text.split_once('_')).ok_or(NotAToken)?;
+        let (id, secret) =
+            text.strip_prefix("kvali_").and_then(|text| text.split_once('_')).ok_or(NotAToken)?;
         let (tenant, key) = id.split_at_checked(32).ok_or(NotAToken)?;
         let uuid = |text: &str| bytes::<16>(text).map(Uuid::from_bytes);
         let (tenant, key) = (uuid(tenant).ok_or(NotAToken)?, uuid(key).ok_or(NotAToken)?);
@@ -84,7 +85,11 @@ mod tests {
 
     fn token() -> Token {
         let (tenant, key) = (TenantId(Uuid::from_u128(7)), ApiKeyId(Uuid::from_u128(u128::MAX - 8)));
-        Token { tenant, key, secret: Secret::new(std::array::from_fn(|at| u8::try_from(7 * at).unwrap_or(9))) }
+        Token {
+            tenant,
+            key,
+            secret: Secret::new(std::array::from_fn(|at| u8::try_from(7 * at).unwrap_or(9))),
+        }
     }
 
     #[test]

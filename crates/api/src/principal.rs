@@ -89,14 +89,19 @@ impl FromRequestParts<Api> for Principal {
             return Err(unknown());
         }
         let token: Token = token.trim().parse().map_err(|_| unknown())?;
-        let access = api.inner.access.of(api, token.tenant).await?;
+        let mut access = api.inner.access.of(api, token.tenant).await?;
+        if access.key(token.key).is_none() {
+            // Another process may have issued it just now.
+            access = api.inner.access.read(api, token.tenant).await?;
+        }
         let key = access.key(token.key).filter(|key| {
             let digest = token.secret.digest();
             key.is_valid(edge::now()) && key.issued.digest == digest
         });
         let key = key.ok_or_else(unknown)?;
         if let Some(owner) = key.issued.owner {
-            let stands = access.has(owner, key.issued.role) && api.inner.access.is_active(api, token.tenant, owner).await?;
+            let stands = access.has(owner, key.issued.role)
+                && api.inner.access.is_active(api, token.tenant, owner).await?;
             if !stands {
                 return Err(unknown());
             }
@@ -145,6 +150,10 @@ impl KnownAccess {
         if let Some((_, access)) = known.filter(|(read, _)| read.elapsed() < FRESH) {
             return Ok(access);
         }
+        self.read(api, tenant).await
+    }
+
+    async fn read(&self, api: &Api, tenant: TenantId) -> Result<Arc<Access>, Error> {
         let read = Instant::now();
         let access = Arc::new(api.store().aggregate::<Access>(tenant, access::STREAM).await?);
         if self.tenants.len() >= REMEMBERED {
@@ -184,10 +193,8 @@ impl KnownAccess {
 
 /// `GET /v1/me`: whose key this is, and what it may do.
 pub(crate) async fn me(principal: Principal) -> Json<Value> {
-    let permissions: Vec<&str> = Permission::all()
-        .filter(|permission| principal.may(*permission))
-        .map(Permission::as_str)
-        .collect();
+    let permissions: Vec<&str> =
+        Permission::all().filter(|permission| principal.may(*permission)).map(Permission::as_str).collect();
     Json(json!({
         "tenant": principal.tenant,
         "actor": principal.actor,

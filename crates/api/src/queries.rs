@@ -16,7 +16,9 @@ use kvali_eventstore::project::{AsOf, Projection, Query as Question};
 use kvali_projections::AskError;
 use kvali_projections::conversion_funnel::{self as funnels, Breakdown, Definition, Population};
 use kvali_projections::deal_board::{self, DealBoard};
-use kvali_projections::duplicate_candidates::{DuplicateCandidates, Filter, Hasher, List, RecordKind, Verdict};
+use kvali_projections::duplicate_candidates::{
+    DuplicateCandidates, Filter, Hasher, List, RecordKind, Verdict,
+};
 use kvali_projections::field_completeness::{self, FieldCompleteness};
 use kvali_projections::search::{self, Search};
 use kvali_projections::timeline::{self, Timeline};
@@ -78,7 +80,8 @@ impl When {
         match text.parse::<i64>() {
             Ok(position) if known => Ok(AsOf::position(position)),
             Ok(_) => {
-                let detail = "a position goes with clock=known; give an instant for what had happened by then";
+                let detail =
+                    "a position goes with clock=known; give an instant for what had happened by then";
                 Err(Problem::malformed("as_of", detail))
             }
             Err(_) => {
@@ -132,9 +135,9 @@ impl Api {
 }
 
 /// The answer, and what it rests on.
-fn told(answer: &impl Serialize, stands: Value) -> Told {
+fn told(answer: &impl Serialize, stands: &Value) -> Json<Value> {
     let answer = serde_json::to_value(answer).expect("answers hold no maps with odd keys");
-    Ok(Json(json!({ "answer": answer, "stands": stands })))
+    Json(json!({ "answer": answer, "stands": stands }))
 }
 
 fn limited(limit: Option<i64>, usual: i64) -> Result<i64, Problem> {
@@ -176,7 +179,7 @@ pub(crate) async fn board(State(api): State<Api>, principal: Principal, asked: A
         after: asked.after_deal,
     };
     let (answer, stands) = api.ask(&principal, DealBoard, &when, question).await?;
-    told(&answer, stands)
+    Ok(told(&answer, &stands))
 }
 
 question!(Searched {
@@ -197,7 +200,7 @@ pub(crate) async fn search(State(api): State<Api>, principal: Principal, asked: 
         limit: usize::try_from(limited(asked.limit, 20)?).unwrap_or_default(),
     };
     let (answer, stands) = api.ask(&principal, Search, &when, question).await?;
-    told(&answer, stands)
+    Ok(told(&answer, &stands))
 }
 
 question!(Entries {
@@ -222,7 +225,7 @@ pub(crate) async fn timeline(
         limit: limited(asked.limit, 100)?,
     };
     let (answer, stands) = api.ask(&principal, Timeline, &when, question).await?;
-    told(&answer, stands)
+    Ok(told(&answer, &stands))
 }
 
 question!(Filled {
@@ -241,7 +244,7 @@ pub(crate) async fn completeness(State(api): State<Api>, principal: Principal, a
     }
     let question = field_completeness::Ask { entity: asked.kind, owner: asked.owner, rare };
     let (answer, stands) = api.ask(&principal, FieldCompleteness, &when, question).await?;
-    told(&answer, stands)
+    Ok(told(&answer, &stands))
 }
 
 question!(Pairs {
@@ -274,7 +277,7 @@ pub(crate) async fn duplicates(State(api): State<Api>, principal: Principal, ask
     let hasher = Hasher::new(move |bytes| keyed.number(bytes));
     let question = List { hasher, filter, limit: limited(asked.limit, 50)? };
     let (answer, stands) = api.ask(&principal, DuplicateCandidates, &when, question).await?;
-    told(&answer, stands)
+    Ok(told(&answer, &stands))
 }
 
 question!(Funnel {
@@ -302,8 +305,8 @@ pub(crate) async fn funnel(State(api): State<Api>, principal: Principal, asked: 
         None => None,
     };
     let pipeline = named.as_ref().map(|named| named.pipeline().to_string()).or(asked.pipeline);
-    let pipeline =
-        pipeline.ok_or_else(|| Problem::malformed("pipeline", "name a pipeline, or a named funnel with name"))?;
+    let pipeline = pipeline
+        .ok_or_else(|| Problem::malformed("pipeline", "name a pipeline, or a named funnel with name"))?;
     let corrections = named.as_ref().map_or(Corrections::Effective, |named| named.definition.corrections);
     let question = funnels::Question { pipeline, by: by.clone(), only: funnels::Only::default() };
     let facts = funnels::ground(store, tenant, question, as_of, corrections, now, &|_, _| {}).await?;
@@ -313,5 +316,5 @@ pub(crate) async fn funnel(State(api): State<Api>, principal: Principal, asked: 
     };
     let zone = asked.zone.unwrap_or(Tz::UTC);
     let stands = json!({ "position": facts.position, "at": facts.at, "parked_streams": facts.parked });
-    told(&facts.funnel(Definition { by, zone, ..definition })?, stands)
+    Ok(told(&facts.funnel(Definition { by, zone, ..definition })?, &stands))
 }

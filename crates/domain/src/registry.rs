@@ -5,9 +5,9 @@ use crate::example;
 use crate::history;
 use crate::{Claim, Decider, Given, Occurred, PersonalField, StreamId, Version};
 use crate::{
-    access, activity_types, calendar, call, company, contact, conversation, deal, duplicate, exchange_rates, fields,
-    funnel, handover, lead, loss_reasons, match_rule, meeting, note, pipeline, sources, subject, tags, task,
-    task_templates, team, user,
+    access, activity_types, calendar, call, company, contact, conversation, deal, duplicate, exchange_rates,
+    fields, funnel, handover, lead, loss_reasons, match_rule, meeting, note, pipeline, sources, subject,
+    tags, task, task_templates, team, user,
 };
 use serde::Serialize;
 use serde_json::Value;

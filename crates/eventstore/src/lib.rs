@@ -78,11 +78,12 @@ impl Store {
 
     /// The state of the log of `tenant`.
     pub async fn log_of(&self, tenant: TenantId) -> Result<LogState, Error> {
-        let row: Option<(i64, i32)> = sqlx::query_as("select head, epoch from kvali.ledger where tenant_id = $1")
-            .bind(tenant.0)
-            .fetch_optional(&self.inner.pool)
-            .await
-            .map_err(Error::Read)?;
+        let row: Option<(i64, i32)> =
+            sqlx::query_as("select head, epoch from kvali.ledger where tenant_id = $1")
+                .bind(tenant.0)
+                .fetch_optional(&self.inner.pool)
+                .await
+                .map_err(Error::Read)?;
         let (head, epoch) = row.unwrap_or((0, 1));
         Ok(LogState { head, epoch })
     }

@@ -6,7 +6,9 @@ use crate::cache::Folded;
 use crate::keyring::{self, KeyedIds, SubjectKeys, TenantKey};
 use crate::{Error, Store};
 use chrono::{DateTime, Utc};
-use kvali_domain::{Aggregate, Claim, Event, Occurred, Recorded, State, StreamId, SubjectId, TenantId, Version};
+use kvali_domain::{
+    Aggregate, Claim, Event, Occurred, Recorded, State, StreamId, SubjectId, TenantId, Version,
+};
 use sqlx::postgres::PgRow;
 use sqlx::{PgExecutor, PgPool, Row};
 use std::collections::{BTreeSet, HashMap};

@@ -35,8 +35,11 @@ pub(crate) enum Key {
 pub(crate) struct Issue {
     /// What it is for
     name: String,
-    /// What it may do: admin, head_of_sales, sales, support, analyst, auditor or integration
-    #[arg(long, value_name = "ROLE")]
+    #[arg(
+        long,
+        value_name = "ROLE",
+        help = "What it may do: admin, head_of_sales, sales, support, analyst, auditor or integration"
+    )]
     role: Role,
     /// Whose it is, by e-mail or name: that user acts when it is used [default: nobody's, and it acts itself]
     #[arg(long, value_name = "USER")]
@@ -55,9 +58,14 @@ impl Key {
             Self::Issue(issue) => issue.answer(&session).await?,
             Self::List => list(&session).await?,
             Self::Revoke { key, by } => {
-                let order = Order { stream: access::STREAM, command: Command::RevokeApiKey { key: *key }.into() };
+                let order =
+                    Order { stream: access::STREAM, command: Command::RevokeApiKey { key: *key }.into() };
                 carry_out(&session, order, by.envelope(&session).await?).await?;
-                Answer { tables: Vec::new(), notes: vec![format!("{key} is revoked")], json: json!({ "key": key }) }
+                Answer {
+                    tables: Vec::new(),
+                    notes: vec![format!("{key} is revoked")],
+                    json: json!({ "key": key }),
+                }
             }
         };
         answer.print(global.format)?;
@@ -83,7 +91,8 @@ impl Issue {
         };
         issue(session, issued, self.by.envelope(session).await?).await?;
         let token = token.reveal();
-        let notes = vec![token.clone(), "This is shown once. Send it as: Authorization: Bearer KEY".to_owned()];
+        let notes =
+            vec![token.clone(), "This is shown once. Send it as: Authorization: Bearer KEY".to_owned()];
         Ok(Answer { tables: Vec::new(), notes, json: json!({ "key": key, "token": token }) })
     }
 }

@@ -51,7 +51,8 @@ impl Serve {
         told_to_stop: impl Future<Output = ()>,
     ) -> Result<Done, Failure> {
         let address = self.listen;
-        let listener = TcpListener::bind(address).await.map_err(|source| Failure::Listen { address, source })?;
+        let listener =
+            TcpListener::bind(address).await.map_err(|source| Failure::Listen { address, source })?;
         let address = listener.local_addr().map_err(|source| Failure::Listen { address, source })?;
         let session = Session::open_for(global, "default", self.database_connections).await?;
         let first_key = key::first(&session).await?;
@@ -82,7 +83,10 @@ impl Serve {
 fn welcome(address: SocketAddr, key: Option<&str>) -> String {
     let (told, key) = match key {
         Some(key) => (format!("The admin's key, shown this once:\n  {key}\n"), key),
-        None => ("The admin's key was shown at the first start; `kvali key issue` issues others.\n".to_owned(), "$KEY"),
+        None => (
+            "The admin's key was shown at the first start; `kvali key issue` issues others.\n".to_owned(),
+            "$KEY",
+        ),
     };
     let curl = format!("curl -s -H \"Authorization: Bearer {key}\" \"http://{address}");
     format!(
@@ -123,17 +127,21 @@ async fn fold(options: Options, at_once: u8, mut moved: watch::Receiver<()>, sto
     let store = match Store::connect(options).await {
         Ok(store) => store,
         Err(error) => {
-            tracing::error!(error = kvali_eventstore::chain(&error), "nothing is folded; `kvali project` can");
+            tracing::error!(
+                error = kvali_eventstore::chain(&error),
+                "nothing is folded; `kvali project` can"
+            );
             return;
         }
     };
     let models = kvali_projections::all();
-    let workers = Workers::start(&store, &Workload { models, at_once: at_once.into(), worker: edge::new_id() });
+    let workers =
+        Workers::start(&store, &Workload { models, at_once: at_once.into(), worker: edge::new_id() });
     let hints = async {
         while moved.changed().await.is_ok() {
             store.hint();
         }
-        std::future::pending().await
+        std::future::pending::<()>().await;
     };
     tokio::select! {
         _ = stopped => {}

@@ -3,8 +3,9 @@
 use super::fold::words;
 use super::level::{Level, of_codes, of_texts};
 use super::sound;
+use serde::{Deserialize, Serialize};
 
-#[derive(Clone, PartialEq, Eq, Default, Debug)]
+#[derive(Clone, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
 pub(super) struct Street {
     pub(super) number: Option<String>,
     /// The words without those that streets share, in one.
@@ -146,7 +147,7 @@ impl Street {
 }
 
 /// Postal code and town, folded; either may be empty.
-#[derive(Clone, PartialEq, Eq, Default, Debug)]
+#[derive(Clone, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
 pub(super) struct Place {
     pub(super) postcode: String,
     pub(super) town: String,

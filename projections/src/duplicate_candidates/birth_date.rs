@@ -2,9 +2,10 @@
 
 use super::fold::words;
 use super::level::Level;
+use serde::{Deserialize, Serialize};
 
 /// Year, month and day; a zero where one is not known.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(super) struct BirthDate {
     year: u16,
     month: u8,

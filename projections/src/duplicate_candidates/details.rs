@@ -79,7 +79,7 @@ impl Details {
 }
 
 /// Details as they are compared.
-#[derive(Clone, PartialEq, Eq, Default, Debug)]
+#[derive(Clone, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
 pub struct Profile {
     pub(super) given: Option<Name>,
     pub(super) family: Option<Name>,
@@ -126,6 +126,21 @@ impl Profile {
             emails,
             domains,
         }
+    }
+
+    /// As the read model keeps it.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        postcard::to_allocvec(self).expect("texts and numbers are written in any case")
+    }
+
+    pub(super) fn from_bytes(bytes: &[u8]) -> Result<Self, postcard::Error> {
+        let read: Self = postcard::from_bytes(bytes)?;
+        Ok(Self {
+            given: read.given.map(|name| name.restored(Part::Given)),
+            family: read.family.map(|name| name.restored(Part::Family)),
+            organisation: read.organisation.map(OrganisationName::restored),
+            ..read
+        })
     }
 
     pub fn is_person(&self) -> bool {

@@ -1,9 +1,10 @@
 //! Text of any script as small ASCII letters and digits, so that names meet whoever wrote them down.
 
+use serde::{Deserialize, Serialize};
 use unicode_normalization::UnicodeNormalization;
 
 /// What a word was written in, as far as it matters for its consonants.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub(crate) enum Script {
     Latin,
     /// Writes short vowels nowhere, and long ones with consonants.
@@ -11,7 +12,7 @@ pub(crate) enum Script {
     Other,
 }
 
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(crate) struct Word {
     pub(crate) text: String,
     pub(crate) script: Script,

@@ -3,16 +3,19 @@
 use super::fold::{Word, words};
 use super::level::{Level, of_texts};
 use super::{nicknames, sound};
+use serde::{Deserialize, Serialize};
 
 /// A given name with what follows it, or a family name with its particles.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(super) struct Name {
     words: Vec<Word>,
     /// All words in one.
+    #[serde(skip)]
     pub(super) plain: String,
     /// The phonetic code of the word that is looked up.
     pub(super) code: String,
     pub(super) skeletons: Vec<String>,
+    #[serde(skip)]
     forms: &'static [u16],
 }
 
@@ -42,9 +45,15 @@ impl Name {
             Part::Given => words.first(),
             Part::Family => words.last(),
         }?;
-        let plain: String = words.iter().map(|word| word.text.as_str()).collect();
-        let forms = if part == Part::Given { nicknames::lines(&head.text) } else { &[] };
-        Some(Self { code: sound::code(&head.text), skeletons: sound::skeletons(head), plain, forms, words })
+        let (code, skeletons, forms) = (sound::code(&head.text), sound::skeletons(head), forms(head, part));
+        Some(Self { code, skeletons, forms, plain: plain(&words), words })
+    }
+
+    /// What is not written down, because it follows from the rest.
+    pub(super) fn restored(mut self, part: Part) -> Self {
+        self.plain = plain(&self.words);
+        self.forms = self.words.first().map_or(&[], |head| forms(head, part));
+        self
     }
 
     /// The first letter of the first word.
@@ -83,6 +92,14 @@ impl Name {
         let skeleton = |held: &String| other.skeletons.contains(held) && (crosses || held.len() >= 4);
         (self.code == other.code && self.code.len() >= 2) || self.skeletons.iter().any(skeleton)
     }
+}
+
+fn plain(words: &[Word]) -> String {
+    words.iter().map(|word| word.text.as_str()).collect()
+}
+
+fn forms(head: &Word, part: Part) -> &'static [u16] {
+    if part == Part::Given { nicknames::lines(&head.text) } else { &[] }
 }
 
 /// Given and family name of a whole one: "Family, Given" or the last word with its particles.

@@ -2,11 +2,13 @@
 
 use super::fold::words;
 use super::level::Level;
+use serde::{Deserialize, Serialize};
 
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(super) struct OrganisationName {
     pub(super) words: Vec<String>,
     /// All words in one.
+    #[serde(skip)]
     pub(super) plain: String,
 }
 
@@ -250,6 +252,11 @@ impl OrganisationName {
         let core: Vec<String> = all.iter().filter(said).cloned().collect();
         let words = if core.is_empty() { all } else { core };
         (!words.is_empty()).then(|| Self { plain: words.concat(), words })
+    }
+
+    /// What is not written down, because it follows from the rest.
+    pub(super) fn restored(self) -> Self {
+        Self { plain: self.words.concat(), ..self }
     }
 
     /// The words that tell it apart, most telling first.

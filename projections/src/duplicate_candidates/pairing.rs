@@ -8,7 +8,7 @@ use super::judge::BLOCK_LIMIT;
 use super::keys::keys;
 use super::model::{kin, profile};
 use super::score::Model;
-use super::tables::{Decided, PairRow, Pairs, Tables, to_json};
+use super::tables::{Decided, Held, PairRow, Pairs, Row, Tables, to_json};
 use std::collections::{BTreeMap, BTreeSet};
 use uuid::Uuid;
 
@@ -36,22 +36,22 @@ impl Pairing<'_, '_> {
         if touched.is_empty() {
             return Ok(());
         }
-        let held = self.tables.keys(touched).await?;
+        let held = self.tables.held(touched).await?;
         let known = kin(after);
         let mut moved: BTreeMap<i64, i64> = BTreeMap::new();
-        let mut rows: Vec<(Uuid, &Record, BTreeSet<i64>)> = Vec::new();
-        let none = BTreeSet::new();
+        let mut rows: Vec<Row<'_>> = Vec::new();
+        let none = Held::default();
         for id in touched {
             let Some(record) = after.get(id) else { continue };
-            let now = self.keys_of(record, &profile(after, &known, *id));
+            let profile = profile(after, &known, *id);
+            let now = Held { keys: self.keys_of(record, &profile), profile: profile.to_bytes() };
             let was = held.get(id).unwrap_or(&none);
-            now.difference(was).for_each(|key| *moved.entry(*key).or_default() += 1);
-            was.difference(&now).for_each(|key| *moved.entry(*key).or_default() -= 1);
+            now.keys.difference(&was.keys).for_each(|key| *moved.entry(*key).or_default() += 1);
+            was.keys.difference(&now.keys).for_each(|key| *moved.entry(*key).or_default() -= 1);
             if now != *was || before.get(id) != Some(record) {
-                rows.push((*id, record, now));
+                rows.push(Row { id: *id, record, held: now });
             }
         }
-        let rows: Vec<_> = rows.iter().map(|(id, record, keys)| (*id, *record, keys)).collect();
         self.tables.write_records(&rows).await?;
         let mut repaired = touched.clone();
         repaired.extend(self.crossed(&moved).await?);
@@ -114,7 +114,7 @@ impl Pairing<'_, '_> {
         let candidates = self.candidates(&held).await?;
         let mut needed: BTreeSet<Uuid> = candidates.iter().flatten().copied().collect();
         needed.extend(ids);
-        let profiles = self.profiles(&needed).await?;
+        let profiles = self.tables.profiles(&needed).await?;
         let decisions = self.tables.decisions(ids).await?;
         let mut now = Pairs::new();
         for pair in candidates {
@@ -159,12 +159,6 @@ impl Pairing<'_, '_> {
         Ok(pairs)
     }
 
-    async fn profiles(&mut self, ids: &BTreeSet<Uuid>) -> Result<Profiles, sqlx::Error> {
-        let records = self.tables.records_with_kin(ids).await?;
-        let known = kin(&records);
-        Ok(ids.iter().map(|id| (*id, profile(&records, &known, *id))).collect())
-    }
-
     /// A dismissal holds until more agrees than did when it was made.
     fn state(&self, decided: Option<&Decided>, one: &Profile, other: &Profile) -> &'static str {
         let Some(Decided { verdict, agreed, .. }) = decided else { return "candidate" };
@@ -187,7 +181,7 @@ impl Pairing<'_, '_> {
         let mut was = was;
         was.extend(self.tables.fellows(&members).await?);
         let records = self.tables.records(&members).await?;
-        let profiles = self.profiles(&members).await?;
+        let profiles = self.tables.profiles(&members).await?;
         let apart = self.apart(&members, &profiles).await?;
         let mut score = |a: Uuid, b: Uuid| self.model.score(&profiles[&a], &profiles[&b]).total;
         let joined =

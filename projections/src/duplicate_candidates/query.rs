@@ -3,7 +3,6 @@
 use super::details::{Details, Profile};
 use super::facts::{Record, RecordKind};
 use super::fit::Decision;
-use super::judge::BLOCK_LIMIT;
 use super::keys::{Hasher, keys};
 use super::model::{kin, profile};
 use super::rarity::Rarity;
@@ -195,21 +194,20 @@ impl Ask<'_> {
         let asked = Profile::of(details);
         let mut tables = self.tables();
         tables.use_indexes().await?;
-        let mut wanted = keys(&asked, &model.hasher, &model.keys);
-        let crowds = tables.crowds(&wanted).await?;
-        wanted.retain(|key| !crowds.contains_key(key));
-        let limit = i64::try_from(BLOCK_LIMIT).expect("a small number");
-        let ids = tables.members(&wanted, limit).await?.into_values().flatten().collect();
-        let records = tables.records_with_kin(&ids).await?;
-        let known = kin(&records);
-        let mut found: Vec<Found> = ids
+        let candidates = tables.found(&keys(&asked, &model.hasher, &model.keys)).await?;
+        let scored: BTreeMap<Uuid, (Score, Verdict)> = candidates
             .iter()
-            .filter_map(|id| {
-                let score = model.score(&asked, &profile(&records, &known, *id));
+            .filter_map(|(id, profile)| {
+                let score = model.score(&asked, profile);
                 let verdict = model.verdict(score.total)?;
-                Some(Found { record: named(*id, records.get(id)?), score, verdict })
+                Some((*id, (score, verdict)))
             })
             .collect();
+        let records = tables.records(&scored.keys().copied().collect()).await?;
+        let found = scored.into_iter().filter_map(|(id, (score, verdict))| {
+            Some(Found { record: named(id, records.get(&id)?), score, verdict })
+        });
+        let mut found: Vec<Found> = found.collect();
         found.sort_by_key(|found| (std::cmp::Reverse(found.score.total), found.record.id));
         Ok(found)
     }

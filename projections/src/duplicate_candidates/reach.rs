@@ -4,8 +4,9 @@ use super::level::{Level, of_texts};
 use kvali_domain::Personal;
 use kvali_domain::contact_point::{Kind, key};
 use kvali_domain::free_mail::is_free_mail;
+use serde::{Deserialize, Serialize};
 
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(super) struct Email {
     pub(super) local: String,
     pub(super) domain: String,

@@ -16,6 +16,9 @@ create table {schema}.record (
   merged_into uuid,
   -- What is compared; personal, and gone once the person has been erased.
   known       json     not null,
+  -- The same as it is compared, with what is known of those who were merged into it; so that looking for a record's
+  -- candidates folds nobody's names anew.
+  profile     bytea    not null,
   -- Keyed hashes, in order: records that share one are compared. None for what does not stand for itself.
   keys        bigint[] not null,
   constraint record_id primary key (tenant_id, record_id)

@@ -2,13 +2,14 @@
 
 mod writing;
 
+use super::details::Profile;
 use super::facts::{Known, Record, RecordKind, Records};
 use super::level::Level;
 use kvali_domain::TenantId;
 use kvali_domain::match_rule::{Defined, Rule};
 use sqlx::postgres::{PgArguments, PgRow};
 use sqlx::query::Query;
-use sqlx::{AssertSqlSafe, PgConnection, Postgres, Row};
+use sqlx::{AssertSqlSafe, PgConnection, Postgres, Row as _};
 use std::collections::{BTreeMap, BTreeSet};
 use uuid::Uuid;
 
@@ -35,6 +36,21 @@ pub(super) struct PairRow {
     pub(super) state: String,
 }
 
+/// What follows from a record and those who were merged into it.
+#[derive(Clone, PartialEq, Eq, Default)]
+pub(super) struct Held {
+    pub(super) keys: BTreeSet<i64>,
+    /// In bytes.
+    pub(super) profile: Vec<u8>,
+}
+
+/// A record that is written.
+pub(super) struct Row<'a> {
+    pub(super) id: Uuid,
+    pub(super) record: &'a Record,
+    pub(super) held: Held,
+}
+
 /// By ids, the smaller first.
 pub(super) type Pairs = BTreeMap<[Uuid; 2], PairRow>;
 
@@ -49,9 +65,17 @@ const MERGED: &str = "select r.record_id from unnest($2::uuid[]) x (id) cross jo
 const KEYS: &str = "select r.* from unnest($2::uuid[]) x (id) cross join lateral (select record_id, keys from \
     {schema}.record where tenant_id = $1 and record_id = x.id limit 1) r";
 
+const PROFILES: &str = "select r.* from unnest($2::uuid[]) x (id) cross join lateral (select record_id, profile from \
+    {schema}.record where tenant_id = $1 and record_id = x.id limit 1) r";
+
 /// Key by key, and within by the key alone: of a table without statistics the planner would read all of a tenant's rows.
 const MEMBERS: &str = "select k.key, r.record_id from unnest($2::bigint[]) k (key) cross join lateral (select record_id, \
     tenant_id from {schema}.record where keys @> array[k.key] limit $3) r where r.tenant_id = $1";
+
+/// Whoever has one of the keys that are no crowd's. By the keys alone, for the same reason.
+const FOUND: &str = "select record_id, profile from (select * from {schema}.record where keys && array(select k.key from \
+    unnest($2::bigint[]) k (key) where not exists (select from {schema}.crowd c where c.tenant_id = $1 and c.key = k.key)) \
+    offset 0) r where r.tenant_id = $1";
 
 const COUNTS: &str = "select k.key, r.records from unnest($2::bigint[]) k (key) cross join lateral (select count(*) as \
     records from (select tenant_id from {schema}.record where keys @> array[k.key] offset 0) r where r.tenant_id = $1) r";
@@ -111,6 +135,38 @@ impl Tables<'_> {
         let ids: Vec<Uuid> = ids.iter().copied().collect();
         let rows = self.rows(RECORDS, &ids).await?;
         rows.iter().map(|row| Ok((row.try_get("record_id")?, record(row)?))).collect()
+    }
+
+    /// Records that have one of these keys, unless it is a crowd's.
+    pub(super) async fn found(
+        &mut self,
+        keys: &BTreeSet<i64>,
+    ) -> Result<BTreeMap<Uuid, Profile>, sqlx::Error> {
+        let keys: Vec<i64> = keys.iter().copied().collect();
+        let rows = self.rows(FOUND, &keys).await?;
+        rows.iter().map(|row| Ok((row.try_get("record_id")?, profile(row)?))).collect()
+    }
+
+    pub(super) async fn profiles(
+        &mut self,
+        ids: &BTreeSet<Uuid>,
+    ) -> Result<BTreeMap<Uuid, Profile>, sqlx::Error> {
+        let ids: Vec<Uuid> = ids.iter().copied().collect();
+        let rows = self.rows(PROFILES, &ids).await?;
+        rows.iter().map(|row| Ok((row.try_get("record_id")?, profile(row)?))).collect()
+    }
+
+    /// Keys and profiles as they are written.
+    pub(super) async fn held(&mut self, ids: &BTreeSet<Uuid>) -> Result<BTreeMap<Uuid, Held>, sqlx::Error> {
+        let mut keys = self.keys(ids).await?;
+        let ids: Vec<Uuid> = ids.iter().copied().collect();
+        let rows = self.rows(PROFILES, &ids).await?;
+        let held = |row: &PgRow| {
+            let id: Uuid = row.try_get("record_id")?;
+            let keys = keys.remove(&id).unwrap_or_default();
+            Ok((id, Held { keys, profile: row.try_get("profile")? }))
+        };
+        rows.iter().map(held).collect()
     }
 
     /// These records, those that they became part of, and all that became part of either.
@@ -260,6 +316,10 @@ pub(super) fn to_json(value: &impl serde::Serialize) -> String {
 
 fn from_json<T: serde::de::DeserializeOwned>(row: &PgRow, column: &str) -> Result<T, sqlx::Error> {
     serde_json::from_str(row.try_get(column)?).map_err(|error| sqlx::Error::Decode(error.into()))
+}
+
+fn profile(row: &PgRow) -> Result<Profile, sqlx::Error> {
+    Profile::from_bytes(row.try_get("profile")?).map_err(|error| sqlx::Error::Decode(error.into()))
 }
 
 fn record(row: &PgRow) -> Result<Record, sqlx::Error> {

@@ -97,7 +97,11 @@ impl Permission {
             | Command::Note(_)
             | Command::Meeting(_) => {
                 let word = command.command_type();
-                if word.starts_with("Merge") || word.starts_with("Unmerge") { Self::Merge } else { Self::Work }
+                if word.starts_with("Merge") || word.starts_with("Unmerge") {
+                    Self::Merge
+                } else {
+                    Self::Work
+                }
             }
         }
     }

@@ -41,7 +41,9 @@ impl Role {
 }
 
 #[derive(thiserror::Error, Clone, PartialEq, Eq, Debug)]
-#[error("{0:?} is no role; the roles are admin, head_of_sales, sales, support, analyst, auditor, integration")]
+#[error(
+    "{0:?} is no role; the roles are admin, head_of_sales, sales, support, analyst, auditor, integration"
+)]
 pub struct NotARole(pub String);
 
 impl std::str::FromStr for Role {

@@ -92,7 +92,9 @@ fn the_last_admin_stays() {
     let two = [granted(NINO, Role::Admin), granted(GIORGI, Role::Admin)];
     given(log(two.clone())).when(revoke(NINO, Role::Admin)).then([revoked(NINO, Role::Admin)]);
     let one_left = [two[0].clone(), two[1].clone(), revoked(NINO, Role::Admin)];
-    given(log(one_left)).when(revoke(GIORGI, Role::Admin)).refused(access_refusal!(Refusal::LastAdmin { .. }));
+    given(log(one_left))
+        .when(revoke(GIORGI, Role::Admin))
+        .refused(access_refusal!(Refusal::LastAdmin { .. }));
 }
 
 #[test]
@@ -117,9 +119,7 @@ fn a_key_is_issued_once_under_a_name() {
 #[test]
 fn a_key_gives_no_right_that_its_owner_does_not_have() {
     let issue = || Command::IssueApiKey(issued(Some(NINO)));
-    given(log([granted(NINO, Role::Sales)]))
-        .when(issue())
-        .then([Event::ApiKeyIssued(issued(Some(NINO)))]);
+    given(log([granted(NINO, Role::Sales)])).when(issue()).then([Event::ApiKeyIssued(issued(Some(NINO)))]);
     given(log([granted(NINO, Role::Analyst)]))
         .when(issue())
         .refused(access_refusal!(Refusal::NotTheOwnersRole { owner: NINO, .. }))
@@ -181,8 +181,16 @@ fn each_role_may_do_this_and_no_more() {
         (
             Role::Admin,
             &[
-                "audit", "configure", "erase", "follow", "grant_access", "merge", "read", "read_personal",
-                "staff", "work",
+                "audit",
+                "configure",
+                "erase",
+                "follow",
+                "grant_access",
+                "merge",
+                "read",
+                "read_personal",
+                "staff",
+                "work",
             ],
         ),
         (Role::HeadOfSales, &["configure", "merge", "read", "read_personal", "staff", "work"]),

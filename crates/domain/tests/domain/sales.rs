@@ -8,9 +8,9 @@ use kvali_domain::pipeline::{self, Class, Policy, Stage};
 use kvali_domain::{
     ActorId, CalendarId, CallId, CompanyId, ContactId, ConversationId, DealId, Event, FunnelId, HandoverId,
     LeadId, LossReasonId, MeetingId, Money, NoteId, Occurred, Order, Personal, PipelineId, StageId, StreamId,
-    SubjectId, Target, TaskId, TeamId, UserId, Version, access, activity_types, calendar, call, company, contact,
-    conversation, deal, duplicate, exchange_rates, fields, funnel, handover, lead, loss_reasons, match_rule,
-    meeting, note, sources, subject, tags, task, task_templates, team, user,
+    SubjectId, Target, TaskId, TeamId, UserId, Version, access, activity_types, calendar, call, company,
+    contact, conversation, deal, duplicate, exchange_rates, fields, funnel, handover, lead, loss_reasons,
+    match_rule, meeting, note, sources, subject, tags, task, task_templates, team, user,
 };
 use uuid::Uuid;
 

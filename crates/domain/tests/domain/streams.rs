@@ -2,8 +2,9 @@
 
 use crate::sales::*;
 use kvali_domain::{
-    Command, CommandType, Condition, Personal, StreamId, SubjectId, Target, access, activity_types, command_types,
-    duplicate, exchange_rates, fields, loss_reasons, sources, subject, tags, task_templates, user,
+    Command, CommandType, Condition, Personal, StreamId, SubjectId, Target, access, activity_types,
+    command_types, duplicate, exchange_rates, fields, loss_reasons, sources, subject, tags, task_templates,
+    user,
 };
 use std::collections::BTreeSet;
 

@@ -17,7 +17,9 @@ pub(crate) enum User {
     Activate { user: String },
     /// Let a user work no longer; their open work is handed over first
     Deactivate { user: String },
-    /// Give a user a role: admin, head_of_sales, sales, support, analyst, auditor or integration
+    #[command(
+        about = "Give a user a role: admin, head_of_sales, sales, support, analyst, auditor or integration"
+    )]
     Grant { user: String, role: Role },
     /// Take a role from a user
     Revoke { user: String, role: Role },

@@ -1,16 +1,12 @@
 //! What changed is written in bulk.
 
-use super::super::facts::Record;
-use super::{Decided, Pairs, Tables, to_json};
+use super::{Decided, Pairs, Row, Tables, to_json};
 use kvali_domain::match_rule::Defined;
 use std::collections::{BTreeMap, BTreeSet};
 use uuid::Uuid;
 
 impl Tables<'_> {
-    pub(in super::super) async fn write_records(
-        &mut self,
-        rows: &[(Uuid, &Record, &BTreeSet<i64>)],
-    ) -> Result<(), sqlx::Error> {
+    pub(in super::super) async fn write_records(&mut self, rows: &[Row<'_>]) -> Result<(), sqlx::Error> {
         if rows.is_empty() {
             return Ok(());
         }
@@ -19,23 +15,26 @@ impl Tables<'_> {
             format!("{{{}}}", keys.iter().map(ToString::to_string).collect::<Vec<_>>().join(","))
         };
         self.query(
-            "insert into {schema}.record (tenant_id, record_id, kind, born, owner, archived, converted, merged_into, known, keys) \
-             select $1, id, kind, born, owner, archived, converted, merged_into, known::json, keys::bigint[] \
+            "insert into {schema}.record (tenant_id, record_id, kind, born, owner, archived, converted, merged_into, known, \
+               keys, profile) \
+             select $1, id, kind, born, owner, archived, converted, merged_into, known::json, keys::bigint[], profile \
              from unnest($2::uuid[], $3::text[], $4::bigint[], $5::uuid[], $6::bool[], $7::bool[], $8::uuid[], \
-               $9::text[], $10::text[]) x (id, kind, born, owner, archived, converted, merged_into, known, keys) \
+               $9::text[], $10::text[], $11::bytea[]) \
+               x (id, kind, born, owner, archived, converted, merged_into, known, keys, profile) \
              on conflict (tenant_id, record_id) do update set owner = excluded.owner, archived = excluded.archived, \
                converted = excluded.converted, merged_into = excluded.merged_into, known = excluded.known, \
-               keys = excluded.keys",
+               keys = excluded.keys, profile = excluded.profile",
         )
-        .bind(column(rows, |(id, ..)| *id))
-        .bind(column(rows, |(_, record, _)| record.kind.as_str()))
-        .bind(column(rows, |(_, record, _)| record.born))
-        .bind(column(rows, |(_, record, _)| record.owner))
-        .bind(column(rows, |(_, record, _)| record.archived))
-        .bind(column(rows, |(_, record, _)| record.converted))
-        .bind(column(rows, |(_, record, _)| record.merged_into))
-        .bind(column(rows, |(_, record, _)| to_json(&record.known)))
-        .bind(column(rows, |(_, _, held)| keys(held)))
+        .bind(column(rows, |row| row.id))
+        .bind(column(rows, |row| row.record.kind.as_str()))
+        .bind(column(rows, |row| row.record.born))
+        .bind(column(rows, |row| row.record.owner))
+        .bind(column(rows, |row| row.record.archived))
+        .bind(column(rows, |row| row.record.converted))
+        .bind(column(rows, |row| row.record.merged_into))
+        .bind(column(rows, |row| to_json(&row.record.known)))
+        .bind(column(rows, |row| keys(&row.held.keys)))
+        .bind(column(rows, |row| row.held.profile.clone()))
         .execute(&mut *self.connection)
         .await?;
         Ok(())

@@ -1,0 +1,408 @@
+//! The server as a service sees it: commands, keys and rights, what is told of mistakes, and how it bears rough clients.
+
+use hyper::{Method, StatusCode};
+use kvali_api::Limits;
+use kvali_domain::access::{self, Permission, Role};
+use kvali_domain::pipeline::Policy;
+use kvali_domain::{CompanyId, DealId, UserId, user};
+use kvali_tests::http::Server;
+use kvali_tests::samples::Sales;
+use kvali_tests::{Database, accepted, envelope, new_id, order, tenant};
+use serde_json::{Value, json};
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
+
+async fn ground() -> (Database, Server) {
+    let database = Database::create().await;
+    let server = Server::start(database.connect().await).await;
+    (database, server)
+}
+
+fn company() -> String {
+    format!("/v1/company/{}", CompanyId(new_id()))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_is_carried_out_and_its_history_read() {
+    let (database, server) = ground().await;
+    let key = server.key(tenant(1), Role::Admin).await;
+    let path = company();
+    let answer = server.post(&key, &format!("{path}/create-company"), &[], &json!({ "name": "Acme" })).await;
+    assert_eq!(answer.header("etag"), Some("\"1\""));
+    let position = answer.header("kvali-position").unwrap().to_owned();
+    let told = answer.ok();
+    assert_eq!(told["outcome"], "accepted");
+    assert_eq!(told["position"].to_string(), position);
+    assert_eq!(told["events"][0]["type"], "company.created");
+    let renamed = server
+        .post(
+            &key,
+            &format!("{path}/rename-company"),
+            &[("if-match", "\"1\"")],
+            &json!({ "name": "Acme Ltd" }),
+        )
+        .await
+        .ok();
+    assert_eq!(renamed["version"], 2);
+    let again = server.post(&key, &format!("{path}/restore-company"), &[], &json!({})).await;
+    assert_eq!(again.ok()["outcome"], "already_so");
+    let stream = path.replace("/v1/company/", "/v1/streams/");
+    let history = server.get(&key, &stream).await;
+    assert_eq!(history.header("etag"), Some("\"2\""));
+    let history = history.ok();
+    let words: Vec<&Value> =
+        history["events"].as_array().unwrap().iter().map(|event| &event["type"]).collect();
+    assert_eq!(words, ["company.created", "company.renamed"]);
+    assert_eq!(history["events"][1]["personal"]["name"], "Acme Ltd");
+    assert_eq!(history["events"][1]["channel"], "api");
+    // What was just written can be read: the read model answers no earlier than its position.
+    let found = server.get(&key, &format!("/v1/search?text=acme&after={}", renamed["position"])).await.ok();
+    assert_eq!(found["answer"][0]["name"], "Acme Ltd");
+    server.stop().await;
+    database.drop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn mistakes_are_named_with_the_way_out() {
+    let (database, server) = ground().await;
+    let sales = Sales::set_up(&server.store, tenant(1), Policy::PERMISSIVE).await;
+    let key = server.key(tenant(1), Role::Admin).await;
+    let path = company();
+    let create = format!("{path}/create-company");
+    server.post(&key, &create, &[], &json!({ "name": "Acme" })).await.ok();
+    let rename = format!("{path}/rename-company");
+    let stale = server.post(&key, &rename, &[("if-match", "\"7\"")], &json!({ "name": "A" })).await;
+    assert_eq!(stale.header("etag"), Some("\"1\""));
+    assert_eq!(stale.refused(412, "stale_version")["version"], 1);
+    let told = server.post(&key, &rename, &[("if-match", "7")], &json!({ "name": "A" })).await;
+    assert_eq!(told.refused(400, "malformed")["field"], "If-Match");
+    let told = server.post(&key, &rename, &[], &json!({ "nam": "A" })).await.refused(400, "malformed");
+    assert!(told["detail"].as_str().unwrap().contains("expected `name`"), "{told}");
+    let told = server.send(Method::POST, &rename, &key, &[], "{").await.refused(400, "malformed");
+    assert_eq!(told["field"], "body");
+    server.post(&key, &rename, &[], &json!({ "name": " " })).await.refused(422, "blank_name");
+    let told = server.post(&key, &format!("{path}/rename"), &[], &json!({})).await;
+    assert!(told.refused(404, "unknown_command")["detail"].as_str().unwrap().contains("rename-company"));
+    let told = server.post(&key, "/v1/company/7/rename-company", &[], &json!({ "name": "A" })).await;
+    assert_eq!(told.refused(400, "malformed")["field"], "id");
+    for (path, field) in [
+        ("/v1/board?pipeline=Nix", "pipeline"),
+        ("/v1/board?pipelin=Sales", "query"),
+        ("/v1/board?pipeline=Sales&limit=0", "limit"),
+        ("/v1/board?pipeline=Sales&as_of=yesterday", "as_of"),
+        ("/v1/board?pipeline=Sales&clock=mine", "clock"),
+        ("/v1/funnel?pipeline=Sales&rule=any", "rule"),
+        ("/v1/funnel?pipeline=Sales&window=soon", "window"),
+        ("/v1/funnel?name=Nix", "query"),
+        ("/v1/funnel", "pipeline"),
+        ("/v1/completeness?rare=2", "rare"),
+        ("/v1/duplicates?level=sure", "level"),
+        ("/v1/events?types=deal.wonn", "types"),
+        ("/v1/events?after=nowhere", "after"),
+        ("/v1/events?after=99999", "after"),
+        ("/v1/events?limit=100000", "limit"),
+        ("/v1/events?wait=1h", "wait"),
+        ("/v1/events?stream=7", "stream"),
+    ] {
+        let told = server.get(&key, path).await.refused(400, "malformed");
+        assert_eq!(told["field"], field, "{path}: {told}");
+    }
+    server.get(&key, "/v1/board?pipeline=Sales&as_of=99999").await.refused(400, "no_such_position");
+    server.get(&key, "/v1/search?text=a&after=99999").await.refused(409, "position_not_reached");
+    server.get(&key, "/v1/nothing").await.refused(404, "not_found");
+    server.send(Method::DELETE, "/v1/me", &key, &[], "").await.refused(405, "method_not_allowed");
+    let large = json!({ "name": "a".repeat(3_000_000) });
+    server.post(&key, &rename, &[], &large).await.refused(413, "too_large");
+    let one = format!("/v1/deal/{}/open-deal", DealId(new_id()));
+    let open = json!({ "pipeline": sales.pipeline, "external": { "source": "shop", "id": "4711" } });
+    server.post(&key, &one, &[], &open).await.ok();
+    let two = format!("/v1/deal/{}/open-deal", DealId(new_id()));
+    server.post(&key, &two, &[], &open).await.refused(409, "taken");
+    server.stop().await;
+    database.drop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_thousand_requests_with_one_idempotency_key_have_one_effect_and_equal_answers() {
+    let (database, server) = ground().await;
+    let key = server.key(tenant(1), Role::Integration).await;
+    let path = format!("{}/create-company", company());
+    let before = server.store.head(tenant(1)).await.unwrap();
+    let server = std::sync::Arc::new(server);
+    let mut requests = JoinSet::new();
+    for _ in 0..1_000 {
+        let (server, key, path) = (server.clone(), key.clone(), path.clone());
+        requests.spawn(async move {
+            server.post(&key, &path, &[("idempotency-key", "order 7")], &json!({ "name": "Acme" })).await.ok()
+        });
+    }
+    let answers = requests.join_all().await;
+    assert!(answers.iter().all(|answer| *answer == answers[0]), "{:?}", answers[0]);
+    assert_eq!(server.store.head(tenant(1)).await.unwrap(), before + 1);
+    let other = json!({ "name": "Globex" });
+    let told = server.post(&key, &path, &[("idempotency-key", "order 7")], &other).await;
+    told.refused(422, "idempotency_key_reused");
+    database.drop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn items_of_a_batch_are_answered_one_by_one() {
+    let (database, server) = ground().await;
+    let key = server.key(tenant(1), Role::Sales).await;
+    let id = CompanyId(new_id());
+    let items = json!([
+        { "aggregate": "company", "id": id, "command": "create-company", "body": { "name": "Acme" } },
+        { "aggregate": "company", "id": id, "command": "rename-company", "body": { "name": "" } },
+        { "aggregate": "company", "id": id, "command": "rename-company", "body": { "name": "Acme Ltd" }, "if_version": 1 },
+        { "aggregate": "access", "id": "-", "command": "revoke-api-key", "body": { "key": new_id() } },
+        { "aggregate": "company", "id": id, "command": "restore-company" },
+    ]);
+    let answer = server.post(&key, "/v1/commands", &[], &items).await;
+    assert_eq!(answer.status, StatusCode::MULTI_STATUS);
+    let statuses: Vec<u64> =
+        answer.body.as_array().unwrap().iter().map(|item| item["status"].as_u64().unwrap()).collect();
+    assert_eq!(statuses[..3], [200, 422, 200], "{:#}", answer.body);
+    assert_eq!(statuses[3], 403, "{}", answer.body);
+    assert_eq!(statuses[4], 200);
+    assert_eq!(answer.body[4]["answer"]["outcome"], "already_so");
+    let many = json!(vec![json!({ "aggregate": "company", "id": id, "command": "restore-company" }); 1_001]);
+    server.post(&key, "/v1/commands", &[], &many).await.refused(400, "malformed");
+    server.stop().await;
+    database.drop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_is_none_wrong_or_revoked_is_answered_alike() {
+    let (database, server) = ground().await;
+    let admin = server.key(tenant(1), Role::Admin).await;
+    let key = server.key(tenant(1), Role::Analyst).await;
+    server.get(&key, "/v1/me").await.ok();
+    let cut = &key[..key.len() - 1];
+    let other_secret = format!("{cut}{}", if key.ends_with('0') { '1' } else { '0' });
+    let other_tenant = key.replace(&tenant(1).0.simple().to_string(), &tenant(2).0.simple().to_string());
+    let wrong = server.get("", "/v1/me").await;
+    assert_eq!(wrong.header("www-authenticate"), Some("Bearer"));
+    let wrong = wrong.refused(401, "unauthorized");
+    for key in [cut, &other_secret, &other_tenant, "kvali_", "x"] {
+        assert_eq!(server.get(key, "/v1/me").await.refused(401, "unauthorized"), wrong);
+    }
+    let me = server.get(&key, "/v1/me").await.ok();
+    let revoke = json!({ "key": me["key"] });
+    server.post(&admin, "/v1/access/-/revoke-api-key", &[], &revoke).await.ok();
+    assert_eq!(server.get(&key, "/v1/me").await.refused(401, "unauthorized"), wrong);
+    server.stop().await;
+    database.drop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_users_key_is_worth_what_the_user_is() {
+    let (database, server) = ground().await;
+    let admin = server.key(tenant(1), Role::Admin).await;
+    let nino = UserId(new_id());
+    let register = user::Command::Register { user: nino, name: kvali_domain::Personal::new("Nino") };
+    accepted(server.store.handle(order(nino.stream(), register), envelope(tenant(1))).await);
+    let grant = json!({ "user": nino, "role": "sales" });
+    server.post(&admin, "/v1/access/-/grant-role", &[], &grant).await.ok();
+    let key = server.key_of(tenant(1), Role::Sales, Some(nino)).await;
+    assert_eq!(server.get(&key, "/v1/me").await.ok()["actor"], json!(nino));
+    server.post(&admin, "/v1/access/-/revoke-role", &[], &grant).await.ok();
+    server.get(&key, "/v1/me").await.refused(401, "unauthorized");
+    server.post(&admin, "/v1/access/-/grant-role", &[], &grant).await.ok();
+    server.get(&key, "/v1/me").await.ok();
+    server.post(&admin, &format!("/v1/user/{nino}/deactivate-user"), &[], &json!({})).await.ok();
+    server.get(&key, "/v1/me").await.refused(401, "unauthorized");
+    server.stop().await;
+    database.drop().await;
+}
+
+/// What each operation takes, beside the table of who has it.
+#[tokio::test(flavor = "multi_thread")]
+async fn each_role_may_do_what_the_table_says_and_a_denial_is_recorded() {
+    let (database, server) = ground().await;
+    Sales::set_up(&server.store, tenant(1), Policy::PERMISSIVE).await;
+    let path = company();
+    let admin = server.key(tenant(1), Role::Admin).await;
+    server.post(&admin, &format!("{path}/create-company"), &[], &json!({ "name": "Acme" })).await.ok();
+    let stream = path.replace("/v1/company/", "/v1/streams/");
+    let reads = [
+        (stream.as_str(), Permission::Read),
+        ("/v1/funnel?pipeline=Sales", Permission::Read),
+        ("/v1/completeness", Permission::Read),
+        ("/v1/board?pipeline=Sales", Permission::ReadPersonal),
+        ("/v1/search?text=acme", Permission::ReadPersonal),
+        ("/v1/duplicates", Permission::ReadPersonal),
+        ("/v1/events", Permission::Follow),
+    ];
+    let commands = [
+        (format!("{path}/restore-company"), json!({}), Permission::Work),
+        (
+            "/v1/duplicate/-/reject-duplicate".to_owned(),
+            json!({ "one": { "company": new_id() }, "other": { "company": new_id() } }),
+            Permission::Merge,
+        ),
+        (
+            "/v1/pipeline/-/create-pipeline".to_owned(),
+            json!({ "name": "", "stages": [] }),
+            Permission::Configure,
+        ),
+        (format!("/v1/team/{}/create-team", new_id()), json!({ "name": "" }), Permission::Staff),
+        ("/v1/access/-/revoke-api-key".to_owned(), json!({ "key": new_id() }), Permission::GrantAccess),
+        ("/v1/subject/-/erase-subject".to_owned(), json!({ "subject": new_id() }), Permission::Erase),
+    ];
+    let mut denied = 0;
+    for role in Role::ALL {
+        let key = server.key(tenant(1), role).await;
+        for (path, permission) in reads {
+            let answer = server.get(&key, path).await;
+            let expected = if role.may(permission) { 200 } else { 403 };
+            assert_eq!(answer.status.as_u16(), expected, "{} {path}: {}", role.as_str(), answer.body);
+            denied += i64::from(expected == 403);
+        }
+        for (path, body, permission) in &commands {
+            let answer = server.post(&key, path, &[], body).await;
+            // Whoever may is answered by the rules, whatever they say.
+            assert_ne!(answer.status.as_u16(), 400, "{path}: {}", answer.body);
+            let is_denied = answer.status == StatusCode::FORBIDDEN;
+            assert_eq!(is_denied, !role.may(*permission), "{} {path}: {}", role.as_str(), answer.body);
+            denied += i64::from(is_denied);
+        }
+        let history = server.get(&key, &stream).await.ok();
+        let name = &history["events"][0]["personal"]["name"];
+        let expected = if role.may(Permission::ReadPersonal) { json!("Acme") } else { Value::Null };
+        assert_eq!(*name, expected, "{}", role.as_str());
+    }
+    let mut look = database.admin().await;
+    let recorded: i64 = sqlx::query_scalar("select count(*) from kvali.denial where tenant_id = $1")
+        .bind(tenant(1).0)
+        .fetch_one(&mut look)
+        .await
+        .unwrap();
+    assert_eq!(recorded, denied);
+    server.stop().await;
+    database.drop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_another_tenants_looks_like_what_is_not_there() {
+    let (database, server) = ground().await;
+    let (ours, theirs) = (server.key(tenant(1), Role::Admin).await, server.key(tenant(2), Role::Admin).await);
+    let path = company();
+    server.post(&theirs, &format!("{path}/create-company"), &[], &json!({ "name": "Acme" })).await.ok();
+    let missing = company();
+    for part in ["/v1/streams/", "/v1/timeline/"] {
+        let seen = server.get(&ours, &path.replace("/v1/company/", part)).await.refused(404, "not_found");
+        let not_there = server.get(&ours, &missing.replace("/v1/company/", part)).await;
+        assert_eq!(not_there.refused(404, "not_found"), seen);
+    }
+    let rename = async |path: &str| {
+        let answer =
+            server.post(&ours, &format!("{path}/rename-company"), &[], &json!({ "name": "Mine" })).await;
+        (answer.status, answer.body)
+    };
+    assert_eq!(rename(&path).await, rename(&missing).await);
+    let found = server.get(&ours, "/v1/search?text=acme").await.ok();
+    assert_eq!(found["answer"], json!([]));
+    let cursor = server.get(&theirs, "/v1/events?limit=1").await;
+    let cursor = cursor.header("kvali-cursor").unwrap().to_owned();
+    server.get(&ours, &format!("/v1/events?after={cursor}")).await.refused(410, "cursor_of_another_log");
+    server.stop().await;
+    database.drop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn clients_that_hang_up_lose_no_acknowledged_command() {
+    /// `.ci/long` sends twenty thousand.
+    const REQUESTS: u64 = 1_000;
+    let asked = std::env::var("KVALI_TEST_HANG_UPS").ok();
+    let count = asked.map_or(REQUESTS, |count| count.parse().expect("KVALI_TEST_HANG_UPS is a number"));
+    let (database, server) = ground().await;
+    let key = server.key(tenant(1), Role::Integration).await;
+    let server = std::sync::Arc::new(server);
+    let mut acknowledged = Vec::new();
+    let mut left = 0;
+    for start in (0..count).step_by(50) {
+        let mut requests = JoinSet::new();
+        for n in start..count.min(start + 50) {
+            let (server, key) = (server.clone(), key.clone());
+            let id = new_id();
+            requests.spawn(async move {
+                let path = format!("/v1/company/{id}/create-company");
+                let (patience, body) = (Duration::from_micros(n * 7 % 5_000), json!({ "name": "Acme" }));
+                let answer = server.post(&key, &path, &[], &body);
+                (id, tokio::time::timeout(patience, answer).await.ok())
+            });
+        }
+        for (id, answer) in requests.join_all().await {
+            match answer {
+                Some(answer) => {
+                    answer.ok();
+                    acknowledged.push(id);
+                }
+                None => left += 1,
+            }
+        }
+    }
+    assert!(left > count / 10, "{left} of {count} hung up");
+    // Somebody who waits is served as ever.
+    let path = company();
+    server.post(&key, &format!("{path}/create-company"), &[], &json!({ "name": "Acme" })).await.ok();
+    let mut look = database.admin().await;
+    let kept: i64 = sqlx::query_scalar(
+        "select count(*) from kvali.event where tenant_id = $1 and stream_id = any($2) and version = 1",
+    )
+    .bind(tenant(1).0)
+    .bind(&acknowledged)
+    .fetch_one(&mut look)
+    .await
+    .unwrap();
+    assert_eq!(usize::try_from(kept), Ok(acknowledged.len()), "each acknowledged command is in the log");
+    let idle: i64 = sqlx::query_scalar(
+        "select count(*) from pg_stat_activity where datname = current_database() and state like 'idle in transaction%'",
+    )
+    .fetch_one(&mut look)
+    .await
+    .unwrap();
+    assert_eq!(idle, 0);
+    println!("{} of {count} were acknowledged, {left} hung up", acknowledged.len());
+    database.drop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_that_never_finish_a_header_disturb_nobody() {
+    let database = Database::create().await;
+    let limits = Limits { header_timeout: Duration::from_millis(500), ..Limits::default() };
+    let server = Server::within(database.connect().await, limits).await;
+    let key = server.key(tenant(1), Role::Admin).await;
+    let mut slow = Vec::new();
+    for _ in 0..500 {
+        let mut connection = TcpStream::connect(server.address).await.unwrap();
+        connection.write_all(b"GET /v1/me HTTP/1.1\r\nhost: kvali\r\n").await.unwrap();
+        slow.push(connection);
+    }
+    for _ in 0..50 {
+        server.get(&key, "/v1/me").await.ok();
+    }
+    // Each is ended by the server, with or without a word.
+    for mut connection in slow {
+        let mut rest = Vec::new();
+        let _ended = connection.read_to_end(&mut rest).await;
+    }
+    server.get(&key, "/v1/me").await.ok();
+    server.stop().await;
+    database.drop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn health_tells_whether_the_database_answers() {
+    let (database, server) = ground().await;
+    assert_eq!(server.get("", "/healthz").await.status, StatusCode::OK);
+    let ready = server.get("", "/readyz").await.ok();
+    assert_eq!(ready["ready"], true);
+    assert_eq!(server.get("", "/metrics").await.status, StatusCode::OK);
+    let first: access::Access = server.store.aggregate(tenant(1), access::STREAM).await.unwrap();
+    assert_eq!(first.keys().count(), 0);
+    server.stop().await;
+    database.drop().await;
+}
