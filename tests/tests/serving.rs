@@ -398,6 +398,95 @@ async fn connections_that_never_finish_a_header_disturb_nobody() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn whatever_is_asked_is_answered_or_told_what_is_wrong_with_it() {
+    let (database, server) = ground().await;
+    Sales::set_up(&server.store, tenant(1), Policy::PERMISSIVE).await;
+    let key = server.key(tenant(1), Role::Admin).await;
+    let values = [
+        "",
+        "%00",
+        "%ff",
+        "-1",
+        "0",
+        "1",
+        "9223372036854775807",
+        "99999999999999999999",
+        "nan",
+        "1e400",
+        "'; drop table x; --",
+        "null",
+        "[]",
+        "2026-02-30",
+        "2026-03-31T18:00:00Z",
+        "0001-01-01T00:00:00Z",
+        "-262143-01-01T00:00:00Z",
+        "9999-12-31T23:59:59Z",
+        "0d",
+        "1d",
+        "99999999999d",
+        "Mars/Phobos",
+        "Asia/Tbilisi",
+        "%F0%9F%8E%89",
+        "sales",
+        "deal",
+        "true",
+    ];
+    let questions: [(&str, &[&str]); 6] = [
+        ("/v1/board?pipeline=Sales", &["pipeline", "stage", "owner", "sort", "limit", "after_deal"]),
+        ("/v1/search?text=a", &["text", "kind", "archived", "limit"]),
+        ("/v1/completeness?rare=0.1", &["kind", "owner", "rare"]),
+        ("/v1/duplicates?limit=5", &["kind", "level", "owner", "decided", "limit"]),
+        ("/v1/funnel?pipeline=Sales", &["pipeline", "name", "rule", "window", "by", "zone"]),
+        ("/v1/events?limit=5", &["after", "types", "stream", "limit", "wait"]),
+    ];
+    for (path, names) in questions {
+        let clocks: &[&str] = if path.starts_with("/v1/events") { &[] } else { &["as_of", "clock"] };
+        for name in names.iter().chain(clocks) {
+            for value in values {
+                // A wait of a second is long enough here.
+                if (*name, value) == ("wait", "1") {
+                    continue;
+                }
+                let value = value.replace(' ', "%20");
+                let base = path.split_once('?').map_or(path, |(base, _)| base);
+                let asked = if path.contains(&format!("?{name}=")) {
+                    format!("{base}?{name}={value}")
+                } else {
+                    format!("{path}&{name}={value}")
+                };
+                let answer = server.get(&key, &asked).await;
+                assert!(answer.status.as_u16() < 500, "{asked}: {}", answer.body);
+                let is_problem = answer.header("content-type") == Some("application/problem+json");
+                assert!(answer.status.is_success() || is_problem, "{asked}: {}", answer.status);
+            }
+        }
+    }
+    for path in ["/v1/streams/%ff", "/v1/timeline/%ff", "/v1/streams/%00", "/v1/timeline/x"] {
+        let answer = server.get(&key, path).await;
+        assert!(matches!(answer.status.as_u16(), 400 | 404), "{path}: {}", answer.status);
+        assert_eq!(answer.header("content-type"), Some("application/problem+json"));
+    }
+    for known in kvali_domain::command_types() {
+        for id in ["-", "%ff", "0190d9c6-4a00-7000-8000-0000000000aa"] {
+            for body in [known.example.clone(), json!({}), json!([]), json!(7), json!({ "\u{0}": "\u{0}" })] {
+                let mut word = String::new();
+                for letter in known.name.chars() {
+                    if letter.is_ascii_uppercase() && !word.is_empty() {
+                        word.push('-');
+                    }
+                    word.push(letter.to_ascii_lowercase());
+                }
+                let answer =
+                    server.post(&key, &format!("/v1/{}/{id}/{word}", known.aggregate), &[], &body).await;
+                assert!(answer.status.as_u16() < 500, "{} {body}: {}", known.name, answer.body);
+            }
+        }
+    }
+    server.stop().await;
+    database.drop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn health_tells_whether_the_database_answers() {
     let (database, server) = ground().await;
     assert_eq!(server.get("", "/healthz").await.status, StatusCode::OK);

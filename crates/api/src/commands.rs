@@ -6,7 +6,7 @@ use crate::principal::{Principal, command_id};
 use crate::{Api, edge};
 use axum::Json;
 use axum::body::Bytes;
-use axum::extract::rejection::BytesRejection;
+use axum::extract::rejection::{BytesRejection, PathRejection};
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -39,10 +39,11 @@ pub(crate) fn kebab(word: &str) -> String {
 pub(crate) async fn carry_out(
     State(api): State<Api>,
     principal: Principal,
-    Path((aggregate, id, command)): Path<(String, String, String)>,
+    path: Result<Path<(String, String, String)>, PathRejection>,
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, Problem> {
+    let Path((aggregate, id, command)) = path?;
     let name = word(&aggregate, &command)?;
     let body = body?;
     let fields: Value = if body.is_empty() {

@@ -1,7 +1,7 @@
 //! What goes wrong, as RFC 9457 problem details. Status codes are decided here and nowhere else.
 
 use axum::Json;
-use axum::extract::rejection::{BytesRejection, JsonRejection, QueryRejection};
+use axum::extract::rejection::{BytesRejection, JsonRejection, PathRejection, QueryRejection};
 use axum::http::{HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use kvali_domain::{CommandError, General, Refusal};
@@ -51,6 +51,10 @@ impl Problem {
 
     fn internal(error: &dyn std::error::Error) -> Self {
         tracing::error!(error = kvali_eventstore::chain(error), "a request failed");
+        Self::unexpected()
+    }
+
+    pub(crate) fn unexpected() -> Self {
         let detail = "the request failed on the server's side; its log says why";
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", detail)
     }
@@ -168,6 +172,12 @@ impl From<QueryError> for Problem {
 impl From<QueryRejection> for Problem {
     fn from(rejection: QueryRejection) -> Self {
         Self::malformed("query", rejection.body_text())
+    }
+}
+
+impl From<PathRejection> for Problem {
+    fn from(rejection: PathRejection) -> Self {
+        Self::malformed("path", rejection.body_text())
     }
 }
 

@@ -4,7 +4,7 @@ use crate::error::Problem;
 use crate::principal::Principal;
 use crate::{Api, commands, edge};
 use axum::Json;
-use axum::extract::rejection::QueryRejection;
+use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use chrono_tz::Tz;
@@ -212,12 +212,13 @@ question!(Entries {
 pub(crate) async fn timeline(
     State(api): State<Api>,
     principal: Principal,
-    Path(id): Path<String>,
+    id: Result<Path<String>, PathRejection>,
     asked: Asked<Entries>,
 ) -> Told {
     api.demand(&principal, Permission::Read, "a timeline").await?;
     let Query(asked) = asked?;
     let when = asked.when();
+    let Path(id) = id?;
     let question = timeline::Ask {
         customer: id.parse().map(StreamId).map_err(|_| Problem::not_found("customer"))?,
         kind: said("kind", asked.kind.as_deref())?,

@@ -1,8 +1,10 @@
 //! The accept loop: how many connections, how long for a header, and how it ends.
 
+use crate::error::Problem;
 use crate::principal::Peer;
 use crate::{Api, router};
 use axum::Extension;
+use axum::response::{IntoResponse, Response};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::GracefulShutdown;
@@ -37,9 +39,14 @@ impl Default for Limits {
     }
 }
 
+fn panicked(_: Box<dyn std::any::Any + Send>) -> Response {
+    // The panic's hook has told where and why.
+    Problem::unexpected().into_response()
+}
+
 /// Answers until `stop`, then ends what is under way.
 pub async fn serve(listener: TcpListener, api: Api, limits: Limits, stop: impl Future<Output = ()>) {
-    let router = router(api.clone(), limits.body).layer(CatchPanicLayer::new());
+    let router = router(api.clone(), limits.body).layer(CatchPanicLayer::custom(panicked));
     let mut builder = Builder::new(TokioExecutor::new());
     builder.http1().timer(TokioTimer::new()).header_read_timeout(limits.header_timeout);
     builder.http2().timer(TokioTimer::new());

@@ -5,6 +5,7 @@ use crate::answer::{etag, event};
 use crate::error::Problem;
 use crate::principal::Principal;
 use axum::Json;
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use kvali_domain::StreamId;
@@ -14,9 +15,10 @@ use serde_json::json;
 pub(crate) async fn history(
     State(api): State<Api>,
     principal: Principal,
-    Path(id): Path<String>,
+    id: Result<Path<String>, PathRejection>,
 ) -> Result<Response, Problem> {
     api.demand(&principal, Permission::Read, "a stream").await?;
+    let Path(id) = id?;
     // What is no id is the id of nothing.
     let stream = id.parse().map(StreamId).map_err(|_| Problem::not_found("stream"))?;
     let events = api.store().stream(principal.tenant, stream).await?;
