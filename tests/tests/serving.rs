@@ -346,8 +346,8 @@ async fn clients_that_hang_up_lose_no_acknowledged_command() {
             }
         }
     }
-    let served = acknowledged.len();
-    assert!(left > count / 10 && served > 0, "{left} of {count} hung up, {served} were acknowledged");
+    let answered = acknowledged.len();
+    assert!(left > count / 10 && answered > 0, "{left} of {count} hung up, {answered} were acknowledged");
     // Somebody who waits is served as ever.
     let path = company();
     server.post(&key, &format!("{path}/create-company"), &[], &json!({ "name": "Acme" })).await.ok();
@@ -368,7 +368,7 @@ async fn clients_that_hang_up_lose_no_acknowledged_command() {
     .await
     .unwrap();
     assert_eq!(idle, 0);
-    println!("{served} of {count} were acknowledged, {left} hung up");
+    println!("{answered} of {count} were acknowledged, {left} hung up");
     database.drop().await;
 }
 
