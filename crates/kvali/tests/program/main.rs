@@ -23,6 +23,7 @@ mod records;
 mod reference;
 mod revert;
 mod seeing;
+mod serve;
 mod shipped_maps;
 mod stages;
 mod support;
