@@ -66,19 +66,28 @@ impl Bench {
     }
 
     async fn fill(&self, connection: &mut PgConnection, contacts: usize) {
-        connection.execute(self.sql("drop index {schema}.record_keys")).await.expect("the index is there");
+        connection.execute(self.sql("drop index {schema}.compared_keys")).await.expect("the index is there");
         for start in (0..contacts).step_by(CHUNK) {
             let ids: Vec<usize> = (start..contacts.min(start + CHUNK)).collect();
             let details: Vec<Details> = ids.iter().map(|at| contact(*at)).collect();
+            let uuids: Vec<Uuid> = ids.iter().map(|at| id(*at)).collect();
             sqlx::query(self.sql(
-                "insert into {schema}.record select $1, id, 'contact', born, null, false, false, null, known::json, \
-                 profile, keys::bigint[] from unnest($2::uuid[], $3::bigint[], $4::text[], $5::text[], $6::bytea[]) \
-                 x (id, born, known, keys, profile)",
+                "insert into {schema}.record select $1, id, 'contact', born, null, false, false, null, known::json \
+                 from unnest($2::uuid[], $3::bigint[], $4::text[]) x (id, born, known)",
             ))
             .bind(self.tenant.0)
-            .bind(ids.iter().map(|at| id(*at)).collect::<Vec<_>>())
+            .bind(&uuids)
             .bind(ids.iter().map(|at| i64::try_from(*at).expect("a million")).collect::<Vec<_>>())
             .bind(details.iter().map(known).collect::<Vec<_>>())
+            .execute(&mut *connection)
+            .await
+            .expect("the contacts are new");
+            sqlx::query(self.sql(
+                "insert into {schema}.compared select $1, id, keys::bigint[], profile \
+                 from unnest($2::uuid[], $3::text[], $4::bytea[]) x (id, keys, profile)",
+            ))
+            .bind(self.tenant.0)
+            .bind(&uuids)
             .bind(details.iter().map(|details| self.keys(details)).collect::<Vec<_>>())
             .bind(details.iter().map(|details| Profile::of(details).to_bytes()).collect::<Vec<_>>())
             .execute(&mut *connection)
@@ -86,10 +95,11 @@ impl Bench {
             .expect("the contacts are new");
         }
         for statement in [
-            "create index record_keys on {schema}.record using gin (keys) with (fastupdate = off)",
-            "insert into {schema}.crowd select tenant_id, key, count(*) from {schema}.record, unnest(keys) key \
+            "create index compared_keys on {schema}.compared using gin (keys) with (fastupdate = off)",
+            "insert into {schema}.crowd select tenant_id, key, count(*) from {schema}.compared, unnest(keys) key \
              group by tenant_id, key having count(*) > 150",
             "vacuum analyze {schema}.record",
+            "vacuum analyze {schema}.compared",
         ] {
             connection.execute(self.sql(statement)).await.expect("a superuser may say so");
         }
@@ -97,8 +107,9 @@ impl Bench {
 
     async fn room(&self, connection: &mut PgConnection, contacts: usize) {
         let (bytes, keys, crowds): (i64, i64, i64) = sqlx::query_as(self.sql(
-            "select pg_total_relation_size('{schema}.record') + pg_total_relation_size('{schema}.crowd'), \
-             (select sum(cardinality(keys)) from {schema}.record), (select count(*) from {schema}.crowd)",
+            "select pg_total_relation_size('{schema}.record') + pg_total_relation_size('{schema}.compared') + \
+             pg_total_relation_size('{schema}.crowd'), \
+             (select sum(cardinality(keys)) from {schema}.compared), (select count(*) from {schema}.crowd)",
         ))
         .fetch_one(connection)
         .await
@@ -136,21 +147,17 @@ impl Bench {
     /// Writes a contact's row with other keys; the commit belongs to the page of events that it is part of.
     async fn keep(&self, connection: &mut PgConnection, at: usize, times: &mut Vec<Duration>) {
         let details = changed(at);
-        let (known, keys) = (known(&details), self.keys(&details));
+        let (known, keys, profile) = (known(&details), self.keys(&details), Profile::of(&details).to_bytes());
         let mut transaction = connection.begin().await.expect("the server answers");
         let start = Instant::now();
-        sqlx::query(self.sql(
-            "update {schema}.record set known = $3::text::json, keys = $4::text::bigint[], profile = $5 \
-             where tenant_id = $1 and record_id = $2",
-        ))
-        .bind(self.tenant.0)
-        .bind(id(at))
-        .bind(known)
-        .bind(keys)
-        .bind(Profile::of(&details).to_bytes())
-        .execute(&mut *transaction)
-        .await
-        .expect("the contact is there");
+        let record =
+            "update {schema}.record set known = $3::text::json where tenant_id = $1 and record_id = $2";
+        let query = sqlx::query(self.sql(record)).bind(self.tenant.0).bind(id(at)).bind(known);
+        query.execute(&mut *transaction).await.expect("the contact is there");
+        let compared = "update {schema}.compared set keys = $3::text::bigint[], profile = $4 \
+             where tenant_id = $1 and record_id = $2";
+        let query = sqlx::query(self.sql(compared)).bind(self.tenant.0).bind(id(at)).bind(keys).bind(profile);
+        query.execute(&mut *transaction).await.expect("the contact is there");
         times.push(start.elapsed());
         transaction.commit().await.expect("the server answers");
     }

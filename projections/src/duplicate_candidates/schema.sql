@@ -16,17 +16,24 @@ create table {schema}.record (
   merged_into uuid,
   -- What is compared; personal, and gone once the person has been erased.
   known       json     not null,
-  -- The same as it is compared, with what is known of those who were merged into it; so that looking for a record's
-  -- candidates folds nobody's names anew.
-  profile     bytea    not null,
-  -- Keyed hashes, in order: records that share one are compared. None for what does not stand for itself.
-  keys        bigint[] not null,
   constraint record_id primary key (tenant_id, record_id)
+);
+create index record_merged_into on {schema}.record (tenant_id, merged_into) where merged_into is not null;
+
+-- One row per record, apart because all who share a key are read at once: narrow rows stay in memory.
+create table {schema}.compared (
+  tenant_id uuid     not null,
+  record_id uuid     not null,
+  -- Keyed hashes, in order: records that share one are compared. None for what does not stand for itself.
+  keys      bigint[] not null,
+  -- What is known of it as it is compared, with what is known of those who were merged into it; so that looking for
+  -- candidates folds nobody's names anew. Personal.
+  profile   bytea    not null,
+  constraint compared_id primary key (tenant_id, record_id)
 );
 -- By key. The hashes are made with the tenant's own key, so those of two tenants do not meet. Without a pending list every
 -- write pays for itself and none for others.
-create index record_keys on {schema}.record using gin (keys) with (fastupdate = off);
-create index record_merged_into on {schema}.record (tenant_id, merged_into) where merged_into is not null;
+create index compared_keys on {schema}.compared using gin (keys) with (fastupdate = off);
 
 -- Keys that more records share than are compared for their sake, with how many.
 create table {schema}.crowd (

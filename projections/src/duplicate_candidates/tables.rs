@@ -63,22 +63,22 @@ const MERGED: &str = "select r.record_id from unnest($2::uuid[]) x (id) cross jo
     {schema}.record where tenant_id = $1 and merged_into = x.id offset 0) r";
 
 const KEYS: &str = "select r.* from unnest($2::uuid[]) x (id) cross join lateral (select record_id, keys from \
-    {schema}.record where tenant_id = $1 and record_id = x.id limit 1) r";
+    {schema}.compared where tenant_id = $1 and record_id = x.id limit 1) r";
 
 const PROFILES: &str = "select r.* from unnest($2::uuid[]) x (id) cross join lateral (select record_id, profile from \
-    {schema}.record where tenant_id = $1 and record_id = x.id limit 1) r";
+    {schema}.compared where tenant_id = $1 and record_id = x.id limit 1) r";
 
 /// Key by key, and within by the key alone: of a table without statistics the planner would read all of a tenant's rows.
 const MEMBERS: &str = "select k.key, r.record_id from unnest($2::bigint[]) k (key) cross join lateral (select record_id, \
-    tenant_id from {schema}.record where keys @> array[k.key] limit $3) r where r.tenant_id = $1";
+    tenant_id from {schema}.compared where keys @> array[k.key] limit $3) r where r.tenant_id = $1";
 
 /// Whoever has one of the keys that are no crowd's. By the keys alone, for the same reason.
-const FOUND: &str = "select record_id, profile from (select * from {schema}.record where keys && array(select k.key from \
+const FOUND: &str = "select record_id, profile from (select * from {schema}.compared where keys && array(select k.key from \
     unnest($2::bigint[]) k (key) where not exists (select from {schema}.crowd c where c.tenant_id = $1 and c.key = k.key)) \
     offset 0) r where r.tenant_id = $1";
 
 const COUNTS: &str = "select k.key, r.records from unnest($2::bigint[]) k (key) cross join lateral (select count(*) as \
-    records from (select tenant_id from {schema}.record where keys @> array[k.key] offset 0) r where r.tenant_id = $1) r";
+    records from (select tenant_id from {schema}.compared where keys @> array[k.key] offset 0) r where r.tenant_id = $1) r";
 
 const CROWDS: &str = "select c.* from unnest($2::bigint[]) k (key) cross join lateral (select key, records from \
     {schema}.crowd where tenant_id = $1 and key = k.key limit 1) c";

@@ -15,15 +15,12 @@ impl Tables<'_> {
             format!("{{{}}}", keys.iter().map(ToString::to_string).collect::<Vec<_>>().join(","))
         };
         self.query(
-            "insert into {schema}.record (tenant_id, record_id, kind, born, owner, archived, converted, merged_into, known, \
-               keys, profile) \
-             select $1, id, kind, born, owner, archived, converted, merged_into, known::json, keys::bigint[], profile \
+            "insert into {schema}.record (tenant_id, record_id, kind, born, owner, archived, converted, merged_into, known) \
+             select $1, id, kind, born, owner, archived, converted, merged_into, known::json \
              from unnest($2::uuid[], $3::text[], $4::bigint[], $5::uuid[], $6::bool[], $7::bool[], $8::uuid[], \
-               $9::text[], $10::text[], $11::bytea[]) \
-               x (id, kind, born, owner, archived, converted, merged_into, known, keys, profile) \
+               $9::text[]) x (id, kind, born, owner, archived, converted, merged_into, known) \
              on conflict (tenant_id, record_id) do update set owner = excluded.owner, archived = excluded.archived, \
-               converted = excluded.converted, merged_into = excluded.merged_into, known = excluded.known, \
-               keys = excluded.keys, profile = excluded.profile",
+               converted = excluded.converted, merged_into = excluded.merged_into, known = excluded.known",
         )
         .bind(column(rows, |row| row.id))
         .bind(column(rows, |row| row.record.kind.as_str()))
@@ -33,6 +30,14 @@ impl Tables<'_> {
         .bind(column(rows, |row| row.record.converted))
         .bind(column(rows, |row| row.record.merged_into))
         .bind(column(rows, |row| to_json(&row.record.known)))
+        .execute(&mut *self.connection)
+        .await?;
+        self.query(
+            "insert into {schema}.compared (tenant_id, record_id, keys, profile) \
+             select $1, id, keys::bigint[], profile from unnest($2::uuid[], $3::text[], $4::bytea[]) x (id, keys, profile) \
+             on conflict (tenant_id, record_id) do update set keys = excluded.keys, profile = excluded.profile",
+        )
+        .bind(column(rows, |row| row.id))
         .bind(column(rows, |row| keys(&row.held.keys)))
         .bind(column(rows, |row| row.held.profile.clone()))
         .execute(&mut *self.connection)
