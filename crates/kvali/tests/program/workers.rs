@@ -5,6 +5,12 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 const PATIENCE: Duration = Duration::from_secs(60);
+const METRICS: [&str; 4] = [
+    "kvali_projection_lag_events",
+    "kvali_projection_lag_seconds",
+    "kvali_projection_parked_streams",
+    "kvali_projection_failing",
+];
 
 #[test]
 fn workers_follow_the_log_tell_their_lag_and_stop_when_told_to() {
@@ -17,17 +23,16 @@ fn workers_follow_the_log_tell_their_lag_and_stop_when_told_to() {
     let until = Instant::now() + PATIENCE;
     let told = loop {
         let told = scrape(address).unwrap_or_default();
-        if told.lines().any(|line| line.starts_with("kvali_projection_lag_events{") && line.ends_with(" 0")) {
+        let is_level = |line: &str| line.starts_with("kvali_projection_lag_events{") && line.ends_with(" 0");
+        // Asked in the middle of a round it tells of some read models and not of all that is measured of them.
+        if told.lines().any(is_level)
+            && METRICS.iter().all(|metric| told.contains(&format!("# TYPE {metric} gauge")))
+        {
             break told;
         }
         assert!(working.0.try_wait().unwrap().is_none(), "it works until it is told to stop");
         assert!(Instant::now() < until, "{told}");
     };
-    for metric in
-        ["kvali_projection_lag_seconds", "kvali_projection_parked_streams", "kvali_projection_failing"]
-    {
-        assert!(told.contains(&format!("# TYPE {metric} gauge")), "{told}");
-    }
     assert!(told.contains("projection=\"conversion_funnel\""), "{told}");
     let told_to = Command::new("kill").args(["-TERM", &working.0.id().to_string()]).status().unwrap();
     assert!(told_to.success());
