@@ -118,7 +118,7 @@ async fn position(sales: &Sales) -> i64 {
            join kvali.projection_checkpoint c using (projection, version, generation) where c.tenant_id = $1",
     )
     .bind(sales.tenant.0)
-    .fetch_one(sales.store.pool())
+    .fetch_one(&mut *sales.store.connection(sales.tenant).await.expect("there is a connection"))
     .await
     .expect("the checkpoints are read")
 }

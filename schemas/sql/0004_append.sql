@@ -100,6 +100,8 @@ declare
   v_claim    int[];
   v_usual    boolean;
 begin
+  -- Which rows row-level security lets it meet.
+  perform set_config('kvali.tenant', p_tenant::text, true);
   update kvali.ledger l
      set head = l.head + v_added, last_recorded_at = greatest(clock_timestamp(), l.last_recorded_at)
    where l.tenant_id = p_tenant

@@ -56,7 +56,7 @@ impl Scene<'_> {
     async fn ask<T>(&self, question: impl AsyncFnOnce(Ask<'_>) -> Result<T, sqlx::Error>) -> T {
         let (generation, _) = self.store.catch_up(model(), self.tenant, &quiet).await.unwrap();
         let keyed = self.store.keyed_ids(self.tenant).await.unwrap();
-        let mut connection = self.store.pool().acquire().await.unwrap();
+        let mut connection = self.store.connection(self.tenant).await.unwrap();
         let mut transaction = connection.begin().await.unwrap();
         let ask = Ask {
             connection: &mut transaction,

@@ -134,7 +134,8 @@ async fn the_database_refuses_to_change_or_remove_events() {
     let mut admin = database.admin().await;
     for role in ["kvali_app", "kvali_projector", "kvali_owner", "kvali"] {
         for statement in statements {
-            admin.execute(AssertSqlSafe(format!("set role {role}"))).await.unwrap();
+            let acting = format!("set role {role}; set kvali.tenant = '{}'", tenant(1));
+            admin.execute(AssertSqlSafe(acting)).await.unwrap();
             let refused = admin.execute(statement).await;
             admin.execute("reset role").await.unwrap();
             // The owner and the superuser have the privilege; the trigger stops them. Truncating what is not the

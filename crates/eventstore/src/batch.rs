@@ -268,7 +268,7 @@ impl Store {
         )
         .bind(tenant.0)
         .bind(&ids)
-        .fetch_all(&self.inner.pool)
+        .fetch_all(&mut *self.connection(tenant).await?)
         .await
         .map_err(Error::Read)?;
         let known = rows.into_iter().map(|(id, hash, first_position, event_count)| {

@@ -21,7 +21,7 @@ pub struct Denial {
 
 impl Store {
     pub async fn record_denial(&self, denial: &Denial) -> Result<(), Error> {
-        insert(denial, &self.inner.pool).await.map_err(Error::Read)
+        insert(denial, &mut *self.connection(denial.tenant).await?).await.map_err(Error::Read)
     }
 }
 

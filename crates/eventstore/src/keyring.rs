@@ -6,6 +6,7 @@
 //! entry to tenant, stream, version and field, so it cannot be moved to another event.
 
 use crate::Error;
+use crate::acting::acting_for;
 use chacha20poly1305::aead::{Aead, Generate, Payload};
 use chacha20poly1305::{Key, KeyInit, XChaCha20Poly1305, XNonce};
 use dashmap::DashMap;
@@ -138,20 +139,21 @@ impl Keyring {
         if let Some(key) = self.tenants.get(&tenant) {
             return Ok(key.clone());
         }
+        let mut connection = acting_for(&self.pool, tenant).await.map_err(Error::Keys)?;
         let fresh = seal_bytes(&self.master, &Key::generate(), tenant.0.as_bytes());
         sqlx::query(
             "insert into kvali.tenant_key (tenant_id, wrapped) values ($1, $2) on conflict do nothing",
         )
         .bind(tenant.0)
         .bind(&fresh)
-        .execute(&self.pool)
+        .execute(&mut *connection)
         .await
         .map_err(Error::Keys)?;
         // A second statement: it sees the key of whoever was first.
         let wrapped: Vec<u8> =
             sqlx::query_scalar("select wrapped from kvali.tenant_key where tenant_id = $1")
                 .bind(tenant.0)
-                .fetch_one(&self.pool)
+                .fetch_one(&mut *connection)
                 .await
                 .map_err(Error::Keys)?;
         let key = open_bytes(&self.master, &wrapped, tenant.0.as_bytes()).and_then(to_key);
@@ -167,6 +169,7 @@ impl Keyring {
             .iter()
             .map(|subject| seal_bytes(&key.wrap, &Key::generate(), subject.0.as_bytes()))
             .collect();
+        let mut connection = acting_for(&self.pool, key.tenant).await.map_err(Error::Keys)?;
         sqlx::query(
             "insert into kvali.subject_key (tenant_id, subject_id, wrapped) \
              select $1, id, wrapped from unnest($2::uuid[], $3::bytea[]) x (id, wrapped) order by id \
@@ -175,16 +178,16 @@ impl Keyring {
         .bind(key.tenant.0)
         .bind(&ids)
         .bind(&fresh)
-        .execute(&self.pool)
+        .execute(&mut *connection)
         .await
         .map_err(Error::Keys)?;
-        self.existing(&self.pool, key, subjects).await
+        self.existing(&mut connection, key, subjects).await
     }
 
     /// The keys of those subjects that have one. Never cached: an erasure by another process counts at once.
     pub(crate) async fn existing(
         &self,
-        executor: impl sqlx::PgExecutor<'_>,
+        connection: &mut sqlx::PgConnection,
         key: &TenantKey,
         subjects: &[SubjectId],
     ) -> Result<SubjectKeys, Error> {
@@ -195,7 +198,7 @@ impl Keyring {
         )
         .bind(key.tenant.0)
         .bind(&ids)
-        .fetch_all(executor)
+        .fetch_all(connection)
         .await
         .map_err(Error::Keys)?;
         rows.into_iter()
@@ -208,6 +211,7 @@ impl Keyring {
 
     /// Destroys a subject's key for good; a tombstone keeps it from being made again.
     pub(crate) async fn destroy(&self, tenant: TenantId, subject: SubjectId) -> Result<(), Error> {
+        let mut connection = acting_for(&self.pool, tenant).await.map_err(Error::Keys)?;
         sqlx::query(
             "insert into kvali.subject_key (tenant_id, subject_id, wrapped, erased_at) \
              values ($1, $2, null, clock_timestamp()) \
@@ -216,7 +220,7 @@ impl Keyring {
         )
         .bind(tenant.0)
         .bind(subject.0)
-        .execute(&self.pool)
+        .execute(&mut *connection)
         .await
         .map_err(Error::Keys)?;
         Ok(())

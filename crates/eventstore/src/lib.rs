@@ -1,5 +1,6 @@
 //! The log on Postgres: append, read, handle commands, run projections.
 
+mod acting;
 mod batch;
 mod cache;
 mod connect;
@@ -70,7 +71,7 @@ impl Store {
     pub async fn head(&self, tenant: TenantId) -> Result<i64, Error> {
         let head = sqlx::query_scalar("select head from kvali.ledger where tenant_id = $1")
             .bind(tenant.0)
-            .fetch_optional(&self.inner.pool)
+            .fetch_optional(&mut *self.connection(tenant).await?)
             .await
             .map_err(Error::Read)?;
         Ok(head.unwrap_or(0))
@@ -81,7 +82,7 @@ impl Store {
         let row: Option<(i64, i32)> =
             sqlx::query_as("select head, epoch from kvali.ledger where tenant_id = $1")
                 .bind(tenant.0)
-                .fetch_optional(&self.inner.pool)
+                .fetch_optional(&mut *self.connection(tenant).await?)
                 .await
                 .map_err(Error::Read)?;
         let (head, epoch) = row.unwrap_or((0, 1));
@@ -96,11 +97,6 @@ impl Store {
     /// Tells whoever waits that a log has moved.
     pub fn hint(&self) {
         self.inner.moved.send_replace(());
-    }
-
-    /// The pool of the service's role, for queries on read models.
-    pub fn pool(&self) -> &PgPool {
-        &self.inner.pool
     }
 
     /// Forgets all folded states; they are read again when needed.

@@ -2,6 +2,7 @@
 
 mod binary;
 
+use crate::acting::acting_for;
 use crate::cache::Folded;
 use crate::keyring::{self, KeyedIds, SubjectKeys, TenantKey};
 use crate::{Error, Store};
@@ -10,7 +11,7 @@ use kvali_domain::{
     Aggregate, Claim, Event, Occurred, Recorded, State, StreamId, SubjectId, TenantId, Version,
 };
 use sqlx::postgres::PgRow;
-use sqlx::{PgExecutor, PgPool, Row};
+use sqlx::{PgPool, Row};
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
@@ -47,13 +48,13 @@ impl Store {
         let condition = format!(
             "where tenant_id = '{tenant}' and position = any ('{{{list}}}'::bigint[]) order by position"
         );
-        whole(binary::events(&self.inner.pool, condition).await?)
+        whole(binary::events(&self.inner.pool, tenant, condition).await?)
     }
 
     /// The whole history of a stream.
     pub async fn stream(&self, tenant: TenantId, stream: StreamId) -> Result<Vec<Recorded>, Error> {
         let condition = format!("where tenant_id = '{tenant}' and stream_id = '{stream}' order by version");
-        whole(binary::events(&self.inner.pool, condition).await?)
+        whole(binary::events(&self.inner.pool, tenant, condition).await?)
     }
 
     /// Decodes events and opens their personal values.
@@ -69,7 +70,8 @@ impl Store {
         streams: &[StreamId],
     ) -> Result<HashMap<StreamId, Folded>, Error> {
         let ids: Vec<_> = streams.iter().map(|stream| stream.0).collect();
-        let rows = sqlx::query(STATES).bind(tenant.0).bind(&ids).fetch_all(&self.inner.pool).await;
+        let mut connection = self.connection(tenant).await?;
+        let rows = sqlx::query(STATES).bind(tenant.0).bind(&ids).fetch_all(&mut *connection).await;
         let mut folded: HashMap<StreamId, (Version, State)> = HashMap::new();
         for row in rows.map_err(Error::Read)? {
             let get = Column { row: &row, position: row.try_get("position").map_err(Error::Read)? };
@@ -103,7 +105,7 @@ pub(crate) async fn page(
 ) -> Result<Vec<Result<Recorded, Damaged>>, Error> {
     let condition =
         format!("where tenant_id = '{tenant}' and position > {after} order by position limit {limit}");
-    let events = binary::events(pool, condition).await?;
+    let events = binary::events(pool, tenant, condition).await?;
     for (expected, event) in (after + 1..).zip(&events) {
         let found = event.as_ref().map_or_else(|damaged| damaged.position, |event| event.position);
         if found != expected {
@@ -115,7 +117,7 @@ pub(crate) async fn page(
 
 pub(crate) async fn open(
     keyring: &keyring::Keyring,
-    executor: impl PgExecutor<'_>,
+    pool: &PgPool,
     tenant: TenantId,
     events: Vec<Result<Recorded, Damaged>>,
 ) -> Result<Vec<Result<Opened, Damaged>>, Error> {
@@ -126,7 +128,8 @@ pub(crate) async fn open(
         SubjectKeys::new()
     } else {
         let key: Arc<TenantKey> = keyring.tenant(tenant).await?;
-        keyring.existing(executor, &key, &subjects.into_iter().collect::<Vec<_>>()).await?
+        let mut connection = acting_for(pool, tenant).await.map_err(Error::Keys)?;
+        keyring.existing(&mut connection, &key, &subjects.into_iter().collect::<Vec<_>>()).await?
     };
     Ok(events.into_iter().map(|event| decode(event?, &keys)).collect())
 }
@@ -211,10 +214,11 @@ impl Store {
 
     /// When the event at `position` was recorded.
     pub async fn recorded_at(&self, tenant: TenantId, position: i64) -> Result<Option<DateTime<Utc>>, Error> {
+        let mut connection = self.connection(tenant).await?;
         sqlx::query_scalar("select recorded_at from kvali.event where tenant_id = $1 and position = $2")
             .bind(tenant.0)
             .bind(position)
-            .fetch_optional(&self.inner.pool)
+            .fetch_optional(&mut *connection)
             .await
             .map_err(Error::Read)
     }
@@ -240,13 +244,14 @@ impl Store {
 
     /// The stream that holds a claim, such as the pipeline with a name.
     pub async fn holder(&self, tenant: TenantId, kind: &str, key: &str) -> Result<Option<StreamId>, Error> {
+        let mut connection = self.connection(tenant).await?;
         let holder = sqlx::query_scalar(
             "select holder from kvali.claim where tenant_id = $1 and kind = $2 and key = $3 limit 1",
         )
         .bind(tenant.0)
         .bind(kind)
         .bind(key)
-        .fetch_optional(&self.inner.pool)
+        .fetch_optional(&mut *connection)
         .await
         .map_err(Error::Read)?;
         Ok(holder.map(StreamId))
@@ -264,6 +269,7 @@ impl Store {
         let stored = |claim: &Claim| if claim.personal { hashed(claim) } else { claim.key.clone() };
         let kinds: Vec<_> = claims.iter().map(|claim| claim.kind).collect();
         let keys: Vec<_> = claims.iter().map(stored).collect();
+        let mut connection = self.connection(tenant).await?;
         let rows: Vec<(i64, uuid::Uuid)> = sqlx::query_as(
             "select k.ord, c.holder \
              from unnest($2::text[], $3::text[]) with ordinality k (kind, key, ord) \
@@ -273,7 +279,7 @@ impl Store {
         .bind(tenant.0)
         .bind(&kinds)
         .bind(&keys)
-        .fetch_all(&self.inner.pool)
+        .fetch_all(&mut *connection)
         .await
         .map_err(Error::Read)?;
         for (ord, holder) in rows {
@@ -285,13 +291,14 @@ impl Store {
 
     /// How many a key counts, such as the open deals of a stage.
     pub async fn counted(&self, tenant: TenantId, kind: &str, key: &str) -> Result<i64, Error> {
+        let mut connection = self.connection(tenant).await?;
         let count = sqlx::query_scalar(
             "select count from kvali.tally where tenant_id = $1 and kind = $2 and key = $3",
         )
         .bind(tenant.0)
         .bind(kind)
         .bind(key)
-        .fetch_optional(&self.inner.pool)
+        .fetch_optional(&mut *connection)
         .await
         .map_err(Error::Read)?;
         Ok(count.unwrap_or(0))

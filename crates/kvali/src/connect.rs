@@ -6,6 +6,8 @@ use crate::ids;
 use kvali_domain::TenantId;
 use kvali_eventstore::{MasterKey, Options, Store};
 use kvali_pglocal::{Cluster, Config, default_data_dir};
+use sqlx::Postgres;
+use sqlx::pool::PoolConnection;
 use std::path::PathBuf;
 
 /// The database in the private cluster.
@@ -26,6 +28,11 @@ pub(crate) struct Session {
 }
 
 impl Session {
+    /// For look-ups of its tenant beside the store's own.
+    pub(crate) async fn connection(&self) -> Result<PoolConnection<Postgres>, Failure> {
+        Ok(self.store.connection(self.tenant).await?)
+    }
+
     pub(crate) async fn open(global: &Global, default_tenant: &str) -> Result<Self, Failure> {
         Self::open_for(global, default_tenant, CONNECTIONS).await
     }

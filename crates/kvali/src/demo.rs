@@ -79,7 +79,7 @@ async fn contents(session: &Session) -> Result<Table, Failure> {
          from kvali.event where tenant_id = $1 group by 1 order by events desc, aggregate",
     )
     .bind(session.tenant.0)
-    .fetch_all(session.store.pool())
+    .fetch_all(&mut *session.connection().await?)
     .await
     .map_err(Failure::LookUp)?;
     let mut table = Table::new("What the log holds", &["aggregate", "streams", "kinds_of_event", "events"]);

@@ -151,7 +151,7 @@ async fn ask<T>(
     let model = Arc::new(DuplicateCandidates);
     let (generation, _) = session.store.catch_up(model, session.tenant, &|_, _| {}).await?;
     let hasher = hasher(session).await?;
-    let mut connection = session.store.pool().acquire().await.map_err(Failure::LookUp)?;
+    let mut connection = session.connection().await?;
     let mut transaction = connection.begin().await.map_err(Failure::LookUp)?;
     let ask =
         Ask { connection: &mut transaction, tenant: session.tenant, schema: &generation.schema_name, hasher };

@@ -3,10 +3,11 @@
 use super::lease::Lease;
 use super::park::park;
 use super::{Batch, Cut, Generation, Projection, detached, wrote};
+use crate::acting::begin_for;
 use crate::read::{self, Damaged};
 use crate::{Error, KeyedIds, Opened, Store};
 use kvali_domain::{StreamId, TenantId};
-use sqlx::{Connection, PgConnection, PgPool};
+use sqlx::{PgConnection, PgPool};
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -194,7 +195,7 @@ impl Store {
 /// past its lease, has written nothing.
 async fn apply(pool: &PgPool, unit: &Unit, page: &Page, keyed: &KeyedIds) -> Result<Moved, sqlx::Error> {
     let mut connection = pool.acquire().await?;
-    let mut tx = connection.begin().await?;
+    let mut tx = begin_for(&mut connection, unit.tenant).await?;
     let moved = sqlx::query(
         "update kvali.projection_checkpoint \
             set position = $6, updated_at = clock_timestamp(), failure = null, failures = 0, \

@@ -324,7 +324,8 @@ pub(super) async fn create_tables(
     // A schema's name cannot be bound; it is made of a constant and two numbers.
     let ddl = format!(
         "create schema {schema_name}; {} grant usage on schema {schema_name} to kvali_app; \
-         grant select on all tables in schema {schema_name} to kvali_app;",
+         grant select on all tables in schema {schema_name} to kvali_app; \
+         call kvali.fence_all('{schema_name}');",
         ddl.replace("{schema}", schema_name)
     );
     connection.execute(AssertSqlSafe(ddl)).await.map(drop)

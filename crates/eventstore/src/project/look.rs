@@ -1,12 +1,13 @@
 //! Questions to a read model: one consistent look at one state of it.
 
 use super::{Generation, Projection, detached};
+use crate::acting::begin_for;
 use crate::project::as_of::AsOf;
 use crate::{Error, Store};
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use kvali_domain::TenantId;
-use sqlx::{Connection, Executor, PgConnection};
+use sqlx::{Executor, PgConnection};
 use std::sync::Arc;
 
 /// A read-only transaction that sees one state of a read model from beginning to end.
@@ -79,7 +80,7 @@ impl Store {
         let (pool, generation) = (self.inner.pool.clone(), generation.clone());
         detached(async move {
             let mut connection = pool.acquire().await?;
-            let mut tx = connection.begin().await?;
+            let mut tx = begin_for(&mut connection, tenant).await?;
             tx.execute(SNAPSHOT).await?;
             let position = sqlx::query_scalar(
                 "select position from kvali.projection_checkpoint \

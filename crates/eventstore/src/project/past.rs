@@ -5,6 +5,7 @@ use super::fold::Unit;
 use super::generation::{create_tables, draw, drop_generations};
 use super::look::{Answered, SNAPSHOT};
 use super::{AsOf, Cut, Generation, Look, Projection, Query, detached, wrote};
+use crate::acting::begin_for;
 use crate::{Error, Store};
 use chrono::{DateTime, Utc};
 use kvali_domain::TenantId;
@@ -30,7 +31,7 @@ impl Store {
             (self.inner.pool.clone(), self.parked_count(&*projection, &generation, tenant).await?);
         detached(async move {
             let mut connection = pool.acquire().await?;
-            let mut tx = connection.begin().await?;
+            let mut tx = begin_for(&mut connection, tenant).await?;
             tx.execute(SNAPSHOT).await?;
             let Bounds { position, at, .. } = bounds;
             let schema = &generation.schema_name;

@@ -1,6 +1,7 @@
 select g.projection, g.version, g.generation, l.generation is not null as live, d.tenant_id,
        coalesce(c.position, 0) as position, d.head,
-       coalesce(greatest(0, extract(epoch from clock_timestamp() - first_missing.recorded_at)), 0)::float8 as lag_seconds,
+       coalesce(greatest(0, extract(epoch from clock_timestamp() - case when coalesce(c.position, 0) < d.head then
+         kvali.recorded_at(d.tenant_id, coalesce(c.position, 0) + 1) end)), 0)::float8 as lag_seconds,
        (select count(*)
           from kvali.projection_parked p
          where p.tenant_id = d.tenant_id and p.projection = g.projection and p.version = g.version
@@ -13,9 +14,5 @@ select g.projection, g.version, g.generation, l.generation is not null as live, 
   left join kvali.projection_live l using (projection, version, generation)
   left join kvali.projection_checkpoint c
     on c.tenant_id = d.tenant_id and c.projection = g.projection and c.version = g.version and c.generation = g.generation
-  left join lateral (
-    select e.recorded_at
-      from kvali.event e
-     where e.tenant_id = d.tenant_id and e.position = coalesce(c.position, 0) + 1) first_missing on true
  where g.until is null
  order by g.projection, g.version, g.generation, d.tenant_id

@@ -3,11 +3,12 @@
 use super::fold::Unit;
 use super::look::{Look, SNAPSHOT};
 use super::{detached, wrote};
+use crate::acting::begin_for;
 use crate::{Envelope, Error, Outcome, Store};
 use chrono::{DateTime, Utc};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use kvali_domain::{ActorId, Channel, CommandId, Occurred, Order};
-use sqlx::{Connection, Executor};
+use sqlx::Executor;
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -72,7 +73,7 @@ impl Store {
         let (pool, wrote, unit) = (self.inner.pool.clone(), wrote(&*unit.projection), unit.clone());
         detached(async move {
             let mut connection = pool.acquire().await?;
-            let mut tx = connection.begin().await?;
+            let mut tx = begin_for(&mut connection, unit.tenant).await?;
             tx.execute(SNAPSHOT).await?;
             let (at, position) = sqlx::query_as(
                 "select clock_timestamp(), position from kvali.projection_checkpoint \

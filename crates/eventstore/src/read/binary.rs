@@ -3,6 +3,7 @@
 //! <https://www.postgresql.org/docs/current/sql-copy.html#id-1.9.3.55.9.4> describes the format.
 
 use crate::Error;
+use crate::acting::acting_for;
 use crate::read::{Damaged, Unknown, occurred};
 use chrono::{DateTime, Utc};
 use futures_util::TryStreamExt;
@@ -27,9 +28,10 @@ const CHUNK: usize = 64 << 10;
 /// reason a connection that saw an error is not used again.
 pub(super) async fn events(
     pool: &PgPool,
+    tenant: TenantId,
     condition: String,
 ) -> Result<Vec<Result<Recorded, Damaged>>, Error> {
-    let mut connection = pool.acquire().await.map_err(Error::Read)?;
+    let mut connection = acting_for(pool, tenant).await.map_err(Error::Read)?;
     let read = async move {
         let events = copy(&mut connection, &condition).await;
         if events.is_err() {

@@ -177,7 +177,7 @@ impl<'a> Directory<'a> {
         key: &str,
     ) -> Result<Vec<(String, StreamId)>, Failure> {
         let rows = sqlx::query(sql).bind(self.session.tenant.0).bind(claim).bind(key);
-        let rows = rows.fetch_all(self.session.store.pool()).await.map_err(Failure::LookUp)?;
+        let rows = rows.fetch_all(&mut *self.session.connection().await?).await.map_err(Failure::LookUp)?;
         let found = rows.iter().map(|row| Ok((row.try_get("key")?, StreamId(row.try_get("holder")?))));
         found.collect::<Result<_, sqlx::Error>>().map_err(Failure::LookUp)
     }
@@ -227,7 +227,7 @@ impl Directory<'_> {
             return Ok(Vec::new());
         }
         let rows = sqlx::query(NAMING).bind(tenant.0).bind(&WORKED_ON[..]).bind(&id);
-        let rows = rows.fetch_all(store.pool()).await.map_err(Failure::LookUp)?;
+        let rows = rows.fetch_all(&mut *self.session.connection().await?).await.map_err(Failure::LookUp)?;
         let mut works = Vec::new();
         for row in rows {
             let stream = StreamId(row.try_get("stream_id").map_err(Failure::LookUp)?);
@@ -252,7 +252,7 @@ impl Directory<'_> {
     /// All users whose names can still be read.
     async fn people(&self) -> Result<Vec<Person>, Failure> {
         let rows = sqlx::query(USERS).bind(self.session.tenant.0).bind(&BEGINNINGS[..]);
-        let rows = rows.fetch_all(self.session.store.pool()).await.map_err(Failure::LookUp)?;
+        let rows = rows.fetch_all(&mut *self.session.connection().await?).await.map_err(Failure::LookUp)?;
         let mut people = Vec::new();
         for row in rows {
             let user = UserId(row.try_get("user_id").map_err(Failure::LookUp)?);

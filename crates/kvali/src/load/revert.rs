@@ -160,14 +160,14 @@ impl Revert {
 
     async fn created(&self, session: &Session) -> Result<Vec<Created>, Failure> {
         let rows = sqlx::query(CREATED).bind(session.tenant.0).bind(self.import);
-        let rows = rows.fetch_all(session.store.pool()).await.map_err(Failure::LookUp)?;
+        let rows = rows.fetch_all(&mut *session.connection().await?).await.map_err(Failure::LookUp)?;
         let revert = ids::revert(self.import);
         rows.iter().map(|row| read(row, revert)).collect::<Result<_, _>>().map_err(Failure::LookUp)
     }
 
     async fn changed(&self, session: &Session) -> Result<i64, Failure> {
         let count = sqlx::query_scalar(CHANGED).bind(session.tenant.0).bind(self.import);
-        count.fetch_one(session.store.pool()).await.map_err(Failure::LookUp)
+        count.fetch_one(&mut *session.connection().await?).await.map_err(Failure::LookUp)
     }
 
     fn plan(&self, session: &Session, record: &Created) -> Option<Plan> {

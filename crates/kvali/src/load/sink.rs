@@ -113,8 +113,9 @@ impl<'a> Sink<'a> {
     /// What imports have said of where these deals stand.
     pub(crate) async fn told(&self, deals: &[StreamId]) -> Result<HashMap<StreamId, Told>, Failure> {
         let ids: Vec<Uuid> = deals.iter().map(|deal| deal.0).collect();
-        let Session { store, tenant, .. } = self.session;
-        let rows = sqlx::query_as(TOLD).bind(tenant.0).bind(&ids).fetch_all(store.pool());
+        let tenant = self.session.tenant;
+        let mut connection = self.session.connection().await?;
+        let rows = sqlx::query_as(TOLD).bind(tenant.0).bind(&ids).fetch_all(&mut *connection);
         let rows: Vec<(Uuid, i64, String)> = rows.await.map_err(Failure::LookUp)?;
         let told = |(deal, entries, last): (Uuid, i64, String)| {
             Some((StreamId(deal), Told { entries, last: last.parse().ok()? }))

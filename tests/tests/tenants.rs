@@ -1,0 +1,214 @@
+//! Tenants are apart, also where a statement forgets to say whose rows it means: what the catalogue says, table by table,
+//! and what the service's roles see.
+
+#![expect(clippy::unwrap_used, reason = "what goes wrong in a test's own preparations fails the test")]
+
+use kvali_domain::TenantId;
+use kvali_domain::pipeline::Policy;
+use kvali_tests::samples::Sales;
+use kvali_tests::{Database, tenant};
+use sqlx::{AssertSqlSafe, Executor, PgConnection};
+
+/// Tables that no tenant owns, and why.
+const SHARED: [(&str, &str); 3] = [
+    ("kvali.migration", "the schema's own history"),
+    ("kvali.projection_generation", "builds of read models, of all tenants"),
+    ("kvali.projection_live", "which build answers, for all tenants"),
+];
+
+/// Tables of read models whose rows are told apart by hashes under the tenant's own key, and not by a policy.
+const BY_KEYED_HASH: &str = "compared";
+
+/// What each role may do to the tables of the write side; a right that is not listed is not to be had.
+const RIGHTS: [(&str, &str, &str); 21] = [
+    ("kvali.claim", "kvali_app", "DELETE INSERT SELECT"),
+    ("kvali.command", "kvali_app", "INSERT SELECT"),
+    ("kvali.denial", "kvali_app", "INSERT SELECT"),
+    ("kvali.event", "kvali_app", "INSERT SELECT"),
+    ("kvali.event", "kvali_projector", "SELECT"),
+    ("kvali.ledger", "kvali_app", "INSERT SELECT"),
+    ("kvali.ledger", "kvali_projector", "SELECT"),
+    ("kvali.projection_checkpoint", "kvali_app", "SELECT"),
+    ("kvali.projection_checkpoint", "kvali_projector", "DELETE INSERT SELECT UPDATE"),
+    ("kvali.projection_generation", "kvali_app", "SELECT"),
+    ("kvali.projection_generation", "kvali_projector", "DELETE INSERT SELECT UPDATE"),
+    ("kvali.projection_live", "kvali_app", "SELECT"),
+    ("kvali.projection_live", "kvali_projector", "DELETE INSERT SELECT UPDATE"),
+    ("kvali.projection_parked", "kvali_app", "SELECT"),
+    ("kvali.projection_parked", "kvali_projector", "DELETE INSERT SELECT UPDATE"),
+    ("kvali.refusal", "kvali_app", "INSERT SELECT"),
+    ("kvali.subject_key", "kvali_app", "INSERT SELECT"),
+    ("kvali.subject_key", "kvali_projector", "SELECT"),
+    ("kvali.tally", "kvali_app", "INSERT SELECT"),
+    ("kvali.tenant_key", "kvali_app", "INSERT SELECT"),
+    ("kvali.tenant_key", "kvali_projector", "SELECT"),
+];
+
+/// Two tenants with the same doings, and every read model built of them.
+async fn two_tenants() -> (Database, [TenantId; 2]) {
+    let database = Database::create().await;
+    let store = database.connect().await;
+    let tenants = [tenant(1), tenant(2)];
+    for tenant in tenants {
+        let sales = Sales::set_up(&store, tenant, Policy::PERMISSIVE).await;
+        for _ in 0..3 {
+            sales.open_deal(&store).await;
+        }
+        for model in kvali_projections::all() {
+            store.catch_up(model, tenant, &|_, _| {}).await.unwrap();
+        }
+    }
+    store.close().await;
+    (database, tenants)
+}
+
+/// Every table with the tenant in it, and every other one.
+async fn tables(admin: &mut PgConnection) -> Vec<(String, String, bool)> {
+    sqlx::query_as(
+        "select n.nspname || '.' || c.relname, c.relname::text, \
+                exists (select from pg_attribute a where a.attrelid = c.oid and a.attname = 'tenant_id' and a.attnotnull) \
+           from pg_class c join pg_namespace n on n.oid = c.relnamespace \
+          where n.nspname like 'kvali%' and c.relkind in ('r', 'p') order by 1",
+    )
+    .fetch_all(admin)
+    .await
+    .unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_table_belongs_to_tenants_and_is_fenced() {
+    let (database, _) = two_tenants().await;
+    let mut admin = database.admin().await;
+    let all = tables(&mut admin).await;
+    assert!(all.len() > 40, "{all:?}");
+    for (table, _, owned) in &all {
+        assert_eq!(!owned, SHARED.iter().any(|(shared, _)| shared == table), "{table} has a tenant: {owned}");
+    }
+    let unfenced: Vec<String> = sqlx::query_scalar(
+        "select c.oid::regclass::text from pg_class c join pg_namespace n on n.oid = c.relnamespace \
+           join pg_attribute a on a.attrelid = c.oid and a.attname = 'tenant_id' and a.attnotnull \
+          where n.nspname like 'kvali%' and c.relkind in ('r', 'p') \
+            and not (c.relrowsecurity and c.relforcerowsecurity \
+                     and exists (select from pg_policy p where p.polrelid = c.oid and p.polname = 'tenant'))",
+    )
+    .fetch_all(&mut admin)
+    .await
+    .unwrap();
+    assert_eq!(unfenced, [""; 0]);
+    let open: Vec<(String, String)> = sqlx::query_as(
+        "select c.relname::text, p.polname::text from pg_policy p join pg_class c on c.oid = p.polrelid \
+          where p.polname <> 'tenant' order by 1, 2",
+    )
+    .fetch_all(&mut admin)
+    .await
+    .unwrap();
+    let open: Vec<_> = open.iter().map(|(table, policy)| (table.as_str(), policy.as_str())).collect();
+    let known = [
+        (BY_KEYED_HASH, "by_keyed_hash"),
+        ("ledger", "workers"),
+        ("projection_checkpoint", "workers"),
+        ("projection_parked", "workers"),
+    ];
+    assert_eq!(open, known);
+    database.drop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_key_leads_with_the_tenant() {
+    let (database, _) = two_tenants().await;
+    let mut admin = database.admin().await;
+    let keys: Vec<(String, String, Option<String>)> = sqlx::query_as(
+        "select n.nspname || '.' || t.relname, i.relname::text, a.attname::text \
+           from pg_index x join pg_class t on t.oid = x.indrelid join pg_class i on i.oid = x.indexrelid \
+           join pg_namespace n on n.oid = t.relnamespace \
+           left join pg_attribute a on a.attrelid = t.oid and a.attnum = x.indkey[0] \
+          where n.nspname like 'kvali%' order by 1, 2",
+    )
+    .fetch_all(&mut admin)
+    .await
+    .unwrap();
+    assert!(keys.len() > 40);
+    for (table, key, leads) in &keys {
+        let excepted = SHARED.iter().any(|(shared, _)| shared == table) || key == "compared_keys";
+        assert!(excepted || leads.as_deref() == Some("tenant_id"), "{table}: {key} leads with {leads:?}");
+    }
+    database.drop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_role_has_the_rights_that_it_needs_and_no_other() {
+    let (database, _) = two_tenants().await;
+    let mut admin = database.admin().await;
+    let rights: Vec<(String, String, String)> = sqlx::query_as(
+        "select table_schema || '.' || table_name, grantee::text, string_agg(privilege_type::text, ' ' order by privilege_type) \
+           from information_schema.role_table_grants \
+          where table_schema = 'kvali' and grantee <> 'kvali_owner' group by 1, 2 order by 1, 2",
+    )
+    .fetch_all(&mut admin)
+    .await
+    .unwrap();
+    let rights: Vec<_> = rights.iter().map(|(table, role, may)| (&table[..], &role[..], &may[..])).collect();
+    assert_eq!(rights, RIGHTS);
+    // Read models are the projector's; the service reads them and no more.
+    let read_models: Vec<String> = sqlx::query_scalar(
+        "select distinct grantee || ' ' || privilege_type from information_schema.role_table_grants \
+          where table_schema like 'kvali\\_%' and grantee <> 'kvali_projector'",
+    )
+    .fetch_all(&mut admin)
+    .await
+    .unwrap();
+    assert_eq!(read_models, ["kvali_app SELECT"]);
+    let by_their_makers: Vec<String> = sqlx::query_scalar(
+        "select p.oid::regprocedure::text from pg_proc p join pg_namespace n on n.oid = p.pronamespace \
+          where n.nspname like 'kvali%' and p.prosecdef",
+    )
+    .fetch_all(&mut admin)
+    .await
+    .unwrap();
+    assert_eq!(by_their_makers, [""; 0], "no function acts with its maker's rights");
+    database.drop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_statement_that_forgets_the_tenant_meets_one_tenants_rows() {
+    let (database, [one, other]) = two_tenants().await;
+    let mut admin = database.admin().await;
+    let mut met = 0;
+    for (table, name, owned) in tables(&mut admin).await {
+        if !owned || name == BY_KEYED_HASH {
+            continue;
+        }
+        let count = || {
+            AssertSqlSafe(format!(
+                "select count(*), count(*) filter (where tenant_id <> '{other}') from {table}"
+            ))
+        };
+        let (all, _): (i64, i64) = sqlx::query_as(count()).fetch_one(&mut admin).await.unwrap();
+        let readable: bool = sqlx::query_scalar("select has_table_privilege('kvali_app', $1, 'select')")
+            .bind(&table)
+            .fetch_one(&mut admin)
+            .await
+            .unwrap();
+        assert!(readable, "{table}");
+        admin
+            .execute(AssertSqlSafe(format!("set role kvali_app; set kvali.tenant = '{other}'")))
+            .await
+            .unwrap();
+        let (seen, of_others): (i64, i64) = sqlx::query_as(count()).fetch_one(&mut admin).await.unwrap();
+        admin.execute("reset kvali.tenant").await.unwrap();
+        let (unsaid, _): (i64, i64) = sqlx::query_as(count()).fetch_one(&mut admin).await.unwrap();
+        admin.execute("reset role").await.unwrap();
+        assert_eq!((of_others, unsaid), (0, 0), "{table}");
+        assert!(all == 0 || seen < all, "{table}: {seen} of {all}");
+        met += usize::from(seen > 0);
+    }
+    assert!(met > 15, "only {met} tables had rows");
+    // Nor can it write a row of another one's.
+    admin.execute(AssertSqlSafe(format!("set role kvali_app; set kvali.tenant = '{one}'"))).await.unwrap();
+    let claim =
+        |of: TenantId| AssertSqlSafe(format!("insert into kvali.claim values ('{of}', 'k', 'k', '{of}')"));
+    admin.execute(claim(one)).await.unwrap();
+    let refused = admin.execute(claim(other)).await.unwrap_err().to_string();
+    assert!(refused.contains("row-level security"), "{refused}");
+    database.drop().await;
+}
