@@ -7,6 +7,7 @@ pub mod deal_board;
 pub mod duplicate_candidates;
 pub mod field_completeness;
 pub mod overdue_tasks;
+mod owner;
 mod rows;
 pub mod search;
 mod sql;

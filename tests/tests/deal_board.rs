@@ -1,6 +1,7 @@
 //! The board: what stands where, per owner, with age and next task.
 
 use kvali_domain::DealId;
+use kvali_domain::access::Reach;
 use kvali_domain::money::Currency;
 use kvali_eventstore::Store;
 use kvali_eventstore::project::{AsOf, Projection};
@@ -18,7 +19,15 @@ fn model() -> Arc<dyn Projection> {
 }
 
 fn ask() -> Ask {
-    Ask { pipeline: "sales".into(), stage: None, owner: None, sort: Sort::Age, limit: 100, after: None }
+    Ask {
+        pipeline: "sales".into(),
+        stage: None,
+        owner: None,
+        reach: Reach::All,
+        sort: Sort::Age,
+        limit: 100,
+        after: None,
+    }
 }
 
 async fn board(store: &Store, ask: Ask) -> Board {

@@ -1,5 +1,6 @@
 //! Completeness: which fields are filled, how often, since when, and whose records they are.
 
+use kvali_domain::access::Reach;
 use kvali_domain::fields::Entity;
 use kvali_domain::{StreamId, UserId};
 use kvali_eventstore::Store;
@@ -18,7 +19,7 @@ fn model() -> Arc<dyn Projection> {
 }
 
 fn ask(entity: Entity) -> Ask {
-    Ask { entity: Some(entity), owner: None, rare: 0.4 }
+    Ask { entity: Some(entity), owner: None, reach: Reach::All, rare: 0.4 }
 }
 
 async fn of(store: &Store, entity: Entity) -> OfEntity {
@@ -163,7 +164,7 @@ async fn a_past_position_answers_as_the_live_counts_did_then() {
     let database = Database::create().await;
     let store = database.connect().await;
     let mut office = Office::open(&store, tenant(1), 9).await;
-    let question = Ask { entity: None, owner: None, rare: 0.1 };
+    let question = Ask { entity: None, owner: None, reach: Reach::All, rare: 0.1 };
     let mut then = Vec::new();
     for n in 0..120 {
         office.click().await;
@@ -188,7 +189,14 @@ async fn the_counts_of_owners_sum_to_the_whole() {
         office.click().await;
     }
     store.catch_up(model(), tenant(1), &quiet).await.unwrap();
-    for of in models::now(&store, model(), tenant(1), Ask { entity: None, owner: None, rare: 0.1 }).await {
+    for of in models::now(
+        &store,
+        model(),
+        tenant(1),
+        Ask { entity: None, owner: None, reach: Reach::All, rare: 0.1 },
+    )
+    .await
+    {
         assert_eq!(of.owners.iter().map(|owner| owner.records).sum::<i64>(), of.records);
         for owner in of.owners.iter().filter_map(|owner| owner.owner) {
             let question = Ask { owner: Some(owner), ..ask(of.entity) };

@@ -1,5 +1,6 @@
 //! Search: names, e-mails and phones, across scripts, while typing, in spite of typos.
 
+use kvali_domain::access::Reach;
 use kvali_domain::contact_point::{Kind, Meant};
 use kvali_domain::{
     ActorId, Channel, CommandId, ContactId, Event, EventId, Occurred, Personal, Recorded, StreamId, contact,
@@ -21,7 +22,7 @@ fn model() -> Arc<dyn Projection> {
 }
 
 fn ask(text: &str) -> Ask {
-    Ask { text: text.to_owned(), entity: None, archived: false, limit: 20 }
+    Ask { text: text.to_owned(), entity: None, archived: false, reach: Reach::All, limit: 20 }
 }
 
 async fn search(store: &Store, ask: Ask) -> Vec<Hit> {

@@ -43,7 +43,7 @@ pub(crate) async fn carry_out(
             format!("{} commands were sent and at most {MOST} are taken; send them in parts", items.len());
         return Err(Problem::malformed("body", detail));
     }
-    let mut prepared: Vec<Result<Asked, Problem>> = Vec::with_capacity(items.len());
+    let mut prepared: Vec<Result<(Asked, Permission), Problem>> = Vec::with_capacity(items.len());
     let mut plans = Vec::with_capacity(items.len());
     for item in items {
         match prepare(&api, &principal, item).await {
@@ -58,8 +58,9 @@ pub(crate) async fn carry_out(
     let mut verdicts = Vec::with_capacity(prepared.len());
     for asked in prepared {
         let told = match asked {
-            Ok(asked) => {
+            Ok((asked, permission)) => {
                 let outcome = outcomes.next().expect("each plan has an outcome");
+                api.told_of(&principal, permission, asked.command, &outcome).await?;
                 api.inner.access.forget_after(asked.command, principal.tenant);
                 asked.told(api.store(), outcome).await
             }
@@ -73,7 +74,11 @@ pub(crate) async fn carry_out(
     Ok((StatusCode::MULTI_STATUS, Json(Value::Array(verdicts))))
 }
 
-async fn prepare(api: &Api, principal: &Principal, item: Item) -> Result<(Asked, Plan), Problem> {
+async fn prepare(
+    api: &Api,
+    principal: &Principal,
+    item: Item,
+) -> Result<((Asked, Permission), Plan), Problem> {
     let name = word(&item.aggregate, &item.command)?;
     let said = Said {
         idempotency_key: item.idempotency_key,
@@ -83,7 +88,8 @@ async fn prepare(api: &Api, principal: &Principal, item: Item) -> Result<(Asked,
     };
     let fields = item.body.unwrap_or_else(|| json!({}));
     let (order, envelope) = said.checked()?.prepared(principal, name, &item.id, &fields)?;
-    api.demand(principal, Permission::of(&order.command), name).await?;
+    let permission = Permission::of(&order.command);
+    api.demand(principal, permission, name).await?;
     let asked = Asked::of(principal.tenant, &order, envelope.command_id);
-    Ok((asked, Plan::new(order, envelope)))
+    Ok(((asked, permission), Plan::new(order, envelope)))
 }

@@ -12,8 +12,8 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, SubsecRound, Utc};
 use kvali_domain::access::Permission;
-use kvali_domain::{Channel, Command, CommandId, Occurred, Order, StreamId, command_types};
-use kvali_eventstore::Envelope;
+use kvali_domain::{Channel, Command, CommandId, General, Occurred, Order, Refusal, StreamId, command_types};
+use kvali_eventstore::{Envelope, Outcome};
 use serde_json::Value;
 use std::collections::HashMap;
 use std::sync::LazyLock;
@@ -60,9 +60,27 @@ pub(crate) async fn carry_out(
         tenant = %principal.tenant, request = principal.request_id, command = name, command_id = %envelope.command_id,
         stream = %order.stream, "command"
     );
+    let permission = Permission::of(&order.command);
     let outcome = api.store().handle(order, envelope).await?;
+    api.told_of(&principal, permission, name, &outcome).await?;
     api.inner.access.forget_after(name, principal.tenant);
     Ok(answered(asked.told(api.store(), outcome).await?))
+}
+
+impl Api {
+    /// A command to what the sender sees and may not change is a denial as well.
+    pub(crate) async fn told_of(
+        &self,
+        principal: &Principal,
+        permission: Permission,
+        what: &str,
+        outcome: &Outcome,
+    ) -> Result<(), Problem> {
+        if let Outcome::Refused(Refusal::General(General::NotYours { .. })) = outcome {
+            self.record_denial(principal, permission, what).await?;
+        }
+        Ok(())
+    }
 }
 
 fn answered(told: Told) -> Response {
@@ -171,6 +189,7 @@ impl Said {
         let command_uuid =
             self.idempotency_key.as_ref().map_or_else(edge::new_id, |key| command_id(principal, key));
         let stream = stream(name, &command, id, command_uuid)?;
+        let permission = Permission::of(&command);
         let mut envelope = Envelope::new(
             principal.tenant,
             CommandId(command_uuid),
@@ -184,6 +203,7 @@ impl Said {
         envelope.credential = Some(principal.credential());
         envelope.request_id = Some(principal.request_id.clone());
         envelope.source_address = principal.peer.map(|peer| peer.ip().to_string());
+        envelope.reaches = principal.reaches(permission);
         Ok((Order { stream, command }, envelope))
     }
 }

@@ -109,6 +109,7 @@ impl From<&Refusal> for Problem {
         let status = match refusal {
             Refusal::General(General::StaleVersion { .. }) => StatusCode::PRECONDITION_FAILED,
             Refusal::General(General::Taken { .. }) => StatusCode::CONFLICT,
+            Refusal::General(General::NotYours { .. }) => StatusCode::FORBIDDEN,
             _ => StatusCode::UNPROCESSABLE_ENTITY,
         };
         let version = match refusal {

@@ -8,11 +8,13 @@ use axum::extract::{Extension, FromRequestParts};
 use axum::http::request::Parts;
 use axum::http::{StatusCode, header};
 use dashmap::DashMap;
-use kvali_domain::access::{self, Access, Permission, Role};
+use kvali_domain::access::{self, Access, Permission, Reach, Reaches, Role, Scope};
+use kvali_domain::team::{self, Team};
 use kvali_domain::user::User;
-use kvali_domain::{ActorId, ApiKeyId, TenantId, UserId};
+use kvali_domain::{ActorId, ApiKeyId, Claim, StreamId, TeamId, TenantId, UserId};
 use kvali_eventstore::{Denial, Error};
 use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -28,6 +30,9 @@ pub(crate) struct Principal {
     pub(crate) tenant: TenantId,
     pub(crate) actor: ActorId,
     pub(crate) role: Role,
+    /// As whom it acts: its own records, and those of its teams.
+    own: Reach,
+    team: Reach,
     pub(crate) key: ApiKeyId,
     /// Of this request; also in its log lines and in the audit trail.
     pub(crate) request_id: String,
@@ -43,6 +48,20 @@ impl Principal {
     pub(crate) fn may(&self, permission: Permission) -> bool {
         self.role.may(permission)
     }
+
+    /// Whose records the right reaches.
+    pub(crate) fn reach(&self, permission: Permission) -> Reach {
+        match self.role.scope(permission) {
+            Some(Scope::All) => Reach::All,
+            Some(Scope::Team) => self.team.clone(),
+            Some(Scope::Own) => self.own.clone(),
+            None => Reach::of([]),
+        }
+    }
+
+    pub(crate) fn reaches(&self, permission: Permission) -> Reaches {
+        Reaches { seeing: self.reach(Permission::Read), doing: self.reach(permission) }
+    }
 }
 
 impl Api {
@@ -56,6 +75,23 @@ impl Api {
         if principal.may(permission) {
             return Ok(());
         }
+        self.record_denial(principal, permission, what).await?;
+        let roles: Vec<&str> = permission.roles().map(Role::as_str).collect();
+        let detail = format!(
+            "role {} does not have the right {:?}; {} have it",
+            principal.role.as_str(),
+            permission.as_str(),
+            roles.join(", ")
+        );
+        Err(Problem::new(StatusCode::FORBIDDEN, "forbidden", detail))
+    }
+
+    pub(crate) async fn record_denial(
+        &self,
+        principal: &Principal,
+        permission: Permission,
+        what: &str,
+    ) -> Result<(), Problem> {
         let denial = Denial {
             tenant: principal.tenant,
             id: edge::new_id(),
@@ -66,15 +102,7 @@ impl Api {
             request_id: principal.request_id.clone(),
             source_address: principal.peer.map(|peer| peer.ip().to_string()),
         };
-        self.store().record_denial(&denial).await?;
-        let roles: Vec<&str> = permission.roles().iter().map(|role| role.as_str()).collect();
-        let detail = format!(
-            "role {} does not have the right {:?}; {} have it",
-            principal.role.as_str(),
-            permission.as_str(),
-            roles.join(", ")
-        );
-        Err(Problem::new(StatusCode::FORBIDDEN, "forbidden", detail))
+        Ok(self.store().record_denial(&denial).await?)
     }
 }
 
@@ -106,11 +134,19 @@ impl FromRequestParts<Api> for Principal {
                 return Err(unknown());
             }
         }
+        let team = match key.issued.owner {
+            Some(owner) if key.issued.role.is_bounded_by_team() => {
+                api.inner.access.team(api, token.tenant, owner).await?
+            }
+            _ => Reach::of([]),
+        };
         let peer = Extension::<Peer>::from_request_parts(parts, api).await.ok();
         Ok(Self {
             tenant: token.tenant,
             actor: key.actor(),
             role: key.issued.role,
+            own: Reach::of(key.issued.owner),
+            team,
             key: token.key,
             request_id: request_id(parts),
             peer: peer.map(|Extension(Peer(address))| address),
@@ -142,6 +178,7 @@ const REMEMBERED: usize = 10_000;
 pub(crate) struct KnownAccess {
     tenants: DashMap<TenantId, (Instant, Arc<Access>)>,
     active: DashMap<(TenantId, UserId), (Instant, bool)>,
+    teams: DashMap<(TenantId, UserId), (Instant, Reach)>,
 }
 
 impl KnownAccess {
@@ -180,6 +217,38 @@ impl KnownAccess {
         Ok(active)
     }
 
+    /// The user, and whoever is in a team with him or in one that he manages, or below it.
+    async fn team(&self, api: &Api, tenant: TenantId, user: UserId) -> Result<Reach, Error> {
+        let known = self.teams.get(&(tenant, user)).map(|known| known.clone());
+        if let Some((_, team)) = known.filter(|(read, _)| read.elapsed() < FRESH) {
+            return Ok(team);
+        }
+        let (read, store) = (Instant::now(), api.store());
+        let claim = |kind: &'static str, key: String| Claim::join(kind, key);
+        let asked =
+            [claim(team::MEMBER_CLAIM, user.to_string()), claim(team::MANAGER_CLAIM, user.to_string())];
+        let mut found = store.holders(tenant, &asked).await?.into_iter();
+        let (own, mut managed) = (found.next().unwrap_or_default(), found.next().unwrap_or_default());
+        let mut teams: BTreeSet<StreamId> = own.into_iter().collect();
+        while let Some(team) = managed.pop() {
+            let below =
+                store.holders(tenant, &[claim(team::PARENT_CLAIM, TeamId(team.0).to_string())]).await?;
+            managed.extend(below.into_iter().flatten().filter(|below| !teams.contains(below)));
+            teams.insert(team);
+        }
+        let mut people = BTreeSet::from([user]);
+        for team in teams {
+            let team = store.aggregate::<Team>(tenant, team).await?;
+            people.extend(team.record().into_iter().flat_map(|team| &team.members));
+        }
+        let reach = Reach::of(people);
+        if self.teams.len() >= REMEMBERED {
+            self.teams.clear();
+        }
+        self.teams.insert((tenant, user), (read, reach.clone()));
+        Ok(reach)
+    }
+
     /// After a command of this process, if it may have changed it.
     pub(crate) fn forget_after(&self, command: &str, tenant: TenantId) {
         const CHANGING: [&str; 6] =
@@ -188,13 +257,19 @@ impl KnownAccess {
             self.tenants.remove(&tenant);
             self.active.retain(|(of, _), _| *of != tenant);
         }
+        if ["AddTeamMember", "RemoveTeamMember", "SetManager", "SetParentTeam", "CreateTeam"]
+            .contains(&command)
+        {
+            self.teams.retain(|(of, _), _| *of != tenant);
+        }
     }
 }
 
 /// `GET /v1/me`: whose key this is, and what it may do.
 pub(crate) async fn me(principal: Principal) -> Json<Value> {
-    let permissions: Vec<&str> =
-        Permission::all().filter(|permission| principal.may(*permission)).map(Permission::as_str).collect();
+    let reaches =
+        |permission: Permission| Some((permission.as_str(), principal.role.scope(permission)?.as_str()));
+    let permissions: BTreeMap<&str, &str> = Permission::all().filter_map(reaches).collect();
     Json(json!({
         "tenant": principal.tenant,
         "actor": principal.actor,

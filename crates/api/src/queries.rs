@@ -8,7 +8,7 @@ use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use chrono_tz::Tz;
-use kvali_domain::access::Permission;
+use kvali_domain::access::{Permission, Reach};
 use kvali_domain::fields::Entity;
 use kvali_domain::funnel::{Corrections, Rule, Window};
 use kvali_domain::{DealId, StreamId, UserId};
@@ -134,6 +134,34 @@ impl Api {
     }
 }
 
+impl Api {
+    /// What a record's reader may not see looks as if it were not there.
+    pub(crate) async fn sees(
+        &self,
+        principal: &Principal,
+        permission: Permission,
+        stream: StreamId,
+        what: &str,
+    ) -> Result<(), Problem> {
+        let reach = principal.reach(permission);
+        if reach == Reach::All {
+            return Ok(());
+        }
+        let mut next = Some(stream);
+        // Of a merged record, the survivor's owner says.
+        while let Some(stream) = next {
+            let found = self.store().state(principal.tenant, stream).await?;
+            let Some((_, state)) = found else { return Ok(()) };
+            if !reach.covers(state.owner()) {
+                self.record_denial(principal, permission, what).await?;
+                return Err(Problem::not_found(what));
+            }
+            next = state.merged_into();
+        }
+        Ok(())
+    }
+}
+
 /// The answer, and what it rests on.
 fn told(answer: &impl Serialize, stands: &Value) -> Json<Value> {
     let answer = serde_json::to_value(answer).expect("answers hold no maps with odd keys");
@@ -174,6 +202,7 @@ pub(crate) async fn board(State(api): State<Api>, principal: Principal, asked: A
         pipeline: asked.pipeline,
         stage: asked.stage,
         owner: asked.owner,
+        reach: principal.reach(Permission::ReadPersonal),
         sort: said("sort", asked.sort.as_deref())?.unwrap_or_default(),
         limit: limited(asked.limit, 50)?,
         after: asked.after_deal,
@@ -197,6 +226,7 @@ pub(crate) async fn search(State(api): State<Api>, principal: Principal, asked: 
         text: asked.text,
         entity: said("kind", asked.kind.as_deref())?,
         archived: asked.archived.unwrap_or_default(),
+        reach: principal.reach(Permission::ReadPersonal),
         limit: usize::try_from(limited(asked.limit, 20)?).unwrap_or_default(),
     };
     let (answer, stands) = api.ask(&principal, Search, &when, question).await?;
@@ -219,8 +249,10 @@ pub(crate) async fn timeline(
     let Query(asked) = asked?;
     let when = asked.when();
     let Path(id) = id?;
+    let customer = id.parse().map(StreamId).map_err(|_| Problem::not_found(timeline::CUSTOMER_KINDS))?;
+    api.sees(&principal, Permission::Read, customer, timeline::CUSTOMER_KINDS).await?;
     let question = timeline::Ask {
-        customer: id.parse().map(StreamId).map_err(|_| Problem::not_found("customer"))?,
+        customer,
         kind: said("kind", asked.kind.as_deref())?,
         before: asked.before,
         limit: limited(asked.limit, 100)?,
@@ -243,7 +275,12 @@ pub(crate) async fn completeness(State(api): State<Api>, principal: Principal, a
     if !(0.0..=1.0).contains(&rare) {
         return Err(Problem::malformed("rare", format!("rare {rare} is no share from 0 to 1")));
     }
-    let question = field_completeness::Ask { entity: asked.kind, owner: asked.owner, rare };
+    let question = field_completeness::Ask {
+        entity: asked.kind,
+        owner: asked.owner,
+        reach: principal.reach(Permission::Read),
+        rare,
+    };
     let (answer, stands) = api.ask(&principal, FieldCompleteness, &when, question).await?;
     Ok(told(&answer, &stands))
 }
@@ -272,6 +309,7 @@ pub(crate) async fn duplicates(State(api): State<Api>, principal: Principal, ask
         kind: asked.kind.as_deref().map(kind).transpose()?,
         verdict: asked.level.as_deref().map(level).transpose()?,
         owner: asked.owner.map(|owner| owner.0),
+        reach: principal.reach(Permission::ReadPersonal),
         decided: asked.decided.unwrap_or_default(),
     };
     let keyed = api.store().keyed_ids(principal.tenant).await?;
@@ -309,7 +347,8 @@ pub(crate) async fn funnel(State(api): State<Api>, principal: Principal, asked: 
     let pipeline = pipeline
         .ok_or_else(|| Problem::malformed("pipeline", "name a pipeline, or a named funnel with name"))?;
     let corrections = named.as_ref().map_or(Corrections::Effective, |named| named.definition.corrections);
-    let question = funnels::Question { pipeline, by: by.clone(), only: funnels::Only::default() };
+    let reach = principal.reach(Permission::Read);
+    let question = funnels::Question { pipeline, by: by.clone(), reach, ..funnels::Question::default() };
     let facts = funnels::ground(store, tenant, question, as_of, corrections, now, &|_, _| {}).await?;
     let definition = match &named {
         Some(named) => named.asked(Population::All, facts.at),

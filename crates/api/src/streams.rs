@@ -21,6 +21,7 @@ pub(crate) async fn history(
     let Path(id) = id?;
     // What is no id is the id of nothing.
     let stream = id.parse().map(StreamId).map_err(|_| Problem::not_found("stream"))?;
+    api.sees(&principal, Permission::Read, stream, "stream").await?;
     let events = api.store().stream(principal.tenant, stream).await?;
     let Some(version) = events.last().map(|event| event.version) else {
         return Err(Problem::not_found("stream"));

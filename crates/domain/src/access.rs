@@ -1,9 +1,11 @@
 //! Who may do what: the roles of users and the keys of services. One stream per tenant, so that it is one look.
 
 mod permission;
+mod reach;
 mod role;
 
 pub use permission::Permission;
+pub use reach::{Reach, Reaches, Scope};
 pub use role::Role;
 
 use crate::decider::{Describe, commands, events};

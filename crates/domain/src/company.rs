@@ -598,6 +598,10 @@ impl Decider for Company {
         }
     }
 
+    fn owner(&self) -> Option<UserId> {
+        self.record().and_then(|company| company.owner)
+    }
+
     fn merged_into(&self) -> Option<StreamId> {
         self.record().and_then(|record| record.merging.into).map(StreamId)
     }

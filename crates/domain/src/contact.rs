@@ -664,6 +664,10 @@ impl Decider for Contact {
         }
     }
 
+    fn owner(&self) -> Option<UserId> {
+        self.record().and_then(|contact| contact.owner)
+    }
+
     fn merged_into(&self) -> Option<StreamId> {
         self.record().and_then(|record| record.merging.into).map(StreamId)
     }

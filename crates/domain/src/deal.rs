@@ -996,6 +996,10 @@ impl Decider for Deal {
         }
     }
 
+    fn owner(&self) -> Option<UserId> {
+        self.record().and_then(|deal| deal.owner)
+    }
+
     fn merged_into(&self) -> Option<StreamId> {
         self.record().and_then(|record| record.merging.into).map(StreamId)
     }

@@ -38,6 +38,11 @@ pub trait Decider: Default + Clone + PartialEq + std::fmt::Debug {
         None
     }
 
+    /// Whose the record is. What is nobody's is everybody's to work on.
+    fn owner(&self) -> Option<UserId> {
+        None
+    }
+
     /// Whether a record that was merged away answers `command` itself.
     fn is_own(_: &Self::Command) -> bool {
         false

@@ -757,6 +757,10 @@ impl Decider for Lead {
         }
     }
 
+    fn owner(&self) -> Option<UserId> {
+        self.record().and_then(|lead| lead.owner)
+    }
+
     fn merged_into(&self) -> Option<StreamId> {
         self.record().and_then(|record| record.merging.into).map(StreamId)
     }

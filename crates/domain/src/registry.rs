@@ -3,7 +3,7 @@
 use crate::decider::Describe;
 use crate::example;
 use crate::history;
-use crate::{Claim, Decider, Given, Occurred, PersonalField, StreamId, Version};
+use crate::{Claim, Decider, Given, Occurred, PersonalField, StreamId, UserId, Version};
 use crate::{
     access, activity_types, calendar, call, company, contact, conversation, deal, duplicate, exchange_rates,
     fields, funnel, handover, lead, loss_reasons, match_rule, meeting, note, pipeline, sources, subject,
@@ -164,6 +164,11 @@ macro_rules! aggregates {
                 match self { $(Self::$variant(state) => state.merged_into(),)+ }
             }
 
+            /// Whose the record is.
+            pub fn owner(&self) -> Option<UserId> {
+                match self { $(Self::$variant(state) => state.owner(),)+ }
+            }
+
             /// The orders to other streams that go with `command`, all or none.
             pub fn follow(&self, command: &Command, given: &Given<'_>) -> Vec<Order> {
                 match (self, command) {
@@ -246,6 +251,8 @@ pub enum General {
     NoneLeft { kind: String, key: String },
     #[error("{kind} {key:?} still counts {count}; deal with them first")]
     SomeLeft { kind: String, key: String, count: i64 },
+    #[error("this is {owner}'s to work on; ask the owner, or somebody who may work on all")]
+    NotYours { owner: UserId },
     #[error("{kind}: this is not the value that was set; name that one")]
     NotOwn { kind: String },
     #[error("a text holds the character U+0000, which cannot be stored; leave it out")]

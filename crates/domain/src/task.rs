@@ -587,6 +587,10 @@ impl Decider for Task {
         }
     }
 
+    fn owner(&self) -> Option<UserId> {
+        self.record().map(|task| task.assignee)
+    }
+
     fn decide(&self, command: &Command, given: &Given<'_>) -> Result<Vec<Event>, Refusal> {
         match (self, command) {
             (Self::Absent, Command::Create(task)) => create(task, None, given),

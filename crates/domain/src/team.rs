@@ -74,18 +74,34 @@ pub struct ParentSet {
 /// The claim that keeps team names unique, whatever their case.
 pub const NAME_CLAIM: &str = "team.name";
 
+/// The claims by which the teams of a member, the teams of a manager, and the teams below a team are found.
+pub const MEMBER_CLAIM: &str = "team.member";
+pub const MANAGER_CLAIM: &str = "team.manager";
+pub const PARENT_CLAIM: &str = "team.parent";
+
 impl Describe for Event {
     fn claims(&self) -> Vec<Claim> {
         match self {
-            Self::Created(event) => vec![Claim::take(NAME_CLAIM, folded(&event.name))],
+            Self::Created(event) => {
+                let below = event.parent.map(|parent| Claim::join(PARENT_CLAIM, parent.to_string()));
+                below.into_iter().chain([Claim::take(NAME_CLAIM, folded(&event.name))]).collect()
+            }
             Self::Renamed(event) if folded(&event.from) == folded(&event.to) => Vec::new(),
             Self::Renamed(event) => vec![
                 Claim::release(NAME_CLAIM, folded(&event.from)),
                 Claim::take(NAME_CLAIM, folded(&event.to)),
             ],
-            _ => Vec::new(),
+            Self::MemberAdded(event) => vec![Claim::join(MEMBER_CLAIM, event.member.to_string())],
+            Self::MemberRemoved(event) => vec![Claim::release(MEMBER_CLAIM, event.member.to_string())],
+            Self::ManagerSet(event) => moved(MANAGER_CLAIM, event.from, Some(event.to)),
+            Self::ParentSet(event) => moved(PARENT_CLAIM, event.from, event.to),
         }
     }
+}
+
+fn moved(kind: &'static str, from: Option<impl ToString>, to: Option<impl ToString>) -> Vec<Claim> {
+    let from = from.map(|from| Claim::release(kind, from.to_string()));
+    from.into_iter().chain(to.map(|to| Claim::join(kind, to.to_string()))).collect()
 }
 
 #[derive(thiserror::Error, Clone, PartialEq, Eq, Debug, Serialize)]

@@ -4,11 +4,13 @@ use crate::cache::Folded;
 use crate::handle::{Choice, Plan};
 use crate::log::{ClaimRow, EventRow, Need, Prepared, RefusalRow, TallyStep};
 use crate::{Error, keyring};
+use kvali_domain::access::Reach;
 use kvali_domain::{
     Claim, Command, Condition, Event, Facts, General, Given, Occurred, Order, Refusal, State, StreamId,
-    TenantId, Version,
+    TenantId, UserId, Version,
 };
 use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 use uuid::Uuid;
 
 /// Where a decision finds the states that it rests on.
@@ -47,6 +49,11 @@ impl Decided {
             choice = (plan.choose)(&base.state);
         }
         let envelope = &plan.envelope;
+        let reaches = &envelope.reaches;
+        if !choice.command().begins() && !reaches.seeing.covers(base.state.owner()) {
+            base = sight.hide(stream, State::before(choice.command()));
+            choice = (plan.choose)(&base.state);
+        }
         let mut decided = Self {
             tenant: envelope.tenant,
             prepared: prepare(plan, choice.command(), request_hash),
@@ -68,6 +75,10 @@ impl Decided {
             let base = sight.look(stream, || State::before(&command), command.begins()).await?;
             let (stream, base) =
                 if command.is_own() { (stream, base) } else { sight.survivor(stream, base).await? };
+            if let Some(owner) = beyond(&reaches.doing, &base, &command, plan) {
+                decided.refuse(General::NotYours { owner }.into());
+                return Ok(decided);
+            }
             let mut facts = Facts::default();
             for reads in base.state.reads(&command) {
                 let read = sight.look(reads.stream(), || reads.before(), false).await?;
@@ -213,6 +224,15 @@ impl Seen {
 }
 
 impl<L: Look> Sight<'_, L> {
+    /// From here on the stream looks as if it had no events.
+    fn hide(&mut self, stream: StreamId, before: State) -> Folded {
+        let hidden = Folded { version: 0, state: Arc::new(before) };
+        for seen in self.seen.iter_mut().filter(|seen| seen.stream == stream) {
+            (seen.before, seen.now) = (hidden.clone(), hidden.clone());
+        }
+        hidden
+    }
+
     async fn look(
         &mut self,
         stream: StreamId,
@@ -254,6 +274,13 @@ impl<L: Look> Sight<'_, L> {
             seen.now.extend(events, occurred);
         }
     }
+}
+
+/// Whose the record is, if the sender may not change it: the one that the command is for, and whoever is merged with it. What
+/// else follows from a command follows by the rules, not by the sender's right.
+fn beyond(doing: &Reach, base: &Folded, command: &Command, plan: &Plan) -> Option<UserId> {
+    let is_meant = base.state.aggregate() == plan.before.aggregate();
+    base.state.owner().filter(|owner| is_meant && !command.begins() && !doing.covers(Some(*owner)))
 }
 
 impl Prepared {

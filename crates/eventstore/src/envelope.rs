@@ -1,6 +1,7 @@
 //! Who sends a command, by which path, and when it happened.
 
 use chrono::{DateTime, Utc};
+use kvali_domain::access::Reaches;
 use kvali_domain::{ActorId, Channel, CommandId, EventId, Occurred, TenantId, Version};
 use uuid::Uuid;
 
@@ -26,6 +27,8 @@ pub struct Envelope {
     pub credential: Option<String>,
     pub request_id: Option<String>,
     pub source_address: Option<String>,
+    /// Whose records the sender may see and change.
+    pub reaches: Reaches,
 }
 
 impl Envelope {
@@ -52,6 +55,7 @@ impl Envelope {
             credential: None,
             request_id: None,
             source_address: None,
+            reaches: Reaches::default(),
         }
     }
 

@@ -8,6 +8,7 @@ use crate::failure::Failure;
 use crate::output::{Answer, Table};
 use chrono_tz::Tz;
 use kvali_domain::DealId;
+use kvali_domain::access::Reach;
 use kvali_projections::deal_board::{self, Card, Column, DealBoard, Sort};
 use serde_json::{Value, json};
 
@@ -53,6 +54,7 @@ impl Board {
         let as_of = self.when.as_of(self.zone)?;
         let session = Session::open(global, "default").await?;
         let question = deal_board::Ask {
+            reach: Reach::All,
             pipeline: self.pipeline.clone(),
             stage: self.stage.clone(),
             owner: self.owner.clone(),

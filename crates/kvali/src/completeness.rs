@@ -9,6 +9,7 @@ use crate::forms::{Directory, from_word};
 use crate::names::Names;
 use crate::output::{Answer, Table};
 use chrono_tz::Tz;
+use kvali_domain::access::Reach;
 use kvali_domain::fields::Entity;
 use kvali_domain::{State, UserId};
 use kvali_projections::field_completeness::{self, FieldCompleteness, OfEntity, Standing};
@@ -57,7 +58,8 @@ impl Completeness {
             Some(said) => Some(owner(&session, said).await?),
             None => None,
         };
-        let question = field_completeness::Ask { entity: self.of, owner, rare: self.rare / 100.0 };
+        let question =
+            field_completeness::Ask { entity: self.of, owner, reach: Reach::All, rare: self.rare / 100.0 };
         let mut answered = ask(&session, FieldCompleteness, as_of, question).await?;
         if self.unfilled {
             for of in &mut answered.answer {

@@ -10,6 +10,7 @@ use crate::names::Names;
 use crate::order::Sent;
 use crate::output::{Answer, Table};
 use chrono_tz::Tz;
+use kvali_domain::access::Reach;
 use kvali_domain::{Order, UserId, match_rule};
 use kvali_projections::duplicate_candidates::{
     self as candidates, Addend, Ask, Candidate, Details, DuplicateCandidates, Explained, Filter, Found,
@@ -167,6 +168,7 @@ impl List {
             None => None,
         };
         let filter = Filter {
+            reach: Reach::All,
             kind: self.kind.map(RecordKind::from),
             verdict: self.level.map(Verdict::from),
             owner,

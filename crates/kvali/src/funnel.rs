@@ -13,6 +13,7 @@ use crate::forms::funnel::Kind;
 use crate::output::Answer;
 use crate::progress::Folding;
 use chrono_tz::Tz;
+use kvali_domain::access::Reach;
 use kvali_eventstore::project::AsOf;
 use kvali_projections::conversion_funnel::{
     self as funnel, Breakdown, Corrections, Definition, Facts, Named, Only, Period, Population,
@@ -156,7 +157,7 @@ impl Funnel {
     fn question(&self, named: Option<&Named>) -> Question {
         let pipeline = named.map(|named| named.pipeline().to_string());
         let pipeline = pipeline.or_else(|| self.pipeline.clone()).unwrap_or_default();
-        Question { pipeline, by: self.breakdown(), only: self.only }
+        Question { pipeline, by: self.breakdown(), only: self.only, reach: Reach::All }
     }
 
     fn breakdown(&self) -> Breakdown {

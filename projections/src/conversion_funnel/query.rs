@@ -14,6 +14,7 @@ use crate::sql::sql;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use futures_util::TryStreamExt;
+use kvali_domain::access::Reach;
 use kvali_domain::funnel::{Corrections, Step};
 use kvali_domain::pipeline::{self, Class, Stage};
 use kvali_domain::{DealId, PipelineId, StageId, TenantId, UserId, Version};
@@ -95,6 +96,8 @@ pub struct Question {
     pub pipeline: String,
     pub by: Breakdown,
     pub only: Only,
+    /// Whose deals are counted.
+    pub reach: Reach,
 }
 
 impl From<&str> for Question {
@@ -187,7 +190,8 @@ impl Draft {
     /// One visit, and its case with the first.
     fn add(&mut self, row: &PgRow) -> Result<(), sqlx::Error> {
         let deal = DealId(row.try_get("deal_id")?);
-        if !self.ground.only.admits(row.try_get("is_revived")?) {
+        let owner = row.try_get::<Option<_>, _>("owner")?.map(UserId);
+        if !self.ground.only.admits(row.try_get("is_revived")?) || !self.reach.covers(owner) {
             return Ok(());
         }
         if !self.cases.has_begun(deal) {
@@ -235,6 +239,7 @@ struct PipelineVersion {
 
 struct Draft {
     ground: Ground,
+    reach: Reach,
     cases: Cases,
     groups: Groups,
 }
@@ -287,7 +292,7 @@ impl Draft {
             cases: Vec::new(),
         };
         let cases = Cases { pipeline, layouts: of_version, corrections, made: Vec::new() };
-        Ok(Self { ground, cases, groups: Groups::new() })
+        Ok(Self { ground, reach: question.reach, cases, groups: Groups::new() })
     }
 }
 

@@ -15,6 +15,7 @@ select row_to_json(x)::text
            and c.is_on_board
            and ($3::uuid is null or c.owner = $3)
            and ($4::uuid is null or c.stage_id = $4)
+           and ($7::uuid[] is null or c.owner is null or c.owner = any ($7))
            and ($5::uuid is null
                 or ({key}, c.deal_id) > (select {after}, a.deal_id
                                            from {schema}.card a

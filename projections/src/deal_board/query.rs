@@ -6,6 +6,7 @@ use crate::rows::{exact, parsed};
 use crate::sql::sql;
 use async_trait::async_trait;
 use chrono::{DateTime, NaiveDate, Utc};
+use kvali_domain::access::Reach;
 use kvali_domain::money::Currency;
 use kvali_domain::pipeline::{Class, Stage};
 use kvali_domain::{CompanyId, ContactId, DealId, Due, Money, StageId, TaskId, UserId};
@@ -22,6 +23,8 @@ pub struct Ask {
     pub pipeline: String,
     pub stage: Option<String>,
     pub owner: Option<String>,
+    /// Whose cards there are at all.
+    pub reach: Reach,
     pub sort: Sort,
     pub limit: i64,
     /// Go on after this card.
@@ -161,7 +164,7 @@ const USERS: &str =
 
 const COLUMNS: &str = "select stage_id, currency, count(*), sum(amount) from {schema}.card \
     where tenant_id = $1 and pipeline_id = $2 and is_on_board and ($3::uuid is null or owner = $3) \
-    and ($4::uuid is null or stage_id = $4) group by stage_id, currency order by stage_id, currency";
+    and ($4::uuid is null or stage_id = $4) and ($5::uuid[] is null or owner is null or owner = any ($5)) group by stage_id, currency order by stage_id, currency";
 
 const CARDS: &str = include_str!("cards.sql");
 
@@ -176,7 +179,7 @@ impl Query for Ask {
             pipeline.stages.iter().map(|stage| (stage.id.0, stage.name.clone())).collect();
         let stage = self.stage.as_deref().map(|name| find("stage", name, &stages)).transpose()?;
         let owner = self.owner(look).await?;
-        let ground = Ground { pipeline: &pipeline, stage, owner };
+        let ground = Ground { pipeline: &pipeline, stage, owner, reach: self.reach.owners() };
         let columns = ground.columns(look).await?;
         let (cards, more) = ground.cards(&self, look).await?;
         Ok(Board { pipeline: pipeline.name.clone(), columns, cards, more })
@@ -209,10 +212,12 @@ impl Ask {
         let Some(deal) = self.after else { return Ok(None) };
         let known: Option<Uuid> = sqlx::query_scalar(sql(
             look.schema,
-            "select deal_id from {schema}.card where tenant_id = $1 and deal_id = $2",
+            "select deal_id from {schema}.card where tenant_id = $1 and deal_id = $2 \
+             and ($3::uuid[] is null or owner is null or owner = any ($3))",
         ))
         .bind(look.tenant.0)
         .bind(deal.0)
+        .bind(self.reach.owners())
         .fetch_optional(&mut *look.connection)
         .await?;
         known.map(Some).ok_or(AskError::NoSuchId { what: "deal", id: deal.0 })
@@ -224,6 +229,7 @@ struct Ground<'a> {
     pipeline: &'a PipelineRow,
     stage: Option<Uuid>,
     owner: Option<Uuid>,
+    reach: Option<Vec<Uuid>>,
 }
 
 impl Ground<'_> {
@@ -234,6 +240,7 @@ impl Ground<'_> {
             .bind(self.pipeline.pipeline_id.0)
             .bind(self.owner)
             .bind(self.stage)
+            .bind(&self.reach)
             .fetch_all(&mut *look.connection)
             .await?;
         let mut sums: BTreeMap<StageId, (i64, Vec<Money>)> = BTreeMap::new();
@@ -266,6 +273,7 @@ impl Ground<'_> {
             .bind(self.stage)
             .bind(after)
             .bind(limit + 1)
+            .bind(&self.reach)
             .fetch_all(&mut *look.connection)
             .await?;
         let page = usize::try_from(limit).expect("a page is small");

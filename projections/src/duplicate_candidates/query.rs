@@ -11,6 +11,7 @@ use super::tables::{PairRow, Tables};
 use crate::AskError;
 use async_trait::async_trait;
 use kvali_domain::TenantId;
+use kvali_domain::access::Reach;
 use kvali_eventstore::project::{Look, Query};
 use serde::Serialize;
 use sqlx::PgConnection;
@@ -92,6 +93,8 @@ pub struct Filter {
     pub verdict: Option<Verdict>,
     /// One of the two is somebody's.
     pub owner: Option<Uuid>,
+    /// Whose records both of the two are.
+    pub reach: Reach,
     /// Also pairs that were decided upon.
     pub decided: bool,
 }
@@ -147,8 +150,7 @@ impl Ask<'_> {
             Some(Verdict::Possible) => model.weights.likely,
             _ => i32::MAX,
         };
-        let kind = filter.kind.map(RecordKind::as_str);
-        let pairs = tables.listed((least, below), kind, filter.owner, filter.decided, limit).await?;
+        let pairs = tables.listed((least, below), filter, limit).await?;
         let ids: BTreeSet<Uuid> = pairs.iter().flat_map(|(pair, _)| *pair).collect();
         let records = tables.records_with_kin(&ids).await?;
         let clusters = tables.fellows(&ids).await?;

@@ -5,6 +5,7 @@ mod writing;
 use super::details::Profile;
 use super::facts::{Known, Record, RecordKind, Records};
 use super::level::Level;
+use super::query::Filter;
 use kvali_domain::TenantId;
 use kvali_domain::match_rule::{Defined, Rule};
 use sqlx::postgres::{PgArguments, PgRow};
@@ -101,6 +102,7 @@ const LISTED: &str = "select p.a, p.b, p.score, p.model_version, p.addends::text
     join {schema}.record b on b.tenant_id = p.tenant_id and b.record_id = p.b \
     where p.tenant_id = $1 and p.score >= $2 and p.score < $3 and ($4::text is null or $4 in (a.kind, b.kind)) \
       and ($5::uuid is null or a.owner = $5 or b.owner = $5) and ($6 or p.state = 'candidate') \
+      and ($8::uuid[] is null or ((a.owner is null or a.owner = any ($8)) and (b.owner is null or b.owner = any ($8)))) \
     order by p.score desc, p.a, p.b limit $7";
 
 /// A merge says that two are one, at the position where the one merged away was born or later: after what was said of it.
@@ -285,19 +287,18 @@ impl Tables<'_> {
     pub(super) async fn listed(
         &mut self,
         (from, to): (i32, i32),
-        kind: Option<&str>,
-        owner: Option<Uuid>,
-        decided: bool,
+        filter: &Filter,
         limit: i64,
     ) -> Result<Vec<([Uuid; 2], PairRow)>, sqlx::Error> {
         let rows = self
             .query(LISTED)
             .bind(from)
             .bind(to)
-            .bind(kind)
-            .bind(owner)
-            .bind(decided)
+            .bind(filter.kind.map(RecordKind::as_str))
+            .bind(filter.owner)
+            .bind(filter.decided)
             .bind(limit)
+            .bind(filter.reach.owners())
             .fetch_all(&mut *self.connection)
             .await?;
         rows.iter().map(|row| Ok(([row.try_get("a")?, row.try_get("b")?], pair(row)?))).collect()

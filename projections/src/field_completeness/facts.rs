@@ -3,6 +3,7 @@
 #![expect(clippy::struct_field_names, reason = "a row's fields are named as the columns are")]
 
 use super::fillings::{self, Filling, STAYS};
+use crate::owner;
 use crate::rows::{Row, Rows, moment};
 use chrono::{DateTime, Utc};
 use kvali_domain::fields::{self, Entity};
@@ -99,7 +100,6 @@ enum Said<'a> {
     Unmerged { losers: Vec<Uuid>, changes: &'a [merge::Change] },
     Into(Option<Uuid>),
     Archived(bool),
-    Owner(Option<UserId>),
     Nothing,
 }
 
@@ -146,29 +146,16 @@ fn said(event: &Event) -> Said<'_> {
                 $kind::Event::Separated(_) => Said::Into(None),
                 $kind::Event::Archived(_) => Said::Archived(true),
                 $kind::Event::Restored(_) => Said::Archived(false),
-                $kind::Event::Assigned(event) => Said::Owner(Some(event.to)),
                 _ => Said::Nothing,
             }
         };
     }
     match event {
-        Event::Lead(lead::Event::Unassigned(_) | lead::Event::Declined(_)) => Said::Owner(None),
         Event::Contact(event) => alike!(event, contact),
         Event::Company(event) => alike!(event, company),
         Event::Lead(event) => alike!(event, lead),
         Event::Deal(event) => alike!(event, deal),
         _ => Said::Nothing,
-    }
-}
-
-/// The owner that a record begins with.
-fn first_owner(event: &Event) -> Option<UserId> {
-    match event {
-        Event::Contact(contact::Event::Created(event)) => event.owner,
-        Event::Company(company::Event::Created(event)) => event.owner,
-        Event::Lead(lead::Event::Captured(event)) => event.owner,
-        Event::Deal(deal::Event::Opened(event)) => event.owner,
-        _ => None,
     }
 }
 
@@ -187,10 +174,11 @@ impl Facts {
         }
         let Some(entity) = entity(&opened.event) else { return };
         if opened.recorded.version == 1 {
-            self.records.put(Record::new(id, entity, first_owner(&opened.event)));
+            self.records.put(Record::new(id, entity));
         }
         self.hear(id, said(&opened.event));
         let Some(record) = self.records.get_mut(&id) else { return };
+        record.owner = owner::said(&opened.event).unwrap_or(record.owner);
         for filling in fillings::of(&opened.event) {
             if let Filling::Adds(field, _) | Filling::Holds(field, _) = &filling
                 && !matches!(&filling, Filling::Holds(_, items) if items.is_empty())
@@ -244,7 +232,6 @@ impl Facts {
             }
             Said::Into(into) => record.merged_into = into,
             Said::Archived(archived) => record.is_archived = archived,
-            Said::Owner(owner) => record.owner = owner,
             Said::Nothing => {}
         }
     }
@@ -285,11 +272,11 @@ impl Facts {
 }
 
 impl Record {
-    fn new(record_id: Uuid, entity: Entity, owner: Option<UserId>) -> Self {
+    fn new(record_id: Uuid, entity: Entity) -> Self {
         Self {
             record_id,
             entity,
-            owner,
+            owner: None,
             held: BTreeMap::new(),
             is_archived: false,
             is_erased: false,
@@ -327,9 +314,6 @@ impl Record {
     fn change(&mut self, changes: &[merge::Change]) {
         for filling in fillings::of_merge(changes) {
             self.fill(filling);
-        }
-        if let Some(change) = changes.iter().find(|change| change.field == "owner") {
-            self.owner = merge::value(change.to.as_ref());
         }
     }
 

@@ -7,6 +7,7 @@ use crate::rows::parsed;
 use crate::sql::sql;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
+use kvali_domain::access::Reach;
 use kvali_domain::fields::Entity;
 use kvali_domain::{FieldId, UserId};
 use kvali_eventstore::project::{Look, Query};
@@ -14,12 +15,14 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 use uuid::Uuid;
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Ask {
     /// All kinds, unless one is named.
     pub entity: Option<Entity>,
     /// Only the records of this owner.
     pub owner: Option<UserId>,
+    /// Whose records are counted at all.
+    pub reach: Reach,
     /// A field is rarely filled below this share of the records, from 0 to 1.
     pub rare: f64,
 }
@@ -73,7 +76,8 @@ pub struct OfOwner {
 type Counts = BTreeMap<UserId, BTreeMap<String, i64>>;
 
 const TALLIES: &str = "select owner, field, count from {schema}.tally \
-    where tenant_id = $1 and entity = $2 and ($3::uuid is null or owner = $3)";
+    where tenant_id = $1 and entity = $2 and ($3::uuid is null or owner = $3) \
+    and ($4::uuid[] is null or owner = any ($4))";
 const FIELDS: &str = "select row_to_json(f)::text from {schema}.field f \
     where tenant_id = $1 and not is_retired order by entity, label, field_id";
 const FILLED: &str = "select row_to_json(f)::text from {schema}.filled f where tenant_id = $1";
@@ -120,6 +124,7 @@ impl Ask {
             .bind(look.tenant.0)
             .bind(entity.as_str())
             .bind(self.owner.map(|owner| owner.0))
+            .bind(self.reach.owners().map(|owners| [owners, vec![NOBODY.0]].concat()))
             .fetch_all(&mut *look.connection)
             .await?;
         let mut counts = Counts::new();

@@ -4,10 +4,11 @@
 
 use super::terms::Kind;
 use crate::called::Called;
+use crate::owner;
 use crate::rows::{Row, Rows};
 use kvali_domain::contact_point;
 use kvali_domain::deal::{self, Party};
-use kvali_domain::{Event, company, contact, lead, merge, subject, user};
+use kvali_domain::{Event, UserId, company, contact, lead, merge, subject, user};
 use kvali_eventstore::Opened;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -29,6 +30,7 @@ pub(super) struct Record {
     pub record_id: Uuid,
     pub entity: Entity,
     pub name_of: Uuid,
+    pub owner: Option<UserId>,
     pub is_archived: bool,
     pub merged_into: Option<Uuid>,
 }
@@ -198,8 +200,14 @@ impl Facts {
         let Some(entity) = entity(&opened.event) else { return };
         let record_id = opened.recorded.stream.0;
         if opened.recorded.version == 1 {
-            let name_of = record_id;
-            self.records.put(Record { record_id, entity, name_of, is_archived: false, merged_into: None });
+            self.records.put(Record {
+                record_id,
+                entity,
+                name_of: record_id,
+                owner: None,
+                is_archived: false,
+                merged_into: None,
+            });
         }
         if let Some(record) = self.records.get_mut(&record_id) {
             record.evolve(&opened.event);
@@ -237,6 +245,7 @@ impl Record {
                 }
             };
         }
+        self.owner = owner::said(event).unwrap_or(self.owner);
         // A new name is its own.
         if Called::by(event).is_some() {
             self.name_of = self.record_id;

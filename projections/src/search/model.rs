@@ -20,7 +20,7 @@ impl Projection for Search {
     }
 
     fn version(&self) -> i32 {
-        1
+        2
     }
 
     fn schema(&self) -> &'static str {

@@ -6,6 +6,8 @@ use super::terms::{Token, tokens};
 use crate::ask::AskError;
 use crate::sql::sql;
 use async_trait::async_trait;
+use kvali_domain::UserId;
+use kvali_domain::access::Reach;
 use kvali_eventstore::project::{Look, Query};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -19,6 +21,8 @@ pub struct Ask {
     pub entity: Option<Entity>,
     /// Also what is archived.
     pub archived: bool,
+    /// Whose records can be found.
+    pub reach: Reach,
     pub limit: usize,
 }
 
@@ -76,7 +80,8 @@ const NEAR: &str = "select n.token, w.word, w.count from ( \
 const RECORDS: &str = "select p.record_id from unnest($2::text[]) with ordinality w (word, rank) \
     cross join lateral (select record_id from {schema}.posting p where tenant_id = $1 and word = w.word{others} \
       and exists (select from {schema}.record r where r.tenant_id = $1 and r.record_id = p.record_id \
-        and ($3::text is null or r.entity = $3) and ($4 or not r.is_archived) offset 0) \
+        and ($3::text is null or r.entity = $3) and ($4 or not r.is_archived) \
+        and ($5::uuid[] is null or r.owner is null or r.owner = any ($5)) offset 0) \
     order by record_id limit {most}) p group by p.record_id order by min(w.rank), p.record_id limit {most}";
 
 /// The few words of a record are read by its id: with hundreds of words to look for, each would be looked up by itself.
@@ -86,7 +91,7 @@ const OTHER: &str = " and exists (select from {schema}.posting o where o.tenant_
 const POSTINGS: &str = "select x.id, p.word, p.slot from unnest($2::uuid[]) x (id) cross join lateral \
     (select word, slot from {schema}.posting where tenant_id = $1 and record_id = x.id offset 0) p";
 
-const FOUND: &str = "select r.record_id, r.entity, r.name_of, r.is_archived, r.merged_into \
+const FOUND: &str = "select r.record_id, r.entity, r.name_of, r.owner, r.is_archived, r.merged_into \
     from unnest($2::uuid[]) x (id) \
     cross join lateral (select * from {schema}.record where tenant_id = $1 and record_id = x.id limit 1) r";
 
@@ -234,13 +239,14 @@ async fn judged(meant: &[Meant], ids: &[Uuid], look: &mut Look<'_>) -> Result<Ve
 struct Record {
     entity: Entity,
     name_of: Uuid,
+    owner: Option<UserId>,
     is_archived: bool,
     merged_into: Option<Uuid>,
 }
 
 /// The records, and those that they were merged into.
 async fn known(ids: Vec<Uuid>, look: &mut Look<'_>) -> Result<BTreeMap<Uuid, Record>, sqlx::Error> {
-    type Row = (Uuid, String, Uuid, bool, Option<Uuid>);
+    type Row = (Uuid, String, Uuid, Option<Uuid>, bool, Option<Uuid>);
     let (mut known, mut wanted) = (BTreeMap::new(), ids);
     while !wanted.is_empty() {
         let rows: Vec<Row> = sqlx::query_as(sql(look.schema, FOUND))
@@ -249,9 +255,10 @@ async fn known(ids: Vec<Uuid>, look: &mut Look<'_>) -> Result<BTreeMap<Uuid, Rec
             .fetch_all(&mut *look.connection)
             .await?;
         let into: Vec<Uuid> = rows.iter().filter_map(|(.., into)| *into).collect();
-        for (id, entity, name_of, is_archived, merged_into) in rows {
+        for (id, entity, name_of, owner, is_archived, merged_into) in rows {
+            let owner = owner.map(UserId);
             let entity = entity.parse().map_err(|error: NotAnEntity| sqlx::Error::Decode(error.into()))?;
-            known.insert(id, Record { entity, name_of, is_archived, merged_into });
+            known.insert(id, Record { entity, name_of, owner, is_archived, merged_into });
         }
         wanted = into.into_iter().filter(|id| !known.contains_key(id)).collect();
     }
@@ -270,13 +277,13 @@ impl Ask {
     async fn records(&self, meant: &[Meant], look: &mut Look<'_>) -> Result<Vec<Uuid>, sqlx::Error> {
         let mut parts: Vec<&Meant> = meant.iter().collect();
         parts.sort_by_key(|part| part.postings);
-        let others = (5..).zip(&parts[1..]).map(|(at, _)| OTHER.replace("{words}", &format!("${at}")));
+        let others = (6..).zip(&parts[1..]).map(|(at, _)| OTHER.replace("{words}", &format!("${at}")));
         let others: String = others.collect();
         let statement = RECORDS.replace("{others}", &others).replace("{most}", &MOST_RECORDS.to_string());
         let enough = if parts.len() == 1 { ENOUGH_ALONE } else { ENOUGH_TOGETHER };
         let rarest = parts[0].best(enough);
         let mut query = sqlx::query_scalar(sql(look.schema, &statement)).bind(look.tenant.0).bind(rarest);
-        query = query.bind(self.entity.map(Entity::word)).bind(self.archived);
+        query = query.bind(self.entity.map(Entity::word)).bind(self.archived).bind(self.reach.owners());
         for part in &parts[1..] {
             query = query.bind(part.words.iter().map(|(word, _)| word.as_str()).collect::<Vec<_>>());
         }
@@ -288,8 +295,9 @@ impl Ask {
         let mut best: BTreeMap<Uuid, Best> = BTreeMap::new();
         for found in judged {
             let Some((id, record)) = survivor(found.id, known) else { continue };
-            let Record { entity, name_of, is_archived, .. } = *record;
-            let passes = self.entity.is_none_or(|asked| asked == entity) && (self.archived || !is_archived);
+            let Record { entity, name_of, owner, is_archived, .. } = *record;
+            let is_asked = self.entity.is_none_or(|asked| asked == entity) && (self.archived || !is_archived);
+            let passes = is_asked && self.reach.covers(owner);
             let (score, names) = (found.score, [name_of, id, found.id]);
             if passes && best.get(&id).is_none_or(|known| known.hit.score < score) {
                 let hit = Hit { id, entity, name: None, matched: Vec::new(), is_archived, score };

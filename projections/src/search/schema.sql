@@ -5,6 +5,7 @@ create table {schema}.record (
   entity      text not null,
   -- Whose name it goes by.
   name_of     uuid not null,
+  owner       uuid,
   is_archived boolean not null,
   merged_into uuid,
   constraint record_id primary key (tenant_id, record_id)

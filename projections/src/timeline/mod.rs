@@ -8,4 +8,4 @@ mod model;
 mod query;
 
 pub use model::Timeline;
-pub use query::{Ask, Entry, Kind, NotAKind, Page};
+pub use query::{Ask, CUSTOMER_KINDS, Entry, Kind, NotAKind, Page};

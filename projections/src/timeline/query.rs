@@ -122,6 +122,9 @@ pub struct Entry {
     pub event_type: String,
 }
 
+/// What has a timeline.
+pub const CUSTOMER_KINDS: &str = "contact, company, lead or deal";
+
 /// Entries that one answer holds, at most.
 const MOST: i64 = 1_000;
 
@@ -185,8 +188,7 @@ impl Ask {
                     return Ok((customer, kind));
                 }
                 None => {
-                    let what = "contact, company, lead or deal";
-                    return Err(AskError::NoSuchId { what, id: self.customer.0 });
+                    return Err(AskError::NoSuchId { what: CUSTOMER_KINDS, id: self.customer.0 });
                 }
             }
         }

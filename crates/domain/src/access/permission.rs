@@ -1,6 +1,6 @@
 //! The table of rights: which role may do what, and which right a command takes.
 
-use super::Role;
+use super::{Role, Scope};
 use crate::{Command, note};
 use serde::Serialize;
 
@@ -30,19 +30,34 @@ pub enum Permission {
 }
 
 use Role::{Admin, Analyst, Auditor, HeadOfSales, Integration, Sales, Support};
+use Scope::{All, Own, Team};
 
-/// One row per right.
-const TABLE: [(Permission, &[Role]); 10] = [
-    (Permission::Work, &[Admin, HeadOfSales, Sales, Support, Integration]),
-    (Permission::Merge, &[Admin, HeadOfSales, Sales, Integration]),
-    (Permission::Configure, &[Admin, HeadOfSales]),
-    (Permission::Staff, &[Admin, HeadOfSales]),
-    (Permission::GrantAccess, &[Admin]),
-    (Permission::Erase, &[Admin]),
-    (Permission::Read, &[Admin, HeadOfSales, Sales, Support, Analyst, Auditor, Integration]),
-    (Permission::ReadPersonal, &[Admin, HeadOfSales, Sales, Support, Auditor]),
-    (Permission::Follow, &[Admin, Analyst, Auditor, Integration]),
-    (Permission::Audit, &[Admin, Auditor]),
+/// One row per right: who has it, and up to whose records it reaches.
+const TABLE: [(Permission, &[(Role, Scope)]); 10] = [
+    (Permission::Work, &[(Admin, All), (HeadOfSales, All), (Sales, Own), (Support, All), (Integration, All)]),
+    (Permission::Merge, &[(Admin, All), (HeadOfSales, All), (Sales, Own), (Integration, All)]),
+    (Permission::Configure, &[(Admin, All), (HeadOfSales, All)]),
+    (Permission::Staff, &[(Admin, All), (HeadOfSales, All)]),
+    (Permission::GrantAccess, &[(Admin, All)]),
+    (Permission::Erase, &[(Admin, All)]),
+    (
+        Permission::Read,
+        &[
+            (Admin, All),
+            (HeadOfSales, All),
+            (Sales, Team),
+            (Support, All),
+            (Analyst, All),
+            (Auditor, All),
+            (Integration, All),
+        ],
+    ),
+    (
+        Permission::ReadPersonal,
+        &[(Admin, All), (HeadOfSales, All), (Sales, Team), (Support, All), (Auditor, All)],
+    ),
+    (Permission::Follow, &[(Admin, All), (Analyst, All), (Auditor, All), (Integration, All)]),
+    (Permission::Audit, &[(Admin, All), (Auditor, All)]),
 ];
 
 impl Permission {
@@ -50,8 +65,12 @@ impl Permission {
         TABLE.into_iter().map(|(permission, _)| permission)
     }
 
-    pub fn roles(self) -> &'static [Role] {
+    fn row(self) -> &'static [(Role, Scope)] {
         TABLE.into_iter().find(|(permission, _)| *permission == self).map_or(&[], |(_, roles)| roles)
+    }
+
+    pub fn roles(self) -> impl Iterator<Item = Role> {
+        self.row().iter().map(|(role, _)| *role)
     }
 
     pub fn as_str(self) -> &'static str {
@@ -109,6 +128,16 @@ impl Permission {
 
 impl Role {
     pub fn may(self, permission: Permission) -> bool {
-        permission.roles().contains(&self)
+        self.scope(permission).is_some()
+    }
+
+    /// Whether it matters with whom its bearer is in a team.
+    pub fn is_bounded_by_team(self) -> bool {
+        Permission::all().any(|permission| self.scope(permission) == Some(Team))
+    }
+
+    /// How far the right reaches; `None` without it.
+    pub fn scope(self, permission: Permission) -> Option<Scope> {
+        permission.row().iter().find(|(role, _)| *role == self).map(|(_, scope)| *scope)
     }
 }

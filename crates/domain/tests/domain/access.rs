@@ -2,11 +2,12 @@ use crate::given::{Happened, given};
 use crate::sales::*;
 use crate::staffing::key_of;
 use kvali_domain::access::{
-    Access, ApiKeyIssued, ApiKeyRevoked, Command, Event, Permission, Refusal, Role, RoleGranted, RoleRevoked,
-    STREAM,
+    Access, ApiKeyIssued, ApiKeyRevoked, Command, Event, Permission, Reach, Refusal, Role, RoleGranted,
+    RoleRevoked, STREAM,
 };
 use kvali_domain::{ActorId, ApiKeyId, Decider, Occurred, Refusal as AnyRefusal, UserId, command_types};
 use std::collections::BTreeSet;
+use uuid::Uuid;
 
 macro_rules! access_refusal {
     ($pattern:pat) => {
@@ -206,6 +207,33 @@ fn each_role_may_do_this_and_no_more() {
             Permission::all().filter(|permission| role.may(*permission)).map(Permission::as_str).collect();
         assert_eq!(permitted, expected.iter().copied().collect(), "{}", role.as_str());
     }
+}
+
+#[test]
+fn a_right_reaches_as_far_as_the_table_says() {
+    let bounded: Vec<(&str, &str, &str)> = Permission::all()
+        .flat_map(|permission| Role::ALL.map(|role| (permission, role, role.scope(permission))))
+        .filter_map(|(permission, role, scope)| Some((permission.as_str(), role.as_str(), scope?.as_str())))
+        .filter(|(.., scope)| *scope != "all")
+        .collect();
+    let expected = [
+        ("work", "sales", "own"),
+        ("merge", "sales", "own"),
+        ("read", "sales", "team"),
+        ("read_personal", "sales", "team"),
+    ];
+    assert_eq!(bounded, expected);
+    let by_team: Vec<Role> = Role::ALL.into_iter().filter(|role| role.is_bounded_by_team()).collect();
+    assert_eq!(by_team, [Role::Sales]);
+}
+
+#[test]
+fn a_reach_covers_its_owners_and_what_is_nobodys() {
+    let [nino, levan] = [UserId(Uuid::from_u128(1)), UserId(Uuid::from_u128(2))];
+    let reach = Reach::of([nino]);
+    assert!(reach.covers(Some(nino)) && reach.covers(None) && !reach.covers(Some(levan)));
+    assert_eq!(reach.owners(), Some(vec![nino.0]));
+    assert!(Reach::All.covers(Some(levan)) && Reach::All.owners().is_none());
 }
 
 #[test]

@@ -87,6 +87,36 @@ fn a_team_name_is_unique_whatever_its_case() {
 }
 
 #[test]
+fn the_teams_of_a_member_and_of_a_manager_and_those_below_a_team_can_be_looked_up() {
+    let (nino, levan) = (NINO.to_string(), LEVAN.to_string());
+    let (region, company) = (REGION.to_string(), COMPANY.to_string());
+    let claims = [
+        (
+            Event::Created(Created { name: "A".to_owned(), parent: Some(REGION) }),
+            vec![Claim::join("team.parent", &region), Claim::take("team.name", "a")],
+        ),
+        (Event::MemberAdded(MemberAdded { member: NINO }), vec![Claim::join("team.member", &nino)]),
+        (Event::MemberRemoved(MemberRemoved { member: NINO }), vec![Claim::release("team.member", &nino)]),
+        (Event::ManagerSet(ManagerSet { from: None, to: NINO }), vec![Claim::join("team.manager", &nino)]),
+        (
+            Event::ManagerSet(ManagerSet { from: Some(NINO), to: LEVAN }),
+            vec![Claim::release("team.manager", &nino), Claim::join("team.manager", &levan)],
+        ),
+        (
+            Event::ParentSet(ParentSet { from: Some(REGION), to: Some(COMPANY) }),
+            vec![Claim::release("team.parent", &region), Claim::join("team.parent", &company)],
+        ),
+        (
+            Event::ParentSet(ParentSet { from: Some(REGION), to: None }),
+            vec![Claim::release("team.parent", &region)],
+        ),
+    ];
+    for (event, expected) in claims {
+        assert_eq!(event.claims(), expected, "{event:?}");
+    }
+}
+
+#[test]
 fn a_team_is_renamed_once() {
     let rename = |name: &str| Command::Rename { name: name.to_owned() };
     let event = Renamed { from: "Sales".to_owned(), to: "Service".to_owned() };
