@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "what goes wrong in a test's own preparations fails the test")]
 
+use kvali_domain::access::Reach;
 use kvali_domain::funnel::{self, Corrections, PopulationKind, Rule, Start, Step};
 use kvali_domain::pipeline::Policy;
 use kvali_domain::{Command, DealId, FunnelId, PipelineId, StreamId, UserId, fields, sources};
@@ -449,7 +450,13 @@ async fn a_forecast_rolls_up_by_category_and_is_compared_with_what_was_won() {
     let won = deal("300", "GEL", CONTRACT, desk.giorgi).await;
     desk.tell(won.stream(), "CloseWon", json!({})).await;
     let (yesterday, tomorrow) = (today.pred_opt().unwrap(), today.succ_opt().unwrap());
-    let question = Forecast { pipeline: "sales".into(), from: today, to: tomorrow, zone: chrono_tz::UTC };
+    let question = Forecast {
+        pipeline: "sales".into(),
+        from: today,
+        to: tomorrow,
+        zone: chrono_tz::UTC,
+        reach: Reach::All,
+    };
     let found = forecast(store, sales.tenant, &question, AsOf::NOW, now(), &quiet).await.unwrap();
     let found = json!(found);
     assert_eq!(

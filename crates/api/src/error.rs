@@ -6,8 +6,8 @@ use axum::http::{HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use kvali_domain::{CommandError, General, Refusal};
 use kvali_eventstore::Error;
-use kvali_projections::AskError;
 use kvali_projections::conversion_funnel::QueryError;
+use kvali_projections::{AskError, overdue_tasks};
 use serde_json::{Map, Value, json};
 use std::borrow::Cow;
 
@@ -166,6 +166,20 @@ impl From<QueryError> for Problem {
             QueryError::Store(error) => error.into(),
             QueryError::Read(_) => Self::internal(&error),
             error => Self::malformed("query", error.to_string()),
+        }
+    }
+}
+
+impl From<overdue_tasks::QueryError> for Problem {
+    fn from(error: overdue_tasks::QueryError) -> Self {
+        use overdue_tasks::QueryError;
+        match error {
+            QueryError::Store(error) => error.into(),
+            QueryError::Read(_) => Self::internal(&error),
+            QueryError::NoSuchUser { .. } | QueryError::SeveralUsers { .. } => {
+                Self::malformed("of", error.to_string())
+            }
+            QueryError::NoSuchTeam { .. } => Self::malformed("team", error.to_string()),
         }
     }
 }

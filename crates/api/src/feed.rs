@@ -15,13 +15,14 @@ use futures_util::stream::{self, Stream};
 use kvali_domain::StreamId;
 use kvali_domain::access::Permission;
 use kvali_eventstore::Opened;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::time::{Duration, Instant};
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Asked {
     /// A cursor, or a position: `0` is the beginning.

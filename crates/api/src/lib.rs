@@ -4,23 +4,27 @@ mod answer;
 mod batch;
 mod commands;
 mod cursor;
+mod docs;
 mod edge;
 mod error;
 mod feed;
 mod health;
 mod key;
+mod openapi;
 mod principal;
 mod queries;
+mod routes;
 mod serve;
 mod streams;
 
 pub use cursor::Cursor;
 pub use key::{Secret, Token};
+pub use openapi::{asyncapi, openapi};
 pub use serve::{Limits, serve};
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::routing::{get, post};
+use axum::routing::get;
 use kvali_eventstore::Store;
 use principal::KnownAccess;
 use std::sync::Arc;
@@ -52,23 +56,11 @@ impl Api {
     }
 }
 
-/// Every route there is.
+/// What answers requests.
 fn router(api: Api, body_limit: usize) -> Router {
-    Router::new()
-        .route("/healthz", get(health::live))
-        .route("/readyz", get(health::ready))
-        .route("/metrics", get(health::metrics))
-        .route("/v1/me", get(principal::me))
-        .route("/v1/commands", post(batch::carry_out))
-        .route("/v1/events", get(feed::events))
-        .route("/v1/streams/{id}", get(streams::history))
-        .route("/v1/board", get(queries::board))
-        .route("/v1/completeness", get(queries::completeness))
-        .route("/v1/duplicates", get(queries::duplicates))
-        .route("/v1/funnel", get(queries::funnel))
-        .route("/v1/search", get(queries::search))
-        .route("/v1/timeline/{id}", get(queries::timeline))
-        .route("/v1/{aggregate}/{id}/{command}", post(commands::carry_out))
+    routes::router()
+        .route("/docs", get(docs::page))
+        .route("/docs/{file}", get(docs::file))
         .fallback(error::no_such_route)
         .method_not_allowed_fallback(error::no_such_method)
         .layer(DefaultBodyLimit::max(body_limit))

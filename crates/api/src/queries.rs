@@ -7,10 +7,12 @@ use axum::Json;
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
+use chrono::{DateTime, NaiveDate, Utc};
 use chrono_tz::Tz;
 use kvali_domain::access::{Permission, Reach};
 use kvali_domain::fields::Entity;
 use kvali_domain::funnel::{Corrections, Rule, Window};
+use kvali_domain::task::Cause;
 use kvali_domain::{DealId, StreamId, UserId};
 use kvali_eventstore::project::{AsOf, Projection, Query as Question};
 use kvali_projections::AskError;
@@ -20,8 +22,10 @@ use kvali_projections::duplicate_candidates::{
     DuplicateCandidates, Filter, Hasher, List, RecordKind, Verdict,
 };
 use kvali_projections::field_completeness::{self, FieldCompleteness};
+use kvali_projections::overdue_tasks::{self, Section};
 use kvali_projections::search::{self, Search};
 use kvali_projections::timeline::{self, Timeline};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::str::FromStr;
@@ -39,12 +43,15 @@ const MOST: i64 = 1_000;
 /// A question's fields, and as of when it is asked, which every one takes beside its own.
 macro_rules! question {
     ($name:ident { $($(#[$doc:meta])* $field:ident: $type:ty,)* }) => {
-        #[derive(Deserialize)]
+        #[derive(Deserialize, JsonSchema)]
         #[serde(deny_unknown_fields)]
         pub(crate) struct $name {
             $($(#[$doc])* $field: $type,)*
+            /// Answer no earlier than this position: to read one's own write.
             after: Option<i64>,
+            /// A position, or an instant (RFC 3339).
             as_of: Option<String>,
+            /// `known` (the default) or `happened`.
             clock: Option<String>,
         }
 
@@ -326,6 +333,7 @@ question!(Funnel {
     rule: Option<String>,
     window: Option<String>,
     by: Option<String>,
+    #[schemars(with = "Option<String>")]
     zone: Option<Tz>,
 });
 
@@ -357,4 +365,84 @@ pub(crate) async fn funnel(State(api): State<Api>, principal: Principal, asked: 
     let zone = asked.zone.unwrap_or(Tz::UTC);
     let stands = json!({ "position": facts.position, "at": facts.at, "parked_streams": facts.parked });
     Ok(told(&facts.funnel(Definition { by, zone, ..definition })?, &stands))
+}
+
+question!(Forecast {
+    pipeline: String,
+    /// The first day.
+    from: NaiveDate,
+    /// The day after the last.
+    to: NaiveDate,
+    #[schemars(with = "Option<String>")]
+    zone: Option<Tz>,
+});
+
+pub(crate) async fn forecast(State(api): State<Api>, principal: Principal, asked: Asked<Forecast>) -> Told {
+    api.demand(&principal, Permission::Read, "a forecast").await?;
+    let Query(asked) = asked?;
+    let when = asked.when();
+    let as_of = when.as_of()?;
+    api.reached(&principal, &when).await?;
+    let question = funnels::Forecast {
+        pipeline: asked.pipeline,
+        from: asked.from,
+        to: asked.to,
+        zone: asked.zone.unwrap_or(Tz::UTC),
+        reach: principal.reach(Permission::Read),
+    };
+    let (store, tenant) = (api.store(), principal.tenant);
+    let answer = funnels::forecast(store, tenant, &question, as_of, edge::now(), &|_, _| {}).await?;
+    Ok(Json(serde_json::to_value(answer).expect("answers hold no maps with odd keys")))
+}
+
+question!(Overdue {
+    /// Lists, parted by commas; all of them, unless some are named.
+    kind: Option<String>,
+    /// A person by name or id.
+    of: Option<String>,
+    /// A team by name or id, with the teams below it.
+    team: Option<String>,
+    cause: Option<Cause>,
+    /// `due` (the default), `assignee` or `slips`.
+    sort: Option<String>,
+    limit: Option<i64>,
+    /// Whose days are meant where a due names no zone.
+    #[schemars(with = "Option<String>")]
+    zone: Option<Tz>,
+    /// Of what was done late: done at this instant or later, and before that one.
+    from: Option<DateTime<Utc>>,
+    to: Option<DateTime<Utc>>,
+});
+
+pub(crate) async fn overdue(State(api): State<Api>, principal: Principal, asked: Asked<Overdue>) -> Told {
+    api.demand(&principal, Permission::ReadPersonal, "overdue tasks").await?;
+    let Query(asked) = asked?;
+    let when = asked.when();
+    let as_of = when.as_of()?;
+    api.reached(&principal, &when).await?;
+    let sections = match asked.kind.as_deref() {
+        None => Section::ALL.to_vec(),
+        Some(words) => {
+            let sections = words.split(',').map(str::trim).map(str::parse::<Section>);
+            let sections: Result<Vec<_>, _> = sections.collect();
+            sections.map_err(|error| Problem::malformed("kind", error.to_string()))?
+        }
+    };
+    let question = overdue_tasks::Asked {
+        sections,
+        of: asked.of,
+        team: asked.team,
+        cause: asked.cause,
+        sorting: said("sort", asked.sort.as_deref())?.unwrap_or_default(),
+        limit: usize::try_from(limited(asked.limit, 50)?).unwrap_or_default(),
+        reach: principal.reach(Permission::ReadPersonal),
+        zone: asked.zone.unwrap_or(Tz::UTC),
+        from: asked.from,
+        to: asked.to,
+    };
+    let (store, tenant) = (api.store(), principal.tenant);
+    let answered = overdue_tasks::overdue(store, tenant, as_of, edge::now(), &|_, _| {}, question).await?;
+    let stands =
+        json!({ "position": answered.position, "at": answered.at, "parked_streams": answered.parked });
+    Ok(told(&answered.answer, &stands))
 }

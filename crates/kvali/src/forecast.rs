@@ -9,6 +9,7 @@ use crate::output::{Answer, Table};
 use crate::progress::Folding;
 use chrono::NaiveDate;
 use chrono_tz::Tz;
+use kvali_domain::access::Reach;
 use kvali_projections::conversion_funnel::{
     self as model, Accuracy, ForecastAnswer, ForecastCurrency, Rollup,
 };
@@ -65,6 +66,7 @@ impl Forecast {
             from: self.from,
             to: self.to,
             zone: self.zone,
+            reach: Reach::All,
         };
         let (store, tenant) = (&session.store, session.tenant);
         let found = model::forecast(store, tenant, &question, as_of, now, &bar.told()).await?;

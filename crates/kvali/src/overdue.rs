@@ -9,6 +9,7 @@ use crate::forms::Directory;
 use crate::output::{Answer, Table};
 use crate::progress;
 use chrono_tz::Tz;
+use kvali_domain::access::Reach;
 use kvali_eventstore::project::Answered;
 use kvali_projections::overdue_tasks::{
     self as model, Asked, Cause, CauseFacts, DealAt, Due, DueTask, Listed, Person, Section, Sorting,
@@ -174,6 +175,7 @@ impl Overdue {
             cause: self.cause.map(Why::cause),
             sorting: self.order.sorting(),
             limit: self.limit,
+            reach: Reach::All,
             zone: self.zone,
             from: bound("--from", &self.from)?,
             to: bound("--to", &self.to)?,

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::breakdown::{Breakdown, Group};
@@ -14,7 +15,7 @@ use super::tally::{Cohort, Dropped, Month, Moves, StepTally, Tally};
 use kvali_domain::funnel::{Rule, Step};
 use kvali_domain::funnel::{Start, Window};
 
-#[derive(Clone, PartialEq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, JsonSchema)]
 pub struct Answer {
     pub rule: Rule,
     /// For `passed` only.
@@ -27,6 +28,7 @@ pub struct Answer {
     pub window: Option<Window>,
     /// Null without a window.
     pub start: Option<Start>,
+    #[schemars(with = "String")]
     pub zone: Tz,
     /// T, at which the cases stood as counted.
     pub at: DateTime<Utc>,
@@ -40,7 +42,7 @@ pub struct Answer {
     pub groups_overlap: Option<bool>,
 }
 
-#[derive(Clone, PartialEq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, JsonSchema)]
 pub struct GroupCounts {
     #[serde(flatten)]
     pub group: Group,
@@ -48,7 +50,7 @@ pub struct GroupCounts {
     pub counts: Counts,
 }
 
-#[derive(Clone, PartialEq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, JsonSchema)]
 pub struct Counts {
     /// Cases in the population, whether or not they count at any step.
     pub cases: u64,
@@ -67,7 +69,7 @@ pub struct Counts {
     pub last_stage: Vec<LastStage>,
 }
 
-#[derive(Clone, PartialEq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, JsonSchema)]
 pub struct Stage {
     pub stage: String,
     /// Cases; under `entries` visits.
@@ -90,7 +92,7 @@ pub struct Stage {
     pub dropped: Option<Dropped>,
 }
 
-#[derive(Clone, PartialEq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, JsonSchema)]
 pub struct Transition {
     pub from: String,
     /// Null: no step of the funnel was entered after.
@@ -100,7 +102,7 @@ pub struct Transition {
     pub median_seconds: Option<f64>,
 }
 
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, JsonSchema)]
 pub struct CohortCounts {
     /// `2017-03`: when the case first entered step 1, in the zone. Without a date there it is in no cohort.
     pub month: String,
@@ -111,7 +113,7 @@ pub struct CohortCounts {
 }
 
 /// Cases by the last step that they entered.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, JsonSchema)]
 pub struct LastStage {
     pub stage: String,
     pub count: u64,

@@ -5,6 +5,7 @@ use super::track::Mark;
 use kvali_domain::money::Currency;
 use kvali_domain::{LossReasonId, Money, ProductId, TeamId, UserId};
 use rust_decimal::Decimal;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -44,7 +45,7 @@ const FIELD: &str = "field:";
 pub struct NotABreakdown(String);
 
 /// `{"owner": "0190…"}`; null for what has none.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Group {
     Owner(Option<UserId>),
@@ -58,7 +59,7 @@ pub enum Group {
 }
 
 /// Values in `[from, to)`: below one, below ten, below a hundred, and so on.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, JsonSchema)]
 pub struct Band {
     pub currency: Currency,
     pub from: Decimal,

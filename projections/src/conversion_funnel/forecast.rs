@@ -7,12 +7,14 @@ use crate::sql::sql;
 use async_trait::async_trait;
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use chrono_tz::Tz;
+use kvali_domain::access::Reach;
 use kvali_domain::money::Currency;
 use kvali_domain::pipeline::{ForecastCategory, folded};
 use kvali_domain::{Money, PipelineId, TenantId, UserId};
 use kvali_eventstore::Store;
 use kvali_eventstore::project::{AsOf, Look, Query};
 use rust_decimal::Decimal;
+use schemars::JsonSchema;
 use serde::Serialize;
 use sqlx::Row;
 use sqlx::postgres::PgRow;
@@ -28,13 +30,16 @@ pub struct Forecast {
     pub from: NaiveDate,
     pub to: NaiveDate,
     pub zone: Tz,
+    /// Whose deals count.
+    pub reach: Reach,
 }
 
-#[derive(Clone, PartialEq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, JsonSchema)]
 pub struct ForecastAnswer {
     pub pipeline: String,
     pub from: NaiveDate,
     pub to: NaiveDate,
+    #[schemars(with = "String")]
     pub zone: Tz,
     /// T, at which the deals stood as counted.
     pub at: DateTime<Utc>,
@@ -49,7 +54,7 @@ pub struct ForecastAnswer {
     pipeline_id: PipelineId,
 }
 
-#[derive(Clone, PartialEq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, JsonSchema)]
 pub struct ForecastOwner {
     /// Null: the deals that nobody owns.
     pub owner: Option<UserId>,
@@ -57,7 +62,7 @@ pub struct ForecastOwner {
     pub currencies: Vec<ForecastCurrency>,
 }
 
-#[derive(Clone, PartialEq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, JsonSchema)]
 pub struct ForecastCurrency {
     pub currency: Currency,
     /// Open deals and won ones; omitted and lost ones are not among them.
@@ -67,7 +72,7 @@ pub struct ForecastCurrency {
 }
 
 /// Amounts, each category with those above it: `pipeline` holds all of them, `closed` what was won.
-#[derive(Clone, Copy, PartialEq, Eq, Default, Debug, Serialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug, Serialize, JsonSchema)]
 pub struct Rollup {
     pub pipeline: Decimal,
     pub best_case: Decimal,
@@ -79,7 +84,7 @@ pub struct Rollup {
 }
 
 /// How near an earlier forecast came to what was won: `1 - |forecast - actual| / actual`, null where nothing was won.
-#[derive(Clone, PartialEq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, JsonSchema)]
 pub struct Accuracy {
     pub currency: Currency,
     pub horizon_days: i64,
@@ -147,8 +152,10 @@ impl Query for Ask {
         let mut deals = Vec::with_capacity(rows.len());
         for row in &rows {
             let deal = expected(row)?;
-            names.insert(deal.owner, row.try_get("name")?);
-            deals.push(deal);
+            if self.question.reach.covers(deal.owner) {
+                names.insert(deal.owner, row.try_get("name")?);
+                deals.push(deal);
+            }
         }
         let Forecast { from, to, zone, .. } = self.question;
         let counts = |deal: &&Expected| deal.category != ForecastCategory::Omitted;

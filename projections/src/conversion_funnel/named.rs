@@ -10,13 +10,14 @@ use kvali_domain::pipeline::folded;
 use kvali_domain::{Event, FunnelId, PipelineId, TenantId, funnel};
 use kvali_eventstore::project::Look;
 use kvali_eventstore::{Opened, Store};
+use schemars::JsonSchema;
 use serde::Serialize;
 use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row};
 use std::collections::BTreeSet;
 
 /// One version of a named funnel.
-#[derive(Clone, PartialEq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, JsonSchema)]
 pub struct Named {
     pub funnel: FunnelId,
     pub name: String,

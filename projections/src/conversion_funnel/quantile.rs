@@ -1,9 +1,10 @@
 //! Durations summed up as SQL does, and ratios that know when they are undefined.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// Seconds, to the microsecond. Percentiles interpolate linearly (SQL `percentile_cont`); all are null when `n` is 0.
-#[derive(Clone, Copy, PartialEq, Debug, Default, Serialize)]
+#[derive(Clone, Copy, PartialEq, Debug, Default, Serialize, JsonSchema)]
 pub struct Durations {
     pub n: usize,
     pub mean_seconds: Option<f64>,

@@ -10,6 +10,7 @@ use kvali_domain::money::Currency;
 use kvali_domain::{DealId, Money, PipelineId};
 use kvali_eventstore::project::Look;
 use rust_decimal::Decimal;
+use schemars::JsonSchema;
 use serde::Serialize;
 use sqlx::Row;
 use sqlx::postgres::PgRow;
@@ -17,7 +18,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use uuid::Uuid;
 
 /// Which deals are asked about.
-#[derive(Clone, Copy, PartialEq, Eq, Default, Debug, Serialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Only {
     #[default]
@@ -97,7 +98,7 @@ fn revival(row: &PgRow) -> Result<Revival, sqlx::Error> {
 }
 
 /// Of the deals that were lost in the pipeline.
-#[derive(Clone, PartialEq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, JsonSchema)]
 pub struct RevivalAnswer {
     /// Lost deals that were revived, each once however often.
     pub lost_deals_revived: usize,
@@ -113,7 +114,7 @@ pub struct RevivalAnswer {
     pub median_days_to_revival: Option<f64>,
 }
 
-#[derive(Clone, PartialEq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, JsonSchema)]
 pub struct RevivalValue {
     pub handed_back: Money,
     pub won: Money,

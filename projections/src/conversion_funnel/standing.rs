@@ -23,6 +23,7 @@ use kvali_domain::funnel::{PopulationKind, Rule};
 use kvali_domain::{DealId, TenantId, UserId};
 use kvali_eventstore::Store;
 use kvali_eventstore::project::{AsOf, Look, Query};
+use schemars::JsonSchema;
 use serde::Serialize;
 use sqlx::Row;
 use sqlx::postgres::PgRow;
@@ -234,7 +235,7 @@ fn numbers(tally: &Tally) -> Counts {
 }
 
 /// What the counters say.
-#[derive(Clone, PartialEq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, JsonSchema)]
 pub struct StandingAnswer {
     pub name: String,
     pub version: i32,
@@ -246,7 +247,7 @@ pub struct StandingAnswer {
     pub by: Vec<StandingOwner>,
 }
 
-#[derive(Clone, PartialEq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, JsonSchema)]
 pub struct StandingOwner {
     /// Null: the deals that nobody owns.
     pub owner: Option<UserId>,
@@ -256,7 +257,7 @@ pub struct StandingOwner {
     pub counts: StandingCounts,
 }
 
-#[derive(Clone, PartialEq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, JsonSchema)]
 pub struct StandingCounts {
     pub cases: i64,
     pub open_cases: i64,
@@ -264,7 +265,7 @@ pub struct StandingCounts {
 }
 
 /// As in the answer to a question, without medians.
-#[derive(Clone, PartialEq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, JsonSchema)]
 pub struct StandingStage {
     pub stage: String,
     pub count: i64,

@@ -52,7 +52,7 @@ pub(super) struct Moves {
 }
 
 /// What became of the cases that count at a step and not at the next.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, serde::Serialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, serde::Serialize, schemars::JsonSchema)]
 pub struct Dropped {
     /// Closed as lost.
     pub lost: u64,

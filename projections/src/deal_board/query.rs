@@ -12,6 +12,7 @@ use kvali_domain::pipeline::{Class, Stage};
 use kvali_domain::{CompanyId, ContactId, DealId, Due, Money, StageId, TaskId, UserId};
 use kvali_eventstore::project::{Look, Query};
 use rust_decimal::Decimal;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use uuid::Uuid;
@@ -32,7 +33,7 @@ pub struct Ask {
 }
 
 /// What comes first.
-#[derive(Clone, Copy, PartialEq, Eq, Default, Debug, Serialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Sort {
     /// The longest in its stage; those that entered at no known time last.
@@ -83,7 +84,7 @@ impl Sort {
     }
 }
 
-#[derive(Clone, PartialEq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, JsonSchema)]
 pub struct Board {
     pub pipeline: String,
     /// The open stages in order.
@@ -93,7 +94,7 @@ pub struct Board {
     pub more: bool,
 }
 
-#[derive(Clone, PartialEq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, JsonSchema)]
 pub struct Column {
     pub stage: String,
     pub stage_id: StageId,
@@ -102,7 +103,7 @@ pub struct Column {
     pub sums: Vec<Money>,
 }
 
-#[derive(Clone, PartialEq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, JsonSchema)]
 pub struct Card {
     pub deal: DealId,
     /// Names are absent where there is none, or nobody can read it any more.
@@ -126,7 +127,7 @@ pub struct Card {
     pub next_task: Option<NextTask>,
 }
 
-#[derive(Clone, Copy, PartialEq, Debug, Serialize)]
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, JsonSchema)]
 pub struct NextTask {
     pub task: TaskId,
     pub due: Due,

@@ -6,6 +6,7 @@ use kvali_domain::match_rule::CUSTOM;
 use kvali_domain::merge::{self, Change};
 use kvali_domain::{Event, FieldId, company, contact, contact_point::Kind, lead, subject};
 use kvali_eventstore::Opened;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use uuid::Uuid;
@@ -27,7 +28,7 @@ pub(super) struct Record {
     pub known: Known,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum RecordKind {
     Lead,

@@ -1,9 +1,10 @@
 //! How much two values of one field agree.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// A field that one of the two records lacks has no level: what is missing says nothing.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Level {
     Equal,

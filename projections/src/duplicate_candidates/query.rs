@@ -13,6 +13,7 @@ use async_trait::async_trait;
 use kvali_domain::TenantId;
 use kvali_domain::access::Reach;
 use kvali_eventstore::project::{Look, Query};
+use schemars::JsonSchema;
 use serde::Serialize;
 use sqlx::PgConnection;
 use std::collections::{BTreeMap, BTreeSet};
@@ -61,7 +62,7 @@ impl Query for Explain {
 }
 
 /// Two records that may be one.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Candidate {
     pub a: Named,
     pub b: Named,
@@ -76,7 +77,7 @@ pub struct Candidate {
 }
 
 /// A record as people know it.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, JsonSchema)]
 pub struct Named {
     pub id: Uuid,
     pub kind: RecordKind,

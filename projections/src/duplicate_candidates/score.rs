@@ -7,6 +7,7 @@ use super::level::Level;
 use super::rarity::Rarity;
 use super::weights::{SHIPPED_VERSION, Weights};
 use kvali_domain::match_rule::Key;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
@@ -21,7 +22,7 @@ pub struct Model {
 }
 
 /// What one field adds, in thousandths of a bit.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, JsonSchema, Deserialize)]
 pub struct Addend {
     pub field: String,
     pub level: Level,
@@ -30,7 +31,7 @@ pub struct Addend {
     pub adds: i32,
 }
 
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, JsonSchema)]
 pub struct Score {
     /// What was held before anything was compared; the first addend.
     pub start: i32,
@@ -40,7 +41,7 @@ pub struct Score {
 }
 
 /// What a score says.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
     Likely,

@@ -11,6 +11,7 @@ use kvali_domain::access::Reach;
 use kvali_domain::fields::Entity;
 use kvali_domain::{FieldId, UserId};
 use kvali_eventstore::project::{Look, Query};
+use schemars::JsonSchema;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use uuid::Uuid;
@@ -27,7 +28,7 @@ pub struct Ask {
     pub rare: f64,
 }
 
-#[derive(Clone, PartialEq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, JsonSchema)]
 pub struct OfEntity {
     pub entity: Entity,
     /// Those that stand for themselves, in use.
@@ -40,7 +41,7 @@ pub struct OfEntity {
     pub owners: Vec<OfOwner>,
 }
 
-#[derive(Clone, PartialEq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, JsonSchema)]
 pub struct OfField {
     pub field: String,
     /// Of a custom field.
@@ -53,7 +54,7 @@ pub struct OfField {
     pub standing: Standing,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Standing {
     /// Nobody ever filled it.
@@ -64,7 +65,7 @@ pub enum Standing {
     Filled,
 }
 
-#[derive(Clone, PartialEq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, JsonSchema)]
 pub struct OfOwner {
     /// Null: the records of nobody.
     pub owner: Option<UserId>,

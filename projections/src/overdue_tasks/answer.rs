@@ -4,10 +4,11 @@ use chrono::{DateTime, NaiveDate, Utc};
 use chrono_tz::Tz;
 use kvali_domain::task::{Cause, CauseFacts};
 use kvali_domain::{DealId, TaskId, UserId};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// What was asked for; the rest is absent.
-#[derive(Clone, PartialEq, Default, Debug, Serialize)]
+#[derive(Clone, PartialEq, Default, Debug, Serialize, JsonSchema)]
 pub struct Answer {
     /// Open and past their due, oldest first unless asked otherwise.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -35,7 +36,7 @@ pub struct Answer {
 }
 
 /// The first rows of a list, and how long it is.
-#[derive(Clone, PartialEq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, JsonSchema)]
 pub struct Listed<T> {
     pub total: usize,
     pub rows: Vec<T>,
@@ -50,21 +51,22 @@ impl<T> Listed<T> {
 }
 
 /// Null names: erased, or never given.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, JsonSchema)]
 pub struct Person {
     pub id: UserId,
     pub name: Option<String>,
 }
 
 /// Exactly one of day and instant; the zone is that of the day, else that of the person or the question.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, JsonSchema)]
 pub struct Due {
     pub day: NaiveDate,
+    #[schemars(with = "String")]
     pub zone: Tz,
     pub at: Option<DateTime<Utc>>,
 }
 
-#[derive(Clone, PartialEq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, JsonSchema)]
 pub struct DealAt {
     pub id: DealId,
     pub external_id: Option<String>,
@@ -75,7 +77,7 @@ pub struct DealAt {
 }
 
 /// What every list of tasks says of one.
-#[derive(Clone, PartialEq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, JsonSchema)]
 pub struct DueTask {
     pub task: TaskId,
     pub subject: Option<String>,
@@ -86,7 +88,7 @@ pub struct DueTask {
     pub is_overdue: bool,
 }
 
-#[derive(Clone, PartialEq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, JsonSchema)]
 pub struct OverdueTask {
     #[serde(flatten)]
     pub task: DueTask,
@@ -100,7 +102,7 @@ pub struct OverdueTask {
     pub is_determined: bool,
 }
 
-#[derive(Clone, PartialEq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, JsonSchema)]
 pub struct LateTask {
     #[serde(flatten)]
     pub task: DueTask,
@@ -110,7 +112,7 @@ pub struct LateTask {
     pub slips: i32,
 }
 
-#[derive(Clone, PartialEq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, JsonSchema)]
 pub struct SlippedTask {
     #[serde(flatten)]
     pub task: DueTask,
@@ -120,7 +122,7 @@ pub struct SlippedTask {
     pub snoozes: i32,
 }
 
-#[derive(Clone, PartialEq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, JsonSchema)]
 pub struct WithoutTask {
     #[serde(flatten)]
     pub deal: DealAt,
@@ -128,7 +130,7 @@ pub struct WithoutTask {
     pub since: Option<DateTime<Utc>>,
 }
 
-#[derive(Clone, PartialEq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, JsonSchema)]
 pub struct OverLimit {
     #[serde(flatten)]
     pub deal: DealAt,
@@ -140,7 +142,7 @@ pub struct OverLimit {
     pub on_hold_until: Option<NaiveDate>,
 }
 
-#[derive(Clone, PartialEq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, JsonSchema)]
 pub struct IdleDeal {
     #[serde(flatten)]
     pub deal: DealAt,
@@ -151,7 +153,7 @@ pub struct IdleDeal {
     pub on_hold_until: Option<NaiveDate>,
 }
 
-#[derive(Clone, PartialEq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, JsonSchema)]
 pub struct Workload {
     pub person: Person,
     pub open: i64,

@@ -22,4 +22,4 @@ pub use answer::{
 };
 pub use kvali_domain::task::{Cause, CauseFacts};
 pub use model::OverdueTasks;
-pub use query::{Asked, QueryError, Section, Sorting, overdue};
+pub use query::{Asked, NotAWord, QueryError, Section, Sorting, overdue};

@@ -12,6 +12,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use kvali_domain::TenantId;
+use kvali_domain::access::Reach;
 use kvali_domain::task::Cause;
 use kvali_eventstore::Store;
 use kvali_eventstore::project::{Answered, AsOf, Look, Query};
@@ -44,6 +45,46 @@ impl Section {
     ];
 }
 
+const SECTIONS: [(Section, &str); 8] = [
+    (Section::Overdue, "overdue"),
+    (Section::DueToday, "due_today"),
+    (Section::DoneLate, "done_late"),
+    (Section::Slipped, "slipped"),
+    (Section::WithoutTask, "deals_without_task"),
+    (Section::OverLimit, "over_stage_limit"),
+    (Section::Idle, "idle_deals"),
+    (Section::Workload, "workload"),
+];
+
+#[derive(thiserror::Error, Clone, PartialEq, Eq, Debug)]
+#[error("{word:?} is none of {}", .known.join(", "))]
+pub struct NotAWord {
+    word: String,
+    known: Vec<&'static str>,
+}
+
+fn find<T: Copy>(word: &str, table: &[(T, &'static str)]) -> Result<T, NotAWord> {
+    let found = table.iter().find(|(_, known)| *known == word);
+    let none = || NotAWord { word: word.to_owned(), known: table.iter().map(|(_, known)| *known).collect() };
+    found.map(|(value, _)| *value).ok_or_else(none)
+}
+
+impl std::str::FromStr for Section {
+    type Err = NotAWord;
+
+    fn from_str(word: &str) -> Result<Self, NotAWord> {
+        find(word, &SECTIONS)
+    }
+}
+
+impl std::str::FromStr for Sorting {
+    type Err = NotAWord;
+
+    fn from_str(word: &str) -> Result<Self, NotAWord> {
+        find(word, &[(Self::Due, "due"), (Self::Assignee, "assignee"), (Self::Slips, "slips")])
+    }
+}
+
 /// What overdue tasks are sorted by.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub enum Sorting {
@@ -67,6 +108,8 @@ pub struct Asked {
     pub sorting: Sorting,
     /// Rows of each list at most.
     pub limit: usize,
+    /// Whose tasks and deals there are at all.
+    pub reach: Reach,
     /// The zone of instants where their person has none.
     pub zone: Tz,
     /// When what was done late was done: [from, to).
@@ -83,6 +126,7 @@ impl Default for Asked {
             cause: None,
             sorting: Sorting::default(),
             limit: usize::MAX,
+            reach: Reach::All,
             zone: Tz::UTC,
             from: None,
             to: None,

@@ -10,12 +10,13 @@ use kvali_domain::contact_point;
 use kvali_domain::deal::{self, Party};
 use kvali_domain::{Event, UserId, company, contact, lead, merge, subject, user};
 use kvali_eventstore::Opened;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use uuid::Uuid;
 
 /// What can be found.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, JsonSchema, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Entity {
     Contact,

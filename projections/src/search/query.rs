@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use kvali_domain::UserId;
 use kvali_domain::access::Reach;
 use kvali_eventstore::project::{Look, Query};
+use schemars::JsonSchema;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use uuid::Uuid;
@@ -26,7 +27,7 @@ pub struct Ask {
     pub limit: usize,
 }
 
-#[derive(Clone, PartialEq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, JsonSchema)]
 pub struct Hit {
     /// Of one that was merged, the survivor.
     pub id: Uuid,

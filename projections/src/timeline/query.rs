@@ -8,11 +8,12 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use kvali_domain::{ActorId, Event, StreamId};
 use kvali_eventstore::project::{Look, Query};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 /// What an entry is about.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, JsonSchema, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
     Contact,
@@ -100,7 +101,7 @@ pub struct Ask {
     pub limit: i64,
 }
 
-#[derive(Clone, PartialEq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, JsonSchema)]
 pub struct Page {
     pub customer: StreamId,
     pub kind: Kind,
@@ -111,7 +112,7 @@ pub struct Page {
     pub before: Option<i64>,
 }
 
-#[derive(Clone, PartialEq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, JsonSchema)]
 pub struct Entry {
     pub position: i64,
     /// Null: nobody knows when.

@@ -5,6 +5,7 @@ use super::super::record::{PersonRow, TeamRow};
 use super::{Asked, QueryError};
 use crate::overdue_tasks::rows::Tables;
 use chrono_tz::Tz;
+use kvali_domain::access::Reach;
 use kvali_domain::pipeline::folded;
 use kvali_domain::{Due, TeamId, UserId};
 use std::collections::{BTreeMap, BTreeSet};
@@ -30,6 +31,13 @@ impl Who {
         let chosen = match (of, team) {
             (Some(of), Some(team)) => Some(team.into_iter().filter(|member| *member == of).collect()),
             (of, team) => of.map(|of| BTreeSet::from([of])).or(team),
+        };
+        let chosen = match &asked.reach {
+            Reach::All => chosen,
+            Reach::Of(owners) => Some(match chosen {
+                Some(chosen) => chosen.intersection(owners).copied().collect(),
+                None => BTreeSet::clone(owners),
+            }),
         };
         let people = people.into_iter().map(|person| (person.user_id, person)).collect();
         Ok(Self { people, chosen, zone: asked.zone })

@@ -1,0 +1,177 @@
+//! The shapes of what has no type of its own elsewhere, for the description. `tests/tests/openapi.rs` holds answers of a
+//! running server to them.
+
+#![expect(dead_code, reason = "they are read by their derived schemas alone")]
+
+use chrono::{DateTime, Utc};
+use schemars::JsonSchema;
+use serde_json::{Map, Value};
+use std::collections::BTreeMap;
+use uuid::Uuid;
+
+#[derive(JsonSchema)]
+pub(crate) struct Nothing {}
+
+/// Lines of text.
+#[derive(JsonSchema)]
+pub(crate) struct Text(String);
+
+/// The fields of a command; see the command's own path.
+#[derive(JsonSchema)]
+pub(crate) struct AnyCommand(Map<String, Value>);
+
+/// An answer of a read model, and what it rests on.
+#[derive(JsonSchema)]
+pub(crate) struct Answered<T> {
+    answer: T,
+    stands: Stands,
+}
+
+#[derive(JsonSchema)]
+struct Stands {
+    /// The position of the log that the answer stands at.
+    position: i64,
+    /// T: the instant that it stands at.
+    at: DateTime<Utc>,
+    /// Streams that are missing in it, since an event of theirs could not be folded.
+    parked_streams: i64,
+}
+
+/// A problem (RFC 9457).
+#[derive(JsonSchema)]
+pub(crate) struct Problem {
+    /// Stable, as `code` is.
+    r#type: String,
+    title: String,
+    status: u16,
+    code: String,
+    /// For people: what would be accepted.
+    detail: String,
+    /// The part of the request that is meant.
+    #[schemars(default)]
+    field: Option<String>,
+    /// The stream's present version, where it stands in the way.
+    #[schemars(default)]
+    version: Option<i32>,
+    /// The particulars of a refusal.
+    #[schemars(default)]
+    refusal: Option<Map<String, Value>>,
+}
+
+#[derive(JsonSchema)]
+pub(crate) struct Ready {
+    ready: bool,
+}
+
+#[derive(JsonSchema)]
+pub(crate) struct Me {
+    tenant: Uuid,
+    actor: Uuid,
+    role: String,
+    /// Each right, and up to whose records it reaches: own, team, all.
+    permissions: BTreeMap<String, String>,
+}
+
+#[derive(JsonSchema)]
+pub(crate) struct CommandAnswer {
+    command: String,
+    command_id: Uuid,
+    /// The stream that the command was done to.
+    id: Uuid,
+    outcome: Outcome,
+    /// Of the stream, after it; null where it caused nothing there.
+    version: Option<i32>,
+    /// Of the last event.
+    position: Option<i64>,
+    events: Vec<Event>,
+}
+
+#[derive(JsonSchema)]
+#[schemars(rename_all = "snake_case")]
+enum Outcome {
+    Accepted,
+    /// Nothing was left to do.
+    AlreadySo,
+}
+
+#[derive(JsonSchema)]
+struct Event {
+    position: i64,
+    id: Uuid,
+    r#type: String,
+    stream: Uuid,
+    version: i32,
+    data: Map<String, Value>,
+}
+
+#[derive(JsonSchema)]
+pub(crate) struct Batch(#[schemars(length(max = 1000))] Vec<Item>);
+
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct Item {
+    /// Such as `deal`.
+    aggregate: String,
+    /// A UUID, or `-`.
+    id: String,
+    /// Such as `close-won`.
+    command: String,
+    #[schemars(default)]
+    body: Option<Map<String, Value>>,
+    #[schemars(default)]
+    idempotency_key: Option<String>,
+    #[schemars(default)]
+    if_version: Option<i32>,
+    #[schemars(default)]
+    reason: Option<String>,
+    #[schemars(default)]
+    occurred_at: Option<DateTime<Utc>>,
+}
+
+/// What became of one command of a batch: `answer`, or `problem`.
+#[derive(JsonSchema)]
+pub(crate) struct Verdict {
+    /// The status that it would have had alone.
+    status: u16,
+    #[schemars(default)]
+    answer: Option<CommandAnswer>,
+    #[schemars(default)]
+    problem: Option<Problem>,
+}
+
+#[derive(JsonSchema)]
+pub(crate) struct History {
+    id: Uuid,
+    version: i32,
+    events: Vec<Event>,
+}
+
+/// `CloudEvents` 1.0.
+#[derive(JsonSchema)]
+pub(crate) struct CloudEvent {
+    specversion: String,
+    id: Uuid,
+    /// The tenant's log, as a URN.
+    source: String,
+    /// Such as `deal.won`.
+    r#type: String,
+    /// The stream.
+    subject: Uuid,
+    /// When it was recorded.
+    time: DateTime<Utc>,
+    datacontenttype: String,
+    /// In the log, as a decimal number.
+    position: String,
+    streamversion: i32,
+    schemaversion: i16,
+    actor: Uuid,
+    channel: String,
+    commandid: Uuid,
+    correlationid: Uuid,
+    #[schemars(default)]
+    causationid: Option<Uuid>,
+    /// When it happened; absent where nobody knows.
+    #[schemars(default)]
+    occurredat: Option<DateTime<Utc>>,
+    data: Map<String, Value>,
+}

@@ -1,0 +1,82 @@
+//! Every route there is: what answers it, who may ask, and what the API's description says of it.
+
+use crate::openapi::shapes::{
+    Answered, AnyCommand, Batch, CloudEvent, CommandAnswer, History, Me, Nothing, Ready, Text, Verdict,
+};
+use crate::{Api, batch, commands, feed, health, openapi, principal, queries, streams};
+use axum::Router;
+use axum::routing::{get, post};
+use kvali_domain::access::Permission::{self, Follow, Read, ReadPersonal};
+use kvali_projections::conversion_funnel::{self, ForecastAnswer};
+use kvali_projections::deal_board::Board;
+use kvali_projections::duplicate_candidates::Candidate;
+use kvali_projections::field_completeness::OfEntity;
+use kvali_projections::{overdue_tasks, search, timeline};
+use schemars::{Schema, SchemaGenerator};
+
+/// What a route is asked with.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum With {
+    Nothing,
+    Query,
+    Body,
+}
+
+/// A route as the description tells it.
+pub(crate) struct Route {
+    pub(crate) method: &'static str,
+    pub(crate) path: &'static str,
+    pub(crate) says: &'static str,
+    /// `None`: whoever has a key, or needs none.
+    pub(crate) right: Option<Permission>,
+    pub(crate) with: With,
+    pub(crate) asked: fn(&mut SchemaGenerator) -> Schema,
+    pub(crate) status: u16,
+    pub(crate) media: &'static str,
+    pub(crate) answer: fn(&mut SchemaGenerator) -> Schema,
+}
+
+const JSON: &str = "application/json";
+const PLAIN: &str = "text/plain";
+const CLOUD_EVENTS: &str = "application/cloudevents-batch+json";
+
+macro_rules! routes {
+    ($($method:ident $path:literal: $handler:path, $right:expr, $with:ident $asked:ty => $status:literal $media:ident $answer:ty, $says:literal;)+) => {
+        /// In the order of the description.
+        pub(crate) const ROUTES: &[Route] = &[$(Route {
+            method: stringify!($method),
+            path: $path,
+            says: $says,
+            right: $right,
+            with: With::$with,
+            asked: |generator| generator.subschema_for::<$asked>(),
+            status: $status,
+            media: $media,
+            answer: |generator| generator.subschema_for::<$answer>(),
+        },)+];
+
+        pub(crate) fn router() -> Router<Api> {
+            Router::new()$(.route($path, $method($handler)))+
+        }
+    };
+}
+
+routes! {
+    get "/healthz": health::live, None, Nothing Nothing => 200 PLAIN Text, "Whether the process lives";
+    get "/readyz": health::ready, None, Nothing Nothing => 200 JSON Ready, "Whether it can answer, and how far its read models are behind";
+    get "/metrics": health::metrics, None, Nothing Nothing => 200 PLAIN Text, "Figures for Prometheus";
+    get "/openapi.json": openapi::document, None, Nothing Nothing => 200 JSON AnyCommand, "This description";
+    get "/v1/me": principal::me, None, Nothing Nothing => 200 JSON Me, "Whose key it is, and what it may do";
+    post "/v1/commands": batch::carry_out, None, Body Batch => 207 JSON Vec<Verdict>, "Up to 1,000 commands in order, each with a verdict of its own";
+    get "/v1/events": feed::events, Some(Follow), Query feed::Asked => 200 CLOUD_EVENTS Vec<CloudEvent>, "The feed: the log in order and without gaps, by long poll or as server-sent events";
+    get "/v1/streams/{id}": streams::history, Some(Read), Nothing Nothing => 200 JSON History, "The history of one record";
+    get "/v1/board": queries::board, Some(ReadPersonal), Query queries::Board => 200 JSON Answered<Board>, "What stands where, with age and next task";
+    get "/v1/completeness": queries::completeness, Some(Read), Query queries::Filled => 200 JSON Answered<Vec<OfEntity>>, "Which fields are filled, per owner";
+    get "/v1/duplicates": queries::duplicates, Some(ReadPersonal), Query queries::Pairs => 200 JSON Answered<Vec<Candidate>>, "Records that may be one";
+    get "/v1/forecast": queries::forecast, Some(Read), Query queries::Forecast => 200 JSON ForecastAnswer, "What will be won in a period, by category and by probability";
+    get "/v1/funnel": queries::funnel, Some(Read), Query queries::Funnel => 200 JSON Answered<conversion_funnel::Answer>, "How many deals came how far";
+    get "/v1/overdue": queries::overdue, Some(ReadPersonal), Query queries::Overdue => 200 JSON Answered<overdue_tasks::Answer>, "What is late and why, what stands still, who has how much to do";
+    get "/v1/search": queries::search, Some(ReadPersonal), Query queries::Searched => 200 JSON Answered<Vec<search::Hit>>, "People, companies and deals by name, mail or phone";
+    get "/v1/timeline/{id}": queries::timeline, Some(Read), Query queries::Entries => 200 JSON Answered<timeline::Page>, "Everything about one customer, newest first";
+    post "/v1/{aggregate}/{id}/{command}": commands::carry_out, None, Body AnyCommand => 200 JSON CommandAnswer, "One command";
+}
