@@ -2,6 +2,7 @@
 
 mod answer;
 mod batch;
+mod cloud_event;
 mod commands;
 mod cursor;
 mod edge;
@@ -13,6 +14,7 @@ mod principal;
 mod queries;
 mod serve;
 mod streams;
+mod subscriptions;
 
 pub use cursor::Cursor;
 pub use key::{Secret, Token};
@@ -52,6 +54,20 @@ impl Api {
     }
 }
 
+/// Routes of services that follow the log in groups.
+fn following() -> Router<Api> {
+    Router::new()
+        .route("/v1/subscriptions", get(subscriptions::list).post(subscriptions::create))
+        .route("/v1/subscriptions/{name}", get(subscriptions::one).delete(subscriptions::delete))
+        .route("/v1/subscriptions/{name}/fetch", post(subscriptions::fetch))
+        .route("/v1/subscriptions/{name}/ack", post(subscriptions::ack))
+        .route("/v1/subscriptions/{name}/nack", post(subscriptions::nack))
+        .route("/v1/subscriptions/{name}/extend", post(subscriptions::extend))
+        .route("/v1/subscriptions/{name}/rewind", post(subscriptions::rewind))
+        .route("/v1/subscriptions/{name}/parked", get(subscriptions::parked))
+        .route("/v1/subscriptions/{name}/parked/replay", post(subscriptions::replay))
+}
+
 /// Every route there is.
 fn router(api: Api, body_limit: usize) -> Router {
     Router::new()
@@ -69,6 +85,7 @@ fn router(api: Api, body_limit: usize) -> Router {
         .route("/v1/search", get(queries::search))
         .route("/v1/timeline/{id}", get(queries::timeline))
         .route("/v1/{aggregate}/{id}/{command}", post(commands::carry_out))
+        .merge(following())
         .fallback(error::no_such_route)
         .method_not_allowed_fallback(error::no_such_method)
         .layer(DefaultBodyLimit::max(body_limit))
