@@ -1,8 +1,10 @@
-//! Kvali by raw Postgres, as ratios of one run. `cargo bench -p kvali-benches -- [--quick] [a b c d e f g h i j]`
+//! Kvali by raw Postgres, as ratios of one run. `cargo bench -p kvali-benches -- [--quick] [a b c d e f g h i j k]`
 
 use kvali_benches::ground::Ground;
 use kvali_benches::measure::{peak_memory, reset_peak_memory};
-use kvali_benches::{Scale, batch, cycle, duplicates, live, models, open_stream, rebuild, replay, standing};
+use kvali_benches::{
+    Scale, batch, cycle, duplicates, follow, live, models, open_stream, rebuild, replay, standing,
+};
 
 #[tokio::main]
 async fn main() {
@@ -11,7 +13,7 @@ async fn main() {
     // Cargo adds `--bench`.
     let chosen: Vec<&str> =
         arguments.iter().map(String::as_str).filter(|word| !word.starts_with("--")).collect();
-    let all = ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j"];
+    let all = ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k"];
     let chosen = if chosen.is_empty() { all.to_vec() } else { chosen };
     for letter in chosen {
         // A database of its own, so that none measures what those before it left behind.
@@ -29,7 +31,8 @@ async fn main() {
             "h" => live::visible(&ground, scale).await,
             "i" => duplicates::run(&ground, scale).await,
             "j" => standing::run(&ground, scale).await,
-            other => panic!("{other:?} is none of a, b, c, d, e, f, g, h, i, j"),
+            "k" => follow::run(&ground, scale).await,
+            other => panic!("{other:?} is none of a, b, c, d, e, f, g, h, i, j, k"),
         }
         println!("    {}\n", peak_memory());
         ground.store.close().await;

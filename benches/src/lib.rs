@@ -4,6 +4,7 @@
 pub mod batch;
 pub mod cycle;
 pub mod duplicates;
+pub mod follow;
 pub mod ground;
 pub mod live;
 pub mod measure;

@@ -20,7 +20,7 @@ const SHARED: [(&str, &str); 3] = [
 const BY_KEYED_HASH: &str = "compared";
 
 /// What each role may do to the tables of the write side; a right that is not listed is not to be had.
-const RIGHTS: [(&str, &str, &str); 21] = [
+const RIGHTS: [(&str, &str, &str); 24] = [
     ("kvali.claim", "kvali_app", "DELETE INSERT SELECT"),
     ("kvali.command", "kvali_app", "INSERT SELECT"),
     ("kvali.denial", "kvali_app", "INSERT SELECT"),
@@ -39,6 +39,9 @@ const RIGHTS: [(&str, &str, &str); 21] = [
     ("kvali.refusal", "kvali_app", "INSERT SELECT"),
     ("kvali.subject_key", "kvali_app", "INSERT SELECT"),
     ("kvali.subject_key", "kvali_projector", "SELECT"),
+    ("kvali.subscription", "kvali_app", "DELETE INSERT SELECT"),
+    ("kvali.subscription_lease", "kvali_app", "DELETE INSERT SELECT"),
+    ("kvali.subscription_stream", "kvali_app", "DELETE INSERT SELECT"),
     ("kvali.tally", "kvali_app", "INSERT SELECT"),
     ("kvali.tenant_key", "kvali_app", "INSERT SELECT"),
     ("kvali.tenant_key", "kvali_projector", "SELECT"),

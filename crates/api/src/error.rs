@@ -6,6 +6,7 @@ use axum::http::{HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use kvali_domain::{CommandError, General, Refusal};
 use kvali_eventstore::Error;
+use kvali_eventstore::subscribe::SubscribeError;
 use kvali_projections::conversion_funnel::QueryError;
 use kvali_projections::{AskError, overdue_tasks};
 use serde_json::{Map, Value, json};
@@ -141,6 +142,21 @@ impl From<Error> for Problem {
             Error::NoSuchPosition { .. } => (StatusCode::BAD_REQUEST, "no_such_position"),
             _ if error.is_out_of_reach() => return Self::unavailable(),
             _ => return Self::internal(&error),
+        };
+        Self::new(status, code, error.to_string())
+    }
+}
+
+impl From<SubscribeError> for Problem {
+    fn from(error: SubscribeError) -> Self {
+        let (status, code) = match error {
+            SubscribeError::Store(error) => return error.into(),
+            SubscribeError::NoSuch { .. } => return Self::not_found("subscription"),
+            SubscribeError::Exists { .. } => (StatusCode::CONFLICT, "name_taken"),
+            SubscribeError::OldToken => (StatusCode::CONFLICT, "old_token"),
+            SubscribeError::NotInHand { .. } => (StatusCode::CONFLICT, "not_in_hand"),
+            SubscribeError::Crowded { .. } => (StatusCode::CONFLICT, "contended"),
+            SubscribeError::AnotherLog => (StatusCode::GONE, "cursor_of_another_log"),
         };
         Self::new(status, code, error.to_string())
     }

@@ -2,7 +2,7 @@
 //! next event (long poll), or as server-sent events.
 
 use crate::Api;
-use crate::answer::personal;
+use crate::cloud_event::CloudEvent;
 use crate::cursor::Cursor;
 use crate::error::Problem;
 use crate::principal::Principal;
@@ -17,7 +17,6 @@ use kvali_domain::access::Permission;
 use kvali_eventstore::Opened;
 use schemars::JsonSchema;
 use serde::Deserialize;
-use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::time::{Duration, Instant};
@@ -66,7 +65,7 @@ impl Filter {
     }
 }
 
-fn types(text: &str) -> Result<BTreeSet<String>, Problem> {
+pub(crate) fn types(text: &str) -> Result<BTreeSet<String>, Problem> {
     let known: Vec<&str> = kvali_domain::event_types().into_iter().map(|(name, _)| name).collect();
     let mut wanted = BTreeSet::new();
     for word in text.split(',').map(str::trim).filter(|word| !word.is_empty()) {
@@ -116,7 +115,7 @@ pub(crate) async fn events(
     let begin = begin(&api, &principal, asked.after.as_deref()).await?;
     let wait = asked.wait.as_deref().map(seconds).transpose()?.unwrap_or_default();
     let page = waited(&api, &principal, &filter, begin, limit, wait).await?;
-    let told: Vec<Value> = page.events.iter().map(|opened| cloud_event(opened, &principal)).collect();
+    let told: Vec<_> = page.events.iter().map(|opened| CloudEvent::of(opened, &principal)).collect();
     let mut response = axum::Json(told).into_response();
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/cloudevents-batch+json"));
@@ -127,7 +126,7 @@ pub(crate) async fn events(
 }
 
 /// A wait in whole seconds: `30s`, or `30`.
-fn seconds(text: &str) -> Result<Duration, Problem> {
+pub(crate) fn seconds(text: &str) -> Result<Duration, Problem> {
     let wrong = || {
         let detail = format!("wait {text:?} is not from 0s to {}s", LONGEST_WAIT.as_secs());
         Problem::malformed("wait", detail)
@@ -239,8 +238,9 @@ fn follow(
             .iter()
             .map(|opened| {
                 let cursor = Cursor { position: opened.recorded.position, ..after };
-                let data = cloud_event(opened, &principal).to_string();
-                Ok(Event::default().id(cursor.to_string()).event(&*opened.recorded.event_type).data(data))
+                let event = Event::default().id(cursor.to_string()).event(&*opened.recorded.event_type);
+                let told = event.json_data(CloudEvent::of(opened, &principal));
+                Ok(told.expect("an event is written as JSON"))
             })
             .collect();
         if page.events.is_empty() {
@@ -251,36 +251,4 @@ fn follow(
     });
     let events = futures_util::StreamExt::flatten(pages);
     Sse::new(Box::pin(events)).keep_alive(KeepAlive::new().interval(Duration::from_secs(15)))
-}
-
-/// `CloudEvents` 1.0, JSON format. Names of extensions are of small letters and digits only, as the standard asks.
-fn cloud_event(opened: &Opened, principal: &Principal) -> Value {
-    let recorded = &opened.recorded;
-    let mut data: Value = serde_json::from_str(&recorded.data).unwrap_or_default();
-    if let (Some(members), Some(personal)) = (data.as_object_mut(), personal(opened, principal)) {
-        members.insert("personal".to_owned(), personal);
-    }
-    let mut event = json!({
-        "specversion": "1.0",
-        "id": recorded.event_id,
-        "source": format!("urn:kvali:tenant:{}", recorded.tenant),
-        "type": recorded.event_type,
-        "subject": recorded.stream,
-        "time": recorded.recorded_at,
-        "datacontenttype": "application/json",
-        "position": recorded.position.to_string(),
-        "streamversion": recorded.version,
-        "schemaversion": recorded.schema_version,
-        "actor": recorded.actor,
-        "channel": recorded.channel.to_string(),
-        "commandid": recorded.command,
-        "correlationid": recorded.correlation,
-        "data": data,
-    });
-    if let Some(members) = event.as_object_mut() {
-        let occurred = recorded.occurred.at().map(|at| ("occurredat".to_owned(), json!(at)));
-        let causation = recorded.causation.map(|cause| ("causationid".to_owned(), json!(cause)));
-        members.extend(occurred.into_iter().chain(causation));
-    }
-    event
 }

@@ -2,6 +2,7 @@
 
 mod answer;
 mod batch;
+mod cloud_event;
 mod commands;
 mod cursor;
 mod docs;
@@ -16,6 +17,7 @@ mod queries;
 mod routes;
 mod serve;
 mod streams;
+mod subscriptions;
 
 pub use cursor::Cursor;
 pub use key::{Secret, Token};

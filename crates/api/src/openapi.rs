@@ -177,12 +177,20 @@ fn parameter_named(name: &str) -> Value {
 }
 
 fn responses(status: u16, media: &str, schema: &Value) -> Value {
+    if status == 204 {
+        return answered(&json!({ "description": "Done" }), status);
+    }
     answered(&json!({ "description": "As asked", "content": { media: { "schema": schema } } }), status)
 }
 
 fn answered(answer: &Value, status: u16) -> Value {
     let problem = json!({ "$ref": "#/components/responses/Problem" });
-    json!({ status.to_string(): answer, "4XX": problem, "503": problem })
+    let mut all = json!({ status.to_string(): answer, "4XX": problem, "503": problem });
+    if status == 201 {
+        // What was there already is told as it stands.
+        all["200"] = answer.clone();
+    }
+    all
 }
 
 fn operation_id(method: &str, path: &str) -> String {

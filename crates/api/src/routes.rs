@@ -1,11 +1,12 @@
 //! Every route there is: what answers it, who may ask, and what the API's description says of it.
 
 use crate::openapi::shapes::{
-    Answered, AnyCommand, Batch, CloudEvent, CommandAnswer, History, Me, Nothing, Ready, Text, Verdict,
+    Acked, Answered, AnyCommand, Batch, CloudEvent, CommandAnswer, Extended, Fetched, GivenBack, History, Me,
+    Nothing, ParkedStream, Ready, Replayed, Rewound, Subscription, Text, Verdict,
 };
-use crate::{Api, batch, commands, feed, health, openapi, principal, queries, streams};
+use crate::{Api, batch, commands, feed, health, openapi, principal, queries, streams, subscriptions};
 use axum::Router;
-use axum::routing::{get, post};
+use axum::routing::{delete, get, post};
 use kvali_domain::access::Permission::{self, Follow, Read, ReadPersonal};
 use kvali_projections::conversion_funnel::{self, ForecastAnswer};
 use kvali_projections::deal_board::Board;
@@ -77,6 +78,17 @@ routes! {
     get "/v1/funnel": queries::funnel, Some(Read), Query queries::Funnel => 200 JSON Answered<conversion_funnel::Answer>, "How many deals came how far";
     get "/v1/overdue": queries::overdue, Some(ReadPersonal), Query queries::Overdue => 200 JSON Answered<overdue_tasks::Answer>, "What is late and why, what stands still, who has how much to do";
     get "/v1/search": queries::search, Some(ReadPersonal), Query queries::Searched => 200 JSON Answered<Vec<search::Hit>>, "People, companies and deals by name, mail or phone";
+    get "/v1/subscriptions": subscriptions::list, Some(Follow), Nothing Nothing => 200 JSON Vec<Subscription>, "Groups of services that share the feed, and how far each is";
+    post "/v1/subscriptions": subscriptions::create, Some(Follow), Body subscriptions::Create => 201 JSON Subscription, "A new one; 200 if it is there already";
+    get "/v1/subscriptions/{name}": subscriptions::one, Some(Follow), Nothing Nothing => 200 JSON Subscription, "One of them";
+    delete "/v1/subscriptions/{name}": subscriptions::delete, Some(Follow), Nothing Nothing => 204 JSON Nothing, "Take it away";
+    post "/v1/subscriptions/{name}/fetch": subscriptions::fetch, Some(Follow), Body subscriptions::Ask => 200 JSON Fetched, "The next events, leased to whoever asks";
+    post "/v1/subscriptions/{name}/ack": subscriptions::ack, Some(Follow), Body subscriptions::Ack => 200 JSON Acked, "They are done";
+    post "/v1/subscriptions/{name}/nack": subscriptions::nack, Some(Follow), Body subscriptions::Nack => 200 JSON GivenBack, "They are to be given out again, later";
+    post "/v1/subscriptions/{name}/extend": subscriptions::extend, Some(Follow), Body subscriptions::Extend => 200 JSON Extended, "More time for what is leased";
+    post "/v1/subscriptions/{name}/rewind": subscriptions::rewind, Some(Follow), Body subscriptions::Rewind => 200 JSON Rewound, "Go on from another place";
+    get "/v1/subscriptions/{name}/parked": subscriptions::parked, Some(Follow), Nothing Nothing => 200 JSON Vec<ParkedStream>, "Streams that were given up after too many tries";
+    post "/v1/subscriptions/{name}/parked/replay": subscriptions::replay, Some(Follow), Body subscriptions::Replay => 200 JSON Replayed, "Give them out again";
     get "/v1/timeline/{id}": queries::timeline, Some(Read), Query queries::Entries => 200 JSON Answered<timeline::Page>, "Everything about one customer, newest first";
     post "/v1/{aggregate}/{id}/{command}": commands::carry_out, None, Body AnyCommand => 200 JSON CommandAnswer, "One command";
 }

@@ -13,6 +13,7 @@ mod log;
 pub mod project;
 mod read;
 mod rehearse;
+pub mod subscribe;
 mod writer;
 
 pub use connect::Options;
@@ -43,6 +44,8 @@ struct Inner {
     keyring: keyring::Keyring,
     /// Told when a log has moved, as far as this process knows.
     moved: watch::Sender<()>,
+    /// Members of subscriptions that fetch.
+    lines: subscribe::Lines,
     /// Held by whoever builds a past state of a read model.
     past: Mutex<()>,
     /// Events that are folded into a read model at once, at most.
@@ -61,6 +64,7 @@ impl Store {
             projector,
             keyring,
             moved: watch::Sender::new(()),
+            lines: subscribe::Lines::default(),
             past: Mutex::new(()),
             page: i64::from(options.page.max(1)),
         };

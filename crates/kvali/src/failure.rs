@@ -16,6 +16,8 @@ pub(crate) enum Failure {
     #[error(transparent)]
     Ask(#[from] kvali_projections::AskError),
     #[error(transparent)]
+    Subscription(#[from] kvali_eventstore::subscribe::SubscribeError),
+    #[error(transparent)]
     Labelled(#[from] crate::bench::NotReadable),
     #[error(transparent)]
     Postgres(#[from] kvali_pglocal::Error),

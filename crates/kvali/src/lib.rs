@@ -34,6 +34,7 @@ mod projections;
 mod search;
 mod serve;
 mod story;
+mod subscriptions;
 mod task;
 mod timeline;
 mod user;

@@ -2,6 +2,7 @@
 
 use crate::failure::Failure;
 use kvali_eventstore::project::Status;
+use kvali_eventstore::subscribe::Standing;
 use metrics::{Unit, describe_gauge, gauge};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use std::net::SocketAddr;
@@ -10,6 +11,9 @@ const LAG_EVENTS: &str = "kvali_projection_lag_events";
 const LAG_SECONDS: &str = "kvali_projection_lag_seconds";
 const PARKED: &str = "kvali_projection_parked_streams";
 const FAILING: &str = "kvali_projection_failing";
+const SUBSCRIPTION_EVENTS: &str = "kvali_subscription_lag_events";
+const SUBSCRIPTION_SECONDS: &str = "kvali_subscription_lag_seconds";
+const SUBSCRIPTION_PARKED: &str = "kvali_subscription_parked_streams";
 
 /// Answers at `http://address/metrics` from now on.
 pub(crate) fn serve(address: SocketAddr) -> Result<(), Failure> {
@@ -32,6 +36,17 @@ fn describe() {
     describe_gauge!(LAG_SECONDS, Unit::Seconds, "how long the first of them has stood in the log");
     describe_gauge!(PARKED, Unit::Count, "streams that the read model does not follow any more");
     describe_gauge!(FAILING, Unit::Count, "1 while folding fails and is tried again");
+    describe_gauge!(
+        SUBSCRIPTION_EVENTS,
+        Unit::Count,
+        "events of the log that the subscription has not settled"
+    );
+    describe_gauge!(SUBSCRIPTION_SECONDS, Unit::Seconds, "how long the first of them has stood in the log");
+    describe_gauge!(
+        SUBSCRIPTION_PARKED,
+        Unit::Count,
+        "streams that the subscription does not give out any more"
+    );
 }
 
 /// Read model by read model and tenant by tenant, as far as they are the ones that answer.
@@ -42,11 +57,24 @@ pub(crate) fn projections(status: &[Status]) {
             ("version", row.version.to_string()),
             ("tenant", row.tenant_id.to_string()),
         ];
-        #[expect(clippy::cast_precision_loss, reason = "nobody counts beyond 2^52 events by a gauge")]
-        let count = |count: i64| count as f64;
         gauge!(LAG_EVENTS, &labels).set(count(row.head - row.position));
         gauge!(LAG_SECONDS, &labels).set(row.lag_seconds);
         gauge!(PARKED, &labels).set(count(row.parked));
         gauge!(FAILING, &labels).set(f64::from(u8::from(row.failure.is_some())));
     }
+}
+
+/// Subscription by subscription.
+pub(crate) fn subscriptions(standing: &[Standing]) {
+    for row in standing {
+        let labels = [("subscription", row.name.clone()), ("tenant", row.tenant_id.to_string())];
+        gauge!(SUBSCRIPTION_EVENTS, &labels).set(count(row.lag_events()));
+        gauge!(SUBSCRIPTION_SECONDS, &labels).set(row.lag_seconds);
+        gauge!(SUBSCRIPTION_PARKED, &labels).set(count(row.parked));
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "nobody counts beyond 2^52 events by a gauge")]
+fn count(count: i64) -> f64 {
+    count as f64
 }

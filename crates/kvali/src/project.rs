@@ -8,6 +8,7 @@ use crate::measured;
 use crate::projections::named;
 use kvali_eventstore::Store;
 use kvali_eventstore::project::{Workers, Workload};
+use kvali_eventstore::subscribe::Standing;
 use std::net::SocketAddr;
 use std::num::NonZeroU8;
 use std::time::Duration;
@@ -88,5 +89,17 @@ pub(crate) async fn measure(store: &Store, wanted: bool) {
             Ok(status) => measured::projections(&status),
             Err(error) => tracing::warn!(%error, "the read models' lag could not be measured"),
         }
+        match subscriptions(store).await {
+            Ok(standing) => measured::subscriptions(&standing),
+            Err(error) => tracing::warn!(%error, "the subscriptions' lag could not be measured"),
+        }
     }
+}
+
+async fn subscriptions(store: &Store) -> Result<Vec<Standing>, kvali_eventstore::Error> {
+    let mut all = Vec::new();
+    for tenant in store.tenants().await? {
+        all.extend(store.subscriptions(tenant).await?);
+    }
+    Ok(all)
 }

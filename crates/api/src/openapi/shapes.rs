@@ -175,3 +175,71 @@ pub(crate) struct CloudEvent {
     occurredat: Option<DateTime<Utc>>,
     data: Map<String, Value>,
 }
+
+/// Where a subscription stands.
+#[derive(JsonSchema)]
+pub(crate) struct Subscription {
+    name: String,
+    types: Option<Vec<String>>,
+    created_at: DateTime<Utc>,
+    /// All events up to this position are done.
+    checkpoint: String,
+    /// Events that are leased now.
+    in_hand: i64,
+    /// Streams of which events wait for another try.
+    behind_streams: i64,
+    parked_streams: i64,
+    lag: Lag,
+}
+
+#[derive(JsonSchema)]
+struct Lag {
+    events: i64,
+    seconds: f64,
+}
+
+#[derive(JsonSchema)]
+pub(crate) struct Fetched {
+    /// To be given back with ack and nack; null where there is nothing.
+    token: Option<String>,
+    leased_until: Option<DateTime<Utc>>,
+    events: Vec<CloudEvent>,
+}
+
+#[derive(JsonSchema)]
+pub(crate) struct Acked {
+    /// Events of the lease that are still to be done.
+    left: i64,
+}
+
+#[derive(JsonSchema)]
+pub(crate) struct GivenBack {
+    given_back: i64,
+    parked: i64,
+    left: i64,
+}
+
+#[derive(JsonSchema)]
+pub(crate) struct Extended {
+    leased_until: DateTime<Utc>,
+}
+
+#[derive(JsonSchema)]
+pub(crate) struct Rewound {
+    position: String,
+}
+
+#[derive(JsonSchema)]
+pub(crate) struct ParkedStream {
+    stream: Uuid,
+    /// The event that could not be done.
+    position: String,
+    tries: i32,
+    reason: Option<String>,
+    parked_at: DateTime<Utc>,
+}
+
+#[derive(JsonSchema)]
+pub(crate) struct Replayed {
+    replayed: i64,
+}

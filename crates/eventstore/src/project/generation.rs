@@ -186,7 +186,7 @@ impl Store {
         .map_err(Error::Read)
     }
 
-    pub(super) async fn tenants(&self) -> Result<Vec<TenantId>, Error> {
+    pub async fn tenants(&self) -> Result<Vec<TenantId>, Error> {
         let tenants = sqlx::query_scalar("select tenant_id from kvali.ledger order by tenant_id")
             .fetch_all(&self.inner.projector)
             .await
