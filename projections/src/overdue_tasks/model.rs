@@ -21,7 +21,7 @@ impl Projection for OverdueTasks {
     }
 
     fn version(&self) -> i32 {
-        1
+        2
     }
 
     fn schema(&self) -> &'static str {
