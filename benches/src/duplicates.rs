@@ -5,7 +5,9 @@ use crate::Scale;
 use crate::ground::Ground;
 use kvali_domain::TenantId;
 use kvali_domain::match_rule::Key;
-use kvali_projections::duplicate_candidates::{Ask, Details, DuplicateCandidates, Hasher, Profile, keys};
+use kvali_projections::duplicate_candidates::{
+    Ask, BLOCK_LIMIT, Details, DuplicateCandidates, Hasher, Profile, keys,
+};
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -15,8 +17,6 @@ use uuid::Uuid;
 const CHANGES: usize = 2_000;
 /// Rows of one insert.
 const CHUNK: usize = 10_000;
-/// Keys that more records share are crowds.
-const CROWD: i64 = 150;
 
 pub async fn run(ground: &Ground, scale: Scale) {
     let tenant = TenantId(Uuid::from_u128(0x7e0a_00f1));
@@ -56,8 +56,10 @@ struct Bench {
 
 impl Bench {
     fn sql(&self, statement: &str) -> AssertSqlSafe<String> {
-        // The store made the schema's name from a constant and two numbers.
-        AssertSqlSafe(statement.replace("{schema}", &self.schema))
+        // The store made the schema's name from a constant and two numbers; the other is a constant, too.
+        AssertSqlSafe(
+            statement.replace("{schema}", &self.schema).replace("{crowd}", &BLOCK_LIMIT.to_string()),
+        )
     }
 
     fn keys(&self, details: &Details) -> String {
@@ -97,7 +99,7 @@ impl Bench {
         for statement in [
             "create index compared_keys on {schema}.compared using gin (keys) with (fastupdate = off)",
             "insert into {schema}.crowd select tenant_id, key, count(*) from {schema}.compared, unnest(keys) key \
-             group by tenant_id, key having count(*) > 150",
+             group by tenant_id, key having count(*) > {crowd}",
             "vacuum analyze {schema}.record",
             "vacuum analyze {schema}.compared",
         ] {
@@ -116,7 +118,7 @@ impl Bench {
         .expect("the catalogue answers");
         let contacts = i64::try_from(contacts).expect("a million");
         println!(
-            "    {} bytes per contact, {}.{} keys per contact, {crowds} keys of more than {CROWD}",
+            "    {} bytes per contact, {}.{} keys per contact, {crowds} keys of more than {BLOCK_LIMIT}",
             bytes / contacts,
             keys / contacts,
             keys * 10 / contacts % 10

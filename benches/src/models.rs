@@ -1,4 +1,4 @@
-//! (f) Rebuild of every read model, against COPY of the same events out of the log.
+//! (f) Rebuild of every read model, or of those that are named, against COPY of the same events out of the log.
 
 use crate::ground::Ground;
 use crate::measure::{Leg, Pair};
@@ -12,8 +12,10 @@ use kvali_domain::task::{self, Create};
 use kvali_domain::{
     Command, ContactId, DealId, Due, Money, Order, Personal, StreamId, Target, TaskId, contact,
 };
+use kvali_eventstore::project::Projection;
 use kvali_eventstore::{Outcome, Plan};
 use sqlx::Executor;
+use std::sync::Arc;
 use std::time::Instant;
 
 /// What one customer leaves in the log: a contact and its mail address; a deal, four times moved, and its value; a task,
@@ -22,7 +24,7 @@ const EVENTS: usize = 10;
 /// Customers whose events lie side by side in the log.
 const SIDE_BY_SIDE: usize = 2_000;
 
-pub async fn run(ground: &Ground, scale: Scale) {
+pub async fn run(ground: &Ground, scale: Scale, models: &[Arc<dyn Projection>]) {
     let customers = scale.replay / EVENTS;
     println!(
         "(f) {} events of {customers} contacts, their deals and their tasks, one tenant; raw is",
@@ -37,7 +39,7 @@ pub async fn run(ground: &Ground, scale: Scale) {
     connection.execute("vacuum analyze kvali.event").await.expect("a superuser may say so");
     let ordered =
         format!("(select * from kvali.event where tenant_id = '{}' order by position)", sales.tenant);
-    for model in kvali_projections::all() {
+    for model in models {
         let mut pair = Pair::default();
         for _ in 0..scale.rounds {
             ground.settle().await;

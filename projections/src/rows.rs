@@ -10,7 +10,9 @@ use kvali_eventstore::project::Batch;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
-use sqlx::PgConnection;
+use sqlx::postgres::PgArguments;
+use sqlx::query::QueryScalar;
+use sqlx::{PgConnection, Postgres};
 use std::collections::BTreeMap;
 use uuid::Uuid;
 
@@ -25,6 +27,46 @@ impl<'a> Tables<'a> {
     pub(crate) fn of(batch: &Batch<'a>, connection: &'a mut PgConnection) -> Self {
         Self { tenant: batch.tenant, schema: batch.schema, connection }
     }
+
+    /// The rows whose `column` is one of `ids`. Id by id, so that an index serves it: of a tenant unknown to its statistics
+    /// the planner would expect one row, and read all of them.
+    pub(crate) async fn by<R: Row>(
+        &mut self,
+        column: &'static str,
+        ids: impl IntoIterator<Item = Uuid>,
+    ) -> Result<Vec<R>, sqlx::Error> {
+        let ids: Vec<Uuid> = ids.into_iter().collect();
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        let statement = format!(
+            "select row_to_json(r)::text from unnest($2::uuid[]) x (id) cross join lateral \
+             (select * from {{schema}}.{table} where tenant_id = $1 and {column} = x.id offset 0) r",
+            table = R::TABLE,
+        );
+        let query = sqlx::query_scalar(sql(self.schema, &statement)).bind(self.tenant.0).bind(ids);
+        read(query.fetch_all(&mut *self.connection).await?)
+    }
+
+    /// The rows for which `condition` holds; its values are `$2` and on, bound by `bind`.
+    pub(crate) async fn which<R: Row>(
+        &mut self,
+        condition: &'static str,
+        bind: impl FnOnce(Bound<'_>) -> Bound<'_>,
+    ) -> Result<Vec<R>, sqlx::Error> {
+        let statement = format!(
+            "select row_to_json(r)::text from (select * from {{schema}}.{table} where tenant_id = $1 and {condition}) r",
+            table = R::TABLE,
+        );
+        let query = sqlx::query_scalar(sql(self.schema, &statement)).bind(self.tenant.0);
+        read(bind(query).fetch_all(&mut *self.connection).await?)
+    }
+}
+
+pub(crate) type Bound<'q> = QueryScalar<'q, Postgres, String, PgArguments>;
+
+fn read<R: Row>(rows: Vec<String>) -> Result<Vec<R>, sqlx::Error> {
+    rows.iter().map(|json| parsed(json)).collect()
 }
 
 /// A row of a table; every column but `tenant_id` is a field of it.
@@ -81,6 +123,12 @@ impl<R: Row> Rows<R> {
         self.0.contains_key(key)
     }
 
+    /// A row as it stands in its table.
+    pub(crate) fn keep(&mut self, row: R) {
+        self.0.insert(row.key(), Held { stored: Some(row.clone()), now: Some(row) });
+    }
+
+    /// A new row, or another in its place.
     pub(crate) fn put(&mut self, row: R) {
         let key = row.key();
         self.0.entry(key).or_insert(Held { stored: None, now: None }).now = Some(row);
@@ -99,6 +147,10 @@ impl<R: Row> Rows<R> {
     /// All that stand now.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &R> {
         self.0.values().filter_map(|held| held.now.as_ref())
+    }
+
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut R> {
+        self.0.values_mut().filter_map(|held| held.now.as_mut())
     }
 
     /// Those that differ from what is stored: as they were, and as they are.
@@ -135,10 +187,7 @@ impl<R: Row> Rows<R> {
             .bind(Value::Array(wanted).to_string())
             .fetch_all(&mut *tables.connection)
             .await?;
-        for json in found {
-            let row: R = parsed(&json)?;
-            self.0.insert(row.key(), Held { stored: Some(row.clone()), now: Some(row) });
-        }
+        read(found)?.into_iter().for_each(|row| self.keep(row));
         Ok(())
     }
 
@@ -149,24 +198,10 @@ impl<R: Row> Rows<R> {
         tables: &mut Tables<'_>,
         values: impl IntoIterator<Item = Uuid>,
     ) -> Result<(), sqlx::Error> {
-        let values: Vec<Uuid> = values.into_iter().collect();
-        if values.is_empty() {
-            return Ok(());
-        }
-        let statement = format!(
-            "select row_to_json(r)::text from unnest($2::uuid[]) x (id) cross join lateral \
-             (select * from {{schema}}.{table} where tenant_id = $1 and {column} = x.id offset 0) r",
-            table = R::TABLE,
-        );
-        let found: Vec<String> = sqlx::query_scalar(sql(tables.schema, &statement))
-            .bind(tables.tenant.0)
-            .bind(values)
-            .fetch_all(&mut *tables.connection)
-            .await?;
-        for json in found {
-            let row: R = parsed(&json)?;
-            let stored = Held { stored: Some(row.clone()), now: Some(row.clone()) };
-            self.0.entry(row.key()).or_insert(stored);
+        for row in tables.by::<R>(column, values).await? {
+            if !self.knows(&row.key()) {
+                self.keep(row);
+            }
         }
         Ok(())
     }

@@ -16,6 +16,7 @@ use kvali_tests::random::Company;
 use kvali_tests::samples::{CONTRACT, LEAD, OFFER, Sales, WON, create_pipeline};
 use kvali_tests::{Database, accepted, envelope, new_id, now, order, tenant};
 use serde_json::{Value, json};
+use sqlx::Executor;
 use std::sync::Arc;
 
 fn model() -> Arc<dyn Projection> {
@@ -482,5 +483,67 @@ async fn a_forecast_rolls_up_by_category_and_is_compared_with_what_was_won() {
     let unknown = Forecast { pipeline: "Service".into(), ..question };
     let error = forecast(store, sales.tenant, &unknown, AsOf::NOW, now(), &quiet).await.unwrap_err();
     assert_eq!(error.to_string(), "there is no pipeline \"Service\"; there are \"Sales\"");
+    database.drop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_forecast_of_the_day_before_is_held_against_what_was_won() {
+    use kvali_projections::conversion_funnel::{Forecast, accuracy};
+    let database = Database::create().await;
+    let desk = Desk::open(database.connect().await).await;
+    let (store, sales) = (&desk.store, &desk.sales);
+    for (stage, probability, category) in [(OFFER, 50, "best_case"), (CONTRACT, 80, "commit")] {
+        let set = json!({ "stage": stage, "probability": probability, "category": category });
+        desk.tell(sales.pipeline.stream(), "SetStageForecast", set).await;
+    }
+    let today = now().date_naive();
+    let deal = async |amount: &str, currency: &str, stage| {
+        let value = json!({ "amount": amount, "currency": currency });
+        let deal = desk.deal(json!({ "value": value, "expected_close": today })).await;
+        desk.tell(deal.stream(), "MoveDeal", json!({ "to": stage })).await;
+        deal
+    };
+    let offer = deal("200", "GEL", OFFER).await;
+    let contract = deal("300", "GEL", CONTRACT).await;
+    deal("70", "EUR", CONTRACT).await;
+    // What was said so far was said three days ago.
+    let aged = "update kvali.event set recorded_at = recorded_at - interval '3 days', occurred_at = occurred_at - interval '3 days'";
+    let mut admin = database.admin().await;
+    admin.execute("alter table kvali.event disable trigger all").await.unwrap();
+    admin.execute(aged).await.unwrap();
+    admin.execute("alter table kvali.event enable trigger all").await.unwrap();
+    desk.tell(offer.stream(), "CloseLost", json!({ "reason": sales.reason })).await;
+    let more = json!({ "value": { "amount": "400", "currency": "GEL" } });
+    desk.tell(contract.stream(), "SetDealValue", more).await;
+    desk.tell(contract.stream(), "CloseWon", json!({})).await;
+
+    let to = today.succ_opt().unwrap();
+    let question = Forecast { pipeline: "Sales".into(), from: today, to, zone: chrono_tz::UTC };
+    let found = json!(accuracy(store, sales.tenant, &question, 1, now(), &quiet).await.unwrap());
+    let told = |currency: &str, what: &str| {
+        let rows = found.as_array().unwrap();
+        rows.iter().find(|row| row["currency"] == currency).unwrap()[what].clone()
+    };
+    assert_eq!(told("GEL", "actual"), "400");
+    let rollup = |pipeline: &str,
+                  best_case: &str,
+                  most_likely: &str,
+                  commit: &str,
+                  closed: &str,
+                  weighted: &str| {
+        json!({ "pipeline": pipeline, "best_case": best_case, "most_likely": most_likely, "commit": commit,
+                "closed": closed, "weighted": weighted })
+    };
+    assert_eq!(told("GEL", "forecast"), rollup("500", "500", "300", "300", "0", "340"));
+    assert_eq!(told("GEL", "accuracy"), rollup("0.75", "0.75", "0.75", "0.75", "0", "0.85"));
+    assert_eq!(told("GEL", "bias"), rollup("0.25", "0.25", "-0.25", "-0.25", "-1", "-0.15"));
+    assert_eq!(told("EUR", "forecast")["commit"], "70");
+    assert_eq!(
+        (told("EUR", "actual"), told("EUR", "accuracy")),
+        (json!("0"), Value::Null),
+        "nothing was won"
+    );
+    let earlier = json!(accuracy(store, sales.tenant, &question, 4, now(), &quiet).await.unwrap());
+    assert_eq!(earlier[0]["forecast"]["pipeline"], "0", "four days before nothing was known");
     database.drop().await;
 }

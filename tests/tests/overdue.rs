@@ -5,13 +5,14 @@ use kvali_domain::deal;
 use kvali_domain::pipeline::Clock;
 use kvali_domain::task::{self, Create};
 use kvali_domain::user;
-use kvali_domain::{CalendarId, Due, Personal, Target, TaskId, calendar, merge, subject};
-use kvali_eventstore::project::AsOf;
-use kvali_projections::overdue_tasks::{Answer, Asked, Cause, Section};
+use kvali_domain::{CalendarId, Due, Personal, StageId, Target, TaskId, calendar, merge, pipeline, subject};
+use kvali_eventstore::project::{AsOf, Projection};
+use kvali_projections::overdue_tasks::{Answer, Asked, Cause, OverdueTasks, Section};
 use kvali_tests::desk::{Desk, at, date, due};
-use kvali_tests::samples::{LEAD, OFFER};
+use kvali_tests::samples::{INTAKE, LEAD, OFFER, transfer};
 use kvali_tests::{new_id, now};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// Before every due of these tests.
 const LONG_AGO: &str = "2010-01-01T00:00:00Z";
@@ -371,6 +372,43 @@ async fn deals_stand_over_the_limit_of_their_visit_and_go_idle_by_two_clocks() {
     };
     desk.tell("2024-05-12T10:00:00Z", first.stream(), lost).await;
     assert_eq!(over("2024-05-13T10:00:00Z").await, (vec![third, second], vec![second]));
+    desk.database.drop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deal_that_changes_its_pipeline_begins_a_visit_under_the_limits_that_hold_there() {
+    let desk = Desk::set_up().await;
+    let nino = desk.user("Nino").await;
+    let service = desk.sales.service(&desk.store, "Service").await;
+    let limit = async |stage: StageId, max_days: i32| {
+        let (max_days, idle_days) = (Some(max_days), None);
+        let limits = pipeline::Command::SetLimits { stage, max_days, idle_days, clock: Clock::Calendar };
+        desk.tell(LONG_AGO, service.stream(), limits).await;
+    };
+    desk.limits(LEAD, Some(3), None, Clock::Calendar).await;
+    limit(INTAKE, 2).await;
+    let deal = desk.deal("2024-05-01T10:00:00Z", nino).await;
+    let over = async |when: &str| {
+        let rows = desk.at(when, Asked::default()).await.over_stage_limit.unwrap().rows;
+        rows.into_iter().map(|row| (row.visit, row.max_days, row.deal.stage)).collect::<Vec<_>>()
+    };
+    assert_eq!(over("2024-05-05T10:00:00Z").await, [(1, 3, "Lead".to_owned())]);
+    desk.tell("2024-05-05T12:00:00Z", deal.stream(), transfer(service, INTAKE)).await;
+    // Who is there already goes by the limit that held when the visit began.
+    limit(INTAKE, 9).await;
+    assert_eq!(over("2024-05-07T11:59:59.999999Z").await, []);
+    assert_eq!(over("2024-05-07T12:00:00Z").await, [(2, 2, "Intake".to_owned())]);
+    let (back, forth) = (desk.sales.pipeline, service);
+    desk.tell("2024-05-08T12:00:00Z", deal.stream(), transfer(back, OFFER)).await;
+    assert_eq!(over("2024-06-01T00:00:00Z").await, [], "no limit there");
+    desk.tell("2024-05-09T12:00:00Z", deal.stream(), transfer(forth, INTAKE)).await;
+    assert_eq!(over("2024-05-18T11:59:59.999999Z").await, []);
+    assert_eq!(over("2024-05-18T12:00:00Z").await, [(4, 9, "Intake".to_owned())]);
+    let model: Arc<dyn Projection> = Arc::new(OverdueTasks);
+    let live = desk.store.live(&*model).await.unwrap();
+    let rows = desk.database.rows(&live.schema_name).await;
+    let rebuilt = desk.store.rebuild(model, &|_, _| {}).await.unwrap();
+    assert_eq!(desk.database.rows(&rebuilt.schema_name).await, rows);
     desk.database.drop().await;
 }
 

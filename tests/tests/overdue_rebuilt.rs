@@ -8,15 +8,15 @@ use kvali_domain::pipeline::{self, Clock};
 use kvali_domain::task::{self, Create};
 use kvali_domain::user::{self, Period, WorkKind};
 use kvali_domain::{
-    ActorId, CalendarId, Command, DealId, Due, NoteId, Occurred, Personal, StreamId, SubjectId, Target,
-    TaskId, TeamId, UserId, absence, calendar, deal, merge, subject, team,
+    ActorId, CalendarId, Command, DealId, Due, LossReasonId, NoteId, Occurred, Personal, PipelineId, StageId,
+    StreamId, SubjectId, Target, TaskId, TeamId, UserId, absence, calendar, deal, merge, subject, team,
 };
 use kvali_eventstore::project::AsOf;
 use kvali_eventstore::{Options, Outcome, Store};
 use kvali_projections::overdue_tasks::{Answer, Asked, OverdueTasks};
 use kvali_tests::desk::Desk;
 use kvali_tests::random::Dice;
-use kvali_tests::samples::{CONTRACT, LEAD, OFFER, move_to};
+use kvali_tests::samples::{CONTRACT, INTAKE, LEAD, LOST, OFFER, REPAIR, WON, move_to, transfer};
 use kvali_tests::{envelope, new_id, order};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -25,7 +25,9 @@ use std::sync::Arc;
 struct Office {
     dice: Dice,
     clock: DateTime<Utc>,
-    pipeline: StreamId,
+    pipeline: PipelineId,
+    service: PipelineId,
+    reason: LossReasonId,
     users: Vec<UserId>,
     deals: Vec<DealId>,
     tasks: Vec<TaskId>,
@@ -46,7 +48,9 @@ impl Office {
         Self {
             dice: Dice::new(seed),
             clock: "2024-01-02T08:00:00Z".parse().unwrap(),
-            pipeline: desk.sales.pipeline.stream(),
+            pipeline: desk.sales.pipeline,
+            service: desk.sales.service(&desk.store, "Service").await,
+            reason: desk.sales.reason,
             users,
             deals,
             tasks: (0..24).map(|_| TaskId(new_id())).collect(),
@@ -88,15 +92,31 @@ impl Office {
             18 => self.at_the_team(),
             _ => {
                 let days = [None, Some(1), Some(3)];
+                let (pipeline, stage) = self.stage();
                 let limits = pipeline::Command::SetLimits {
-                    stage: *self.dice.pick(&[LEAD, OFFER, CONTRACT]),
+                    stage,
                     max_days: *self.dice.pick(&days),
                     idle_days: *self.dice.pick(&days),
                     clock: *self.dice.pick(&[Clock::Calendar, Clock::Business]),
                 };
-                (self.pipeline, limits.into())
+                (pipeline.stream(), limits.into())
             }
         }
+    }
+
+    /// A stage of either pipeline; limits of those in which deals end are kept, too.
+    fn stage(&mut self) -> (PipelineId, StageId) {
+        let (sales, service) = (self.pipeline, self.service);
+        let all = [
+            (sales, LEAD),
+            (sales, OFFER),
+            (sales, CONTRACT),
+            (sales, WON),
+            (sales, LOST),
+            (service, INTAKE),
+            (service, REPAIR),
+        ];
+        *self.dice.pick(&all)
     }
 
     fn at_a_task(&mut self) -> (StreamId, Command) {
@@ -127,8 +147,8 @@ impl Office {
 
     fn at_a_deal(&mut self) -> (StreamId, Command) {
         let (deal, other) = (*self.dice.pick(&self.deals), *self.dice.pick(&self.deals));
-        let to = *self.dice.pick(&[LEAD, OFFER, CONTRACT]);
-        let command = match self.roll(13) {
+        let (pipeline, to) = self.stage();
+        let command = match self.roll(16) {
             0..=3 => move_to(to),
             4 => deal::Command::CloseWon { pipeline_version: None },
             5 | 6 => deal::Command::Reopen {
@@ -146,6 +166,13 @@ impl Office {
                 let choices = self.dice.pick(&conflicts).iter().map(from).collect();
                 deal::Command::Merge(merge::Merge { losers: vec![other], seen: vec![], choices })
             }
+            11 | 12 => transfer(pipeline, to),
+            13 => deal::Command::CloseLost {
+                reason: Some(self.reason),
+                stage: None,
+                comment: Personal::default(),
+                pipeline_version: None,
+            },
             _ => deal::Command::Unmerge(merge::Unmerge { merge: 1, chain: true }),
         };
         (deal.stream(), command.into())
@@ -258,6 +285,8 @@ async fn live_and_rebuilt_by_pages_of_any_size_it_has_the_same_rows() {
     }
     for expected in [
         "AddHoliday",
+        "CloseLost",
+        "CloseWon",
         "CompleteTask",
         "CreateTask",
         "DeferTask",
@@ -270,6 +299,7 @@ async fn live_and_rebuilt_by_pages_of_any_size_it_has_the_same_rows() {
         "SetStageLimits",
         "SnoozeTask",
         "StartAbsence",
+        "TransferPipeline",
         "UnlinkTask",
         "UnmergeDeals",
     ] {

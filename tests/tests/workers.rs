@@ -5,8 +5,9 @@
 use async_trait::async_trait;
 use kvali_domain::pipeline::Policy;
 use kvali_domain::{DealId, TenantId};
-use kvali_eventstore::project::{AsOf, AskError, Batch, Look, Projection, Query, Workers, Workload};
+use kvali_eventstore::project::{AsOf, Batch, Look, Projection, Query, Workers, Workload};
 use kvali_eventstore::{Options, Store};
+use kvali_projections::AskError;
 use kvali_projections::conversion_funnel::{ConversionFunnel, Corrections, ground};
 use kvali_tests::backlog::{busy, caught_up, deals_that_move};
 use kvali_tests::random::Company;

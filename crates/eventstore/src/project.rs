@@ -16,7 +16,7 @@ mod workers;
 
 pub use as_of::{AsOf, Cut, Known};
 pub use generation::Generation;
-pub use look::{Answered, AskError, Look, Query};
+pub use look::{Answered, Look, Query};
 pub use park::Parked;
 pub use status::Status;
 pub use timers::{TIMER, Timed, Timers};

@@ -91,11 +91,15 @@ fn people<'a>(one: &'a Profile, other: &'a Profile, found: &mut Vec<Finding<'a>>
         one.as_ref().zip(other.as_ref()).map(|(one, other)| one.level(other))
     };
     let straight = [level(&one.given, &other.given), level(&one.family, &other.family)];
-    let across = [level(&one.given, &other.family), level(&one.family, &other.given)];
-    let is_swapped = across.iter().flatten().any(|level| *level <= Level::Near)
-        && straight.iter().flatten().all(|level| *level == Level::Different);
-    let levels =
-        if is_swapped { across.map(|level| level.map(|level| level.max(Level::Near))) } else { straight };
+    let across = || {
+        let levels = [level(&one.given, &other.family), level(&one.family, &other.given)];
+        levels.iter().flatten().any(|level| *level <= Level::Near).then_some(levels)
+    };
+    let is_strange = straight.iter().flatten().all(|level| *level == Level::Different);
+    let levels = match is_strange.then(across).flatten() {
+        Some(levels) => levels.map(|level| level.map(|level| level.max(Level::Near))),
+        None => straight,
+    };
     let shared = [&one.given, &one.family].map(|name| name.as_ref().map(|name| name.plain.as_str()));
     for ((field, level), shared) in [GIVEN, FAMILY].into_iter().zip(levels).zip(shared) {
         if let Some(level) = level {

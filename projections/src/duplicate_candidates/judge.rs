@@ -149,7 +149,7 @@ fn qualities(
     truth: &HashSet<Pair>,
     model: &Model,
 ) -> (Quality, Quality) {
-    let score = |(a, b): Pair| model.score(&profiles[a as usize], &profiles[b as usize]).total;
+    let score = |(a, b): Pair| model.total(&profiles[a as usize], &profiles[b as usize]);
     let likely: Vec<(u32, u32, i32)> = found
         .iter()
         .map(|pair| (pair.0, pair.1, score(*pair)))
@@ -196,7 +196,8 @@ impl Halves {
 
 fn refitted(labelled: &Labelled, seen: &[Pair], count: usize, model: &Model) -> Result<Model, NotFitted> {
     let score = |(a, b): Pair| model.score(&labelled.profiles[a as usize], &labelled.profiles[b as usize]);
-    let scored: Vec<(i32, Pair)> = seen.iter().map(|pair| (score(*pair).total, *pair)).collect();
+    let total = |(a, b): Pair| model.total(&labelled.profiles[a as usize], &labelled.profiles[b as usize]);
+    let scored: Vec<(i32, Pair)> = seen.iter().map(|pair| (total(*pair), *pair)).collect();
     let decided = decided(scored, count, model.weights.likely);
     let decisions: Vec<Decision> =
         decided.iter().map(|pair| Decision::of(&score(*pair), labelled.truth.contains(pair))).collect();

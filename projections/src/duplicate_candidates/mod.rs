@@ -34,7 +34,7 @@ mod weights;
 pub use details::{Details, Profile};
 pub use facts::RecordKind;
 pub use fit::{Decision, HoldOut, NotFitted, fit};
-pub use judge::{Judgement, Labelled, Quality, Share, Trial, judge};
+pub use judge::{BLOCK_LIMIT, Judgement, Labelled, Quality, Share, Trial, judge};
 pub use keys::{Hasher, keys};
 pub use level::Level;
 pub use model::DuplicateCandidates;

@@ -118,11 +118,9 @@ impl Pairing<'_, '_> {
         let decisions = self.tables.decisions(ids).await?;
         let mut now = Pairs::new();
         for pair in candidates {
-            let score = self.model.score(&profiles[&pair[0]], &profiles[&pair[1]]);
-            if score.total < self.model.weights.possible {
-                continue;
-            }
-            let state = self.state(decisions.get(&pair), &profiles[&pair[0]], &profiles[&pair[1]]);
+            let (one, other) = (&profiles[&pair[0]], &profiles[&pair[1]]);
+            let Some((score, _)) = self.model.possible(one, other) else { continue };
+            let state = self.state(decisions.get(&pair), one, other);
             let row = PairRow {
                 score: score.total,
                 model_version: self.model.version,
@@ -183,7 +181,7 @@ impl Pairing<'_, '_> {
         let records = self.tables.records(&members).await?;
         let profiles = self.tables.profiles(&members).await?;
         let apart = self.apart(&members, &profiles).await?;
-        let mut score = |a: Uuid, b: Uuid| self.model.score(&profiles[&a], &profiles[&b]).total;
+        let mut score = |a: Uuid, b: Uuid| self.model.total(&profiles[&a], &profiles[&b]);
         let joined =
             clusters(&edges, |one, other| keeps_apart(&apart, one, other) && agree(one, other, &mut score));
         let mut together: BTreeMap<Uuid, Vec<Uuid>> = BTreeMap::new();

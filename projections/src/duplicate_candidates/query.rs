@@ -200,11 +200,7 @@ impl Ask<'_> {
         let candidates = tables.found(&keys(&asked, &model.hasher, &model.keys)).await?;
         let scored: BTreeMap<Uuid, (Score, Verdict)> = candidates
             .iter()
-            .filter_map(|(id, profile)| {
-                let score = model.score(&asked, profile);
-                let verdict = model.verdict(score.total)?;
-                Some((*id, (score, verdict)))
-            })
+            .filter_map(|(id, profile)| Some((*id, model.possible(&asked, profile)?)))
             .collect();
         let records = tables.records(&scored.keys().copied().collect()).await?;
         let found = scored.into_iter().filter_map(|(id, (score, verdict))| {

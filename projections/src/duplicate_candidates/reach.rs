@@ -1,6 +1,6 @@
 //! Where somebody can be reached, as it is compared: provider rules for mail, numbers by their ends, domains of one's own.
 
-use super::level::{Level, of_texts};
+use super::level::{Level, is_a_slip_apart, of_texts};
 use kvali_domain::Personal;
 use kvali_domain::contact_point::{Kind, key};
 use kvali_domain::free_mail::is_free_mail;
@@ -26,12 +26,11 @@ impl Email {
     }
 
     pub(super) fn level(&self, other: &Self) -> Level {
-        match (self.local == other.local, self.domain == other.domain) {
-            (true, true) => Level::Equal,
-            (true, false) => Level::Near,
-            (false, true) if of_texts(&self.local, &other.local) <= Level::Near => Level::Near,
-            _ if of_texts(&self.local, &other.local) <= Level::Near => Level::Alike,
-            _ => Level::Different,
+        match (of_texts(&self.local, &other.local), self.domain == other.domain) {
+            (Level::Equal, true) => Level::Equal,
+            (Level::Equal, false) | (Level::Near, true) => Level::Near,
+            (Level::Near, false) => Level::Alike,
+            (Level::Alike | Level::Different, _) => Level::Different,
         }
     }
 }
@@ -59,9 +58,7 @@ pub(super) fn phone_level(one: &str, other: &str) -> Level {
     if shorter >= LOCAL_DIGITS && (one.ends_with(other) || other.ends_with(one)) || one == other {
         return Level::Equal;
     }
-    if shorter >= LOCAL_DIGITS
-        && (local_digits(one) == local_digits(other) || strsim::osa_distance(one, other) == 1)
-    {
+    if shorter >= LOCAL_DIGITS && (local_digits(one) == local_digits(other) || is_a_slip_apart(one, other)) {
         return Level::Near;
     }
     Level::Different

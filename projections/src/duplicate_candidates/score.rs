@@ -1,6 +1,6 @@
 //! The score of two records: a sum of addends, each with its reason, that is exact because all are whole numbers.
 
-use super::compare::compare;
+use super::compare::{Finding, compare};
 use super::details::Profile;
 use super::keys::Hasher;
 use super::level::Level;
@@ -68,13 +68,29 @@ impl Model {
         let addends: Vec<Addend> = compare(one, other)
             .into_iter()
             .map(|found| {
-                let rarity = found.shared.map_or(0, |value| self.rarity.of(found.field, value, &self.hasher));
-                let adds = self.weights.of(found.field, found.level) + rarity;
+                let (adds, rarity) = self.adds(&found);
                 Addend { field: found.field.to_owned(), level: found.level, rarity, adds }
             })
             .collect();
         let start = self.weights.start;
         Score { start, total: start + addends.iter().map(|addend| addend.adds).sum::<i32>(), addends }
+    }
+
+    /// The sum alone: many are compared for each that is told of.
+    pub fn total(&self, one: &Profile, other: &Profile) -> i32 {
+        self.weights.start + compare(one, other).iter().map(|found| self.adds(found).0).sum::<i32>()
+    }
+
+    /// The score of two who may be one; none of others.
+    pub fn possible(&self, one: &Profile, other: &Profile) -> Option<(Score, Verdict)> {
+        let verdict = self.verdict(self.total(one, other))?;
+        Some((self.score(one, other), verdict))
+    }
+
+    /// What a field adds, and how much of it for how rare the shared value is.
+    fn adds(&self, found: &Finding<'_>) -> (i32, i32) {
+        let rarity = found.shared.map_or(0, |value| self.rarity.of(found.field, value, &self.hasher));
+        (self.weights.of(found.field, found.level) + rarity, rarity)
     }
 
     pub fn verdict(&self, total: i32) -> Option<Verdict> {

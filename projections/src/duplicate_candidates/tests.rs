@@ -1,3 +1,4 @@
+use super::level::is_a_slip_apart;
 use super::{
     Decision, Details, Hasher, Labelled, Level, Model, NotFitted, Profile, Rarity, Share, fit, judge, keys,
     rule,
@@ -287,6 +288,21 @@ fn a_published_rule_says_what_was_shipped() {
     );
     let (one, other) = (named("Nino Abashidze"), named("Nino Beridze"));
     assert_eq!(read.score(&one, &other), shipped.score(&one, &other));
+}
+
+#[test]
+fn a_slip_of_the_pen_is_an_alignment_of_one() {
+    let mut texts = vec![String::new()];
+    for at in 0..121 {
+        let longer: Vec<String> = ["a", "b", "c"].iter().map(|sign| format!("{}{sign}", texts[at])).collect();
+        texts.extend(longer);
+    }
+    for one in &texts {
+        for other in &texts {
+            let expected = strsim::osa_distance(one, other) == 1;
+            assert_eq!(is_a_slip_apart(one, other), expected, "{one:?} and {other:?}");
+        }
+    }
 }
 
 /// Records and true pairs of one of the sets, without some columns.

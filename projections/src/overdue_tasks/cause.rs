@@ -2,7 +2,7 @@
 
 use super::clock::{day, due_day, due_zone, stored};
 use super::record::{AbsenceRow, ActivityTypeRow, CapacityRow, DealRow, PersonRow, TaskRow, overdue_from};
-use crate::overdue_tasks::rows::Tables;
+use crate::rows::Tables;
 use crate::sql::sql;
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use chrono_tz::Tz;
@@ -77,11 +77,11 @@ struct Evidence {
 impl Evidence {
     async fn of(tables: &mut Tables<'_>, cases: &[Case]) -> Result<Self, sqlx::Error> {
         let users: BTreeSet<Uuid> = cases.iter().map(|case| case.assignee.0).collect();
-        let people = tables.of::<PersonRow>("user_id", users.iter().copied()).await?;
+        let people = tables.by::<PersonRow>("user_id", users.iter().copied()).await?;
         let types = tables.which::<ActivityTypeRow>("true", |query| query).await?;
         Ok(Self {
-            absences: tables.of("user_id", users.iter().copied()).await?,
-            capacities: tables.of("user_id", users).await?,
+            absences: tables.by("user_id", users.iter().copied()).await?,
+            capacities: tables.by("user_id", users).await?,
             zones: people.into_iter().filter_map(|person| Some((person.user_id, person.zone?))).collect(),
             lead_minutes: types
                 .into_iter()
@@ -227,7 +227,7 @@ pub(super) async fn merged_into(
 ) -> Result<BTreeMap<DealId, DealId>, sqlx::Error> {
     let mut merged = BTreeMap::new();
     while !wanted.is_empty() {
-        let rows = tables.of::<DealRow>("deal_id", wanted.iter().map(|deal| deal.0)).await?;
+        let rows = tables.by::<DealRow>("deal_id", wanted.iter().map(|deal| deal.0)).await?;
         let pairs: Vec<_> =
             rows.into_iter().filter_map(|row| Some((row.deal_id, row.merged_into?))).collect();
         wanted = pairs.iter().map(|(_, into)| *into).filter(|into| !merged.contains_key(into)).collect();

@@ -13,25 +13,24 @@ use super::record::{
     AbsenceRow, ActivityRow, ActivityTypeRow, BecameOverdueRow, CalendarRow, CapacityRow, DealRow, PersonRow,
     PipelineRow, TalkRow, TaskPastRow, TaskRow, TeamRow,
 };
-use crate::overdue_tasks::rows::Rows;
+use crate::rows::Rows;
 use kvali_domain::calendar::Hours;
-use kvali_domain::{ActivityTypeId, CalendarId, DealId, Event, PipelineId, TaskId, TeamId, UserId, Version};
+use kvali_domain::{CalendarId, DealId, Event, PipelineId, TaskId, TeamId, UserId};
 use kvali_eventstore::Opened;
-use uuid::Uuid;
 
 /// Rows of one tenant, as far as the events folded so far concern them.
-#[derive(Default, Debug)]
+#[derive(Default)]
 pub(super) struct Facts {
-    pub tasks: Rows<TaskId, TaskRow>,
-    pub became_overdue: Rows<(TaskId, String), BecameOverdueRow>,
-    pub deals: Rows<DealId, DealRow>,
-    pub talks: Rows<Uuid, TalkRow>,
-    pub people: Rows<UserId, PersonRow>,
-    pub absences: Rows<(UserId, i32), AbsenceRow>,
-    pub teams: Rows<TeamId, TeamRow>,
-    pub pipelines: Rows<(PipelineId, Version), PipelineRow>,
-    pub calendars: Rows<CalendarId, CalendarRow>,
-    pub types: Rows<ActivityTypeId, ActivityTypeRow>,
+    pub tasks: Rows<TaskRow>,
+    pub became_overdue: Rows<BecameOverdueRow>,
+    pub deals: Rows<DealRow>,
+    pub talks: Rows<TalkRow>,
+    pub people: Rows<PersonRow>,
+    pub absences: Rows<AbsenceRow>,
+    pub teams: Rows<TeamRow>,
+    pub pipelines: Rows<PipelineRow>,
+    pub calendars: Rows<CalendarRow>,
+    pub types: Rows<ActivityTypeRow>,
     /// New rows of tables that only grow.
     pub past: Vec<TaskPastRow>,
     pub activities: Vec<ActivityRow>,
@@ -61,14 +60,14 @@ impl Facts {
     /// Works out what follows from whole rows, after all events.
     pub(super) fn settle(&mut self) {
         let hours = self.business_hours();
-        for deal in self.deals.all_mut() {
+        for deal in self.deals.iter_mut() {
             deal.settle(hours.as_ref());
         }
     }
 
     /// Of the calendar that was defined first.
     fn business_hours(&self) -> Option<Hours> {
-        self.calendars.all().min_by_key(|calendar| calendar.position).map(CalendarRow::hours)
+        self.calendars.iter().min_by_key(|calendar| calendar.position).map(CalendarRow::hours)
     }
 }
 

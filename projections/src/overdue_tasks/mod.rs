@@ -11,7 +11,6 @@ mod facts;
 mod model;
 mod query;
 mod record;
-mod rows;
 #[cfg(test)]
 mod tests;
 mod timers;

@@ -1,11 +1,9 @@
 //! The facts as tables: a batch loads the rows that it touches, folds, and writes each changed row once.
 
 use super::facts::{Facts, Wanted};
-use super::record::{
-    AbsenceRow, BecameOverdueRow, CalendarRow, DealRow, PersonRow, PipelineRow, TalkRow, TaskRow, TeamRow,
-};
+use super::record::{ActivityRow, CalendarRow, CapacityRow, DealRow, PipelineRow, TaskPastRow};
 use super::timers;
-use crate::overdue_tasks::rows::Tables;
+use crate::rows::{Row, Tables};
 use async_trait::async_trait;
 use kvali_domain::DealId;
 use kvali_eventstore::project::{Batch, Look, Projection, Timers};
@@ -23,7 +21,7 @@ impl Projection for OverdueTasks {
     }
 
     fn version(&self) -> i32 {
-        1
+        2
     }
 
     fn schema(&self) -> &'static str {
@@ -31,13 +29,13 @@ impl Projection for OverdueTasks {
     }
 
     async fn apply(&self, batch: &Batch<'_>, into: &mut PgConnection) -> Result<(), sqlx::Error> {
-        let mut tables = Tables { tenant: batch.tenant, schema: batch.schema, connection: into };
+        let mut tables = Tables::of(batch, into);
         let mut facts = load(&mut tables, Wanted::of(batch.events)).await?;
         for event in batch.events {
             facts.apply(event);
         }
         facts.settle();
-        write(&mut tables, &facts).await
+        write(&mut tables, facts).await
     }
 
     async fn timers(&self, look: &mut Look<'_>) -> Result<Timers, sqlx::Error> {
@@ -47,66 +45,20 @@ impl Projection for OverdueTasks {
 
 async fn load(tables: &mut Tables<'_>, mut wanted: Wanted) -> Result<Facts, sqlx::Error> {
     let mut facts = Facts::default();
-    load_tasks(tables, &mut facts, &mut wanted).await?;
+    facts.became_overdue.load_by("task_id", tables, wanted.tasks.iter().map(|task| task.0)).await?;
+    facts.tasks.load(tables, std::mem::take(&mut wanted.tasks)).await?;
+    facts.talks.load(tables, std::mem::take(&mut wanted.talks)).await?;
+    for task in facts.tasks.iter() {
+        wanted.deals.extend(&task.deals);
+        wanted.people.insert(task.assignee);
+    }
+    wanted.deals.extend(facts.talks.iter().flat_map(|talk| &talk.deals));
     load_deals(tables, &mut facts, std::mem::take(&mut wanted.deals)).await?;
     load_setup(tables, &mut facts, &wanted).await?;
-    load_people(tables, &mut facts, &wanted).await?;
+    facts.people.load(tables, wanted.people).await?;
+    facts.absences.load_by("user_id", tables, wanted.absent.into_iter().map(|user| user.0)).await?;
+    facts.teams.load(tables, wanted.teams).await?;
     Ok(facts)
-}
-
-async fn load_tasks(
-    tables: &mut Tables<'_>,
-    facts: &mut Facts,
-    wanted: &mut Wanted,
-) -> Result<(), sqlx::Error> {
-    let tasks = || wanted.tasks.iter().map(|task| task.0).collect::<Vec<_>>();
-    for row in tables.of::<BecameOverdueRow>("task_id", tasks()).await? {
-        facts.became_overdue.keep((row.task_id, row.due_key.clone()), row);
-    }
-    for row in tables.of::<TaskRow>("task_id", tasks()).await? {
-        wanted.deals.extend(&row.deals);
-        wanted.people.insert(row.assignee);
-        facts.tasks.keep(row.task_id, row);
-    }
-    for row in tables.of::<TalkRow>("talk_id", wanted.talks.iter().copied()).await? {
-        wanted.deals.extend(&row.deals);
-        facts.talks.keep(row.talk_id, row);
-    }
-    Ok(())
-}
-
-async fn load_setup(tables: &mut Tables<'_>, facts: &mut Facts, wanted: &Wanted) -> Result<(), sqlx::Error> {
-    if wanted.calendars {
-        // Whatever goes by working days ends on others.
-        for row in tables.which::<DealRow>("outcome = 'open' and clock = 'business'", |query| query).await? {
-            facts.deals.keep(row.deal_id, row);
-        }
-    }
-    for row in tables.which::<CalendarRow>("true", |query| query).await? {
-        facts.calendars.keep(row.calendar_id, row);
-    }
-    let entered: Vec<_> = wanted.versions.iter().copied().collect();
-    for row in tables.which::<PipelineRow>("version = any($2)", |query| query.bind(entered)).await? {
-        facts.pipelines.keep((row.pipeline_id, row.version), row);
-    }
-    let configured = wanted.pipelines.iter().map(|pipeline| pipeline.0);
-    for row in tables.of::<PipelineRow>("pipeline_id", configured).await? {
-        facts.pipelines.keep((row.pipeline_id, row.version), row);
-    }
-    Ok(())
-}
-
-async fn load_people(tables: &mut Tables<'_>, facts: &mut Facts, wanted: &Wanted) -> Result<(), sqlx::Error> {
-    for row in tables.of::<PersonRow>("user_id", wanted.people.iter().map(|user| user.0)).await? {
-        facts.people.keep(row.user_id, row);
-    }
-    for row in tables.of::<AbsenceRow>("user_id", wanted.absent.iter().map(|user| user.0)).await? {
-        facts.absences.keep((row.user_id, row.number), row);
-    }
-    for row in tables.of::<TeamRow>("team_id", wanted.teams.iter().map(|team| team.0)).await? {
-        facts.teams.keep(row.team_id, row);
-    }
-    Ok(())
 }
 
 /// The deals, what they were merged into, and so on.
@@ -116,28 +68,39 @@ async fn load_deals(
     mut wanted: BTreeSet<DealId>,
 ) -> Result<(), sqlx::Error> {
     while !wanted.is_empty() {
-        let rows = tables.of::<DealRow>("deal_id", wanted.iter().map(|deal| deal.0)).await?;
-        wanted = rows.iter().filter_map(|row| row.merged_into).collect();
-        for row in rows {
-            facts.deals.keep(row.deal_id, row);
-        }
-        wanted.retain(|deal| facts.deals.get(deal).is_none());
+        facts.deals.load(tables, wanted).await?;
+        wanted = facts.deals.iter().filter_map(|deal| deal.merged_into).collect();
+        wanted.retain(|deal| !facts.deals.knows(deal));
     }
     Ok(())
 }
 
-async fn write(tables: &mut Tables<'_>, facts: &Facts) -> Result<(), sqlx::Error> {
-    tables.write(&facts.tasks.changed()).await?;
-    tables.write(&facts.past.iter().collect::<Vec<_>>()).await?;
-    tables.write(&facts.became_overdue.changed()).await?;
-    tables.write(&facts.deals.changed()).await?;
-    tables.write(&facts.activities.iter().collect::<Vec<_>>()).await?;
-    tables.write(&facts.talks.changed()).await?;
-    tables.write(&facts.people.changed()).await?;
-    tables.write(&facts.absences.changed()).await?;
-    tables.write(&facts.capacities.iter().collect::<Vec<_>>()).await?;
-    tables.write(&facts.teams.changed()).await?;
-    tables.write(&facts.pipelines.changed()).await?;
-    tables.write(&facts.calendars.changed()).await?;
-    tables.write(&facts.types.changed()).await
+async fn load_setup(tables: &mut Tables<'_>, facts: &mut Facts, wanted: &Wanted) -> Result<(), sqlx::Error> {
+    if wanted.calendars {
+        // Whatever goes by working days ends on others.
+        let rows = tables.which::<DealRow>("outcome = 'open' and clock = 'business'", |query| query).await?;
+        rows.into_iter().for_each(|row| facts.deals.keep(row));
+    }
+    let calendars = tables.which::<CalendarRow>("true", |query| query).await?;
+    calendars.into_iter().for_each(|row| facts.calendars.keep(row));
+    let entered: Vec<_> = wanted.versions.iter().copied().collect();
+    let versions = tables.which::<PipelineRow>("version = any($2)", |query| query.bind(entered)).await?;
+    versions.into_iter().for_each(|row| facts.pipelines.keep(row));
+    facts.pipelines.load_by("pipeline_id", tables, wanted.pipelines.iter().map(|pipeline| pipeline.0)).await
+}
+
+async fn write(tables: &mut Tables<'_>, facts: Facts) -> Result<(), sqlx::Error> {
+    facts.tasks.write(tables).await?;
+    TaskPastRow::upsert(tables, facts.past).await?;
+    facts.became_overdue.write(tables).await?;
+    facts.deals.write(tables).await?;
+    ActivityRow::upsert(tables, facts.activities).await?;
+    facts.talks.write(tables).await?;
+    facts.people.write(tables).await?;
+    facts.absences.write(tables).await?;
+    CapacityRow::upsert(tables, facts.capacities).await?;
+    facts.teams.write(tables).await?;
+    facts.pipelines.write(tables).await?;
+    facts.calendars.write(tables).await?;
+    facts.types.write(tables).await
 }

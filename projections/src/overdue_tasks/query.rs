@@ -7,7 +7,7 @@ mod workload;
 
 use super::answer::Answer;
 use super::model::OverdueTasks;
-use crate::overdue_tasks::rows::Tables;
+use crate::rows::Tables;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;

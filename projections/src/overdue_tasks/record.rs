@@ -1,7 +1,7 @@
 //! The rows of the tables, as `schema.sql` describes them.
 
 use super::clock::{self, day, stored};
-use crate::overdue_tasks::rows::Row;
+use crate::rows::Row;
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use chrono_tz::Tz;
 use kvali_domain::calendar::{Hours, Interval};
@@ -280,26 +280,31 @@ pub(super) struct ActivityTypeRow {
 }
 
 macro_rules! tables {
-    ($($row:ident = $table:literal ($($key:literal),+)),+ $(,)?) => {$(
+    ($($row:ident = $table:literal of $key:ty, by $first:ident $(and $more:ident)*;)+) => {$(
         impl Row for $row {
+            type Key = $key;
             const TABLE: &'static str = $table;
-            const KEY: &'static [&'static str] = &[$($key),+];
+            const KEY: &'static [&'static str] = &[stringify!($first) $(, stringify!($more))*];
+
+            fn key(&self) -> Self::Key {
+                (self.$first.clone() $(, self.$more.clone())*)
+            }
         }
     )+};
 }
 
 tables! {
-    TaskRow = "task" ("task_id"),
-    TaskPastRow = "task_past" ("task_id", "number"),
-    BecameOverdueRow = "became_overdue" ("task_id", "due_key"),
-    DealRow = "deal" ("deal_id"),
-    ActivityRow = "activity" ("deal_id", "actor", "at", "position"),
-    TalkRow = "talk" ("talk_id"),
-    PersonRow = "person" ("user_id"),
-    AbsenceRow = "absence" ("user_id", "number"),
-    CapacityRow = "capacity" ("user_id", "position"),
-    TeamRow = "team" ("team_id"),
-    PipelineRow = "pipeline" ("pipeline_id", "version"),
-    CalendarRow = "calendar" ("calendar_id"),
-    ActivityTypeRow = "activity_type" ("activity_type"),
+    TaskRow = "task" of TaskId, by task_id;
+    TaskPastRow = "task_past" of (TaskId, i32), by task_id and number;
+    BecameOverdueRow = "became_overdue" of (TaskId, String), by task_id and due_key;
+    DealRow = "deal" of DealId, by deal_id;
+    ActivityRow = "activity" of (DealId, ActorId, DateTime<Utc>, i64), by deal_id and actor and at and position;
+    TalkRow = "talk" of Uuid, by talk_id;
+    PersonRow = "person" of UserId, by user_id;
+    AbsenceRow = "absence" of (UserId, i32), by user_id and number;
+    CapacityRow = "capacity" of (UserId, i64), by user_id and position;
+    TeamRow = "team" of TeamId, by team_id;
+    PipelineRow = "pipeline" of (PipelineId, Version), by pipeline_id and version;
+    CalendarRow = "calendar" of CalendarId, by calendar_id;
+    ActivityTypeRow = "activity_type" of ActivityTypeId, by activity_type;
 }

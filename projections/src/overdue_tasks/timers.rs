@@ -3,7 +3,7 @@
 
 use super::cause::{self, Case};
 use super::record::{BecameOverdueRow, DealRow, TaskRow};
-use crate::overdue_tasks::rows::Tables;
+use crate::rows::Tables;
 use chrono::{DateTime, Utc};
 use kvali_domain::deal::{self, IdleSpell, VisitLimit};
 use kvali_domain::{Command, Order, StreamId, task};
@@ -73,7 +73,7 @@ async fn overdue(tables: &mut Tables<'_>, agenda: &mut Agenda) -> Result<(), sql
 async fn causes(tables: &mut Tables<'_>, agenda: &mut Agenda) -> Result<(), sqlx::Error> {
     let first = "facts is null order by since limit $2";
     let told = tables.which::<BecameOverdueRow>(first, |query| query.bind(AT_ONCE)).await?;
-    let tasks = tables.of::<TaskRow>("task_id", told.iter().map(|row| row.task_id.0)).await?;
+    let tasks = tables.by::<TaskRow>("task_id", told.iter().map(|row| row.task_id.0)).await?;
     let tasks: BTreeMap<_, _> = tasks.into_iter().map(|row| (row.task_id, row)).collect();
     let cases: Vec<Case> = told
         .iter()

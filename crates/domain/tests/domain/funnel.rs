@@ -3,9 +3,10 @@ use crate::measuring::{define, entered, redefine, step, way};
 use crate::sales::*;
 use kvali_domain::decider::Describe;
 use kvali_domain::funnel::{
-    Command, Defined, Definition, Event, NotADefinition, Redefined, Refusal, Retired, Rule,
+    Command, Defined, Definition, Event, Funnel, MAX_STEPS, NotADefinition, Redefined, Refusal, Retired,
+    Rule, Start, Window,
 };
-use kvali_domain::{Claim, Refusal as AnyRefusal};
+use kvali_domain::{Claim, Decider, Occurred, Refusal as AnyRefusal, StageId};
 
 macro_rules! funnel_refusal {
     ($pattern:pat) => {
@@ -105,4 +106,58 @@ fn a_retired_funnel_takes_no_definition() {
         .when(redefine(entered()))
         .refused(funnel_refusal!(Refusal::FunnelRetired { .. }))
         .naming([r#""Way to win""#, "define another"]);
+}
+
+#[test]
+fn a_funnel_has_a_step_and_at_most_sixty_four_and_none_without_a_stage() {
+    let of = |count: usize| {
+        let steps = (0..count).map(|at| step("Step", &[StageId(uuid::Uuid::from_u128(at as u128))]));
+        Definition { steps: steps.collect(), ..entered() }
+    };
+    assert_eq!(of(MAX_STEPS).check(), Ok(()));
+    for count in [MAX_STEPS + 1, MAX_STEPS + 9] {
+        assert_eq!(of(count).check(), Err(NotADefinition::TooManySteps { count }));
+    }
+    assert_eq!(of(0).check(), Err(NotADefinition::NoStep));
+    let hollow = Definition { steps: vec![step("Talk", &[NEW]), step("Nothing", &[])], ..entered() };
+    assert_eq!(hollow.check(), Err(NotADefinition::EmptyStep { at: 1, name: "Nothing".to_owned() }));
+}
+
+#[test]
+fn a_window_is_so_many_minutes_hours_or_days() {
+    for (text, seconds) in [("1m", 60), ("90m", 5_400), ("12h", 43_200), ("30d", 2_592_000)] {
+        let window: Window = text.parse().expect("a window");
+        assert_eq!((window.micros(), window.to_string()), (seconds * 1_000_000, text.to_owned()));
+    }
+    for text in ["", "d", "0d", "00h", "-1d", "+1d", "1.5h", "30", "30s", "1 d", "d1", "99999999999d"] {
+        let problem = text.parse::<Window>().expect_err(text).to_string();
+        assert!(problem.contains(&format!("{text:?}")) && problem.contains("30d"), "{problem}");
+    }
+}
+
+#[test]
+fn rules_and_starts_are_called_by_their_words() {
+    for (rule, word) in Rule::ALL {
+        assert_eq!((word.parse(), rule.word()), (Ok(rule), word));
+    }
+    assert_eq!(("first".parse(), "best".parse()), (Ok(Start::First), Ok(Start::Best)));
+    let unknown = "backwards".parse::<Rule>().expect_err("it is none").to_string();
+    for (_, word) in Rule::ALL {
+        assert!(unknown.contains(word), "{unknown}");
+    }
+    let unknown = "last".parse::<Start>().expect_err("it is none").to_string();
+    assert!(unknown.contains("\"last\"") && unknown.contains("first"), "{unknown}");
+}
+
+#[test]
+fn a_funnel_is_known_by_its_newest_definition() {
+    let mut funnel = Funnel::default();
+    assert_eq!(funnel.record(), None);
+    let redefined = Redefined { name: "Way to win".to_owned(), version: 2, definition: entered() };
+    for event in [defined(), Event::Redefined(redefined), retired()] {
+        funnel.evolve(&event, 1, &Occurred::Unknown);
+    }
+    let record = funnel.record().expect("it was defined");
+    assert_eq!((record.name.as_str(), record.version, record.retired), ("Way to win", 2, true));
+    assert_eq!(record.definition, entered());
 }

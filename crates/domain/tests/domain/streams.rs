@@ -3,8 +3,8 @@
 use crate::sales::*;
 use kvali_domain::{
     Command, CommandType, Condition, Personal, StreamId, SubjectId, Target, access, activity_types,
-    command_types, duplicate, exchange_rates, fields, loss_reasons, sources, subject, tags, task_templates,
-    user,
+    command_types, duplicate, exchange_rates, fields, loss_reasons, match_rule, sources, subject, tags,
+    task_templates, user,
 };
 use std::collections::BTreeSet;
 
@@ -23,12 +23,13 @@ fn words(is: impl Fn(&Command) -> bool) -> BTreeSet<&'static str> {
 
 #[test]
 fn a_dictionary_has_one_stream_whatever_is_said_of_it() {
-    let dictionaries: [(&str, StreamId); 8] = [
+    let dictionaries: [(&str, StreamId); 9] = [
         ("access", access::STREAM),
         ("activity_type", activity_types::STREAM),
         ("exchange_rate", exchange_rates::STREAM),
         ("field", fields::STREAM),
         ("loss_reason", loss_reasons::STREAM),
+        ("match_rule", match_rule::STREAM),
         ("source", sources::STREAM),
         ("tag", tags::STREAM),
         ("task_template", task_templates::STREAM),

@@ -31,15 +31,6 @@ pub trait Query: Send + 'static {
     async fn ask(self, look: &mut Look<'_>) -> Result<Self::Answer, Self::Error>;
 }
 
-/// What can go wrong with a question that has no mistakes of its own.
-#[derive(thiserror::Error, Debug)]
-pub enum AskError {
-    #[error(transparent)]
-    Store(#[from] Error),
-    #[error("reading a read model failed")]
-    Read(#[from] sqlx::Error),
-}
-
 /// An answer, and what it rests on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Answered<A> {

@@ -16,9 +16,9 @@ impl Facts {
     pub(super) fn deal(&mut self, id: DealId, event: &Event, opened: &Opened) {
         let at = occurred(opened);
         if let Event::Opened(event) = event {
-            self.deals.put(id, opened_deal(id, event, at));
+            self.deals.put(opened_deal(id, event, at));
             self.limits(id);
-        } else if let Some(deal) = self.deals.edit(&id) {
+        } else if let Some(deal) = self.deals.get_mut(&id) {
             evolve(deal, event, at);
         }
         match event {
@@ -27,10 +27,10 @@ impl Facts {
             Event::Lost(event) => self.enter(id, event.visit, event.stage, event.pipeline_version, at),
             Event::Reopened(event) => {
                 self.enter(id, event.visit, event.to, event.pipeline_version, at);
-                self.deals.edit(&id).into_iter().for_each(|deal| deal.goes_on(told(opened)));
+                self.deals.get_mut(&id).into_iter().for_each(|deal| deal.goes_on(told(opened)));
             }
             Event::PipelineChanged(event) => {
-                self.deals.edit(&id).into_iter().for_each(|deal| deal.pipeline_id = event.to_pipeline);
+                self.deals.get_mut(&id).into_iter().for_each(|deal| deal.pipeline_id = event.to_pipeline);
                 self.enter(id, event.visit, event.to, event.pipeline_version, at);
             }
             Event::StageCorrected(event) => self.correct(id, event),
@@ -44,7 +44,7 @@ impl Facts {
     }
 
     fn enter(&mut self, id: DealId, visit: i32, stage: StageId, version: Version, at: Option<DateTime<Utc>>) {
-        if let Some(deal) = self.deals.edit(&id) {
+        if let Some(deal) = self.deals.get_mut(&id) {
             deal.visit = visit;
             deal.stage_id = stage;
             deal.pipeline_version = version;
@@ -56,7 +56,7 @@ impl Facts {
     }
 
     fn correct(&mut self, id: DealId, event: &deal::StageCorrected) {
-        if let Some(deal) = self.deals.edit(&id).filter(|deal| deal.visit == event.visit) {
+        if let Some(deal) = self.deals.get_mut(&id).filter(|deal| deal.visit == event.visit) {
             deal.stage_id = event.to;
             deal.pipeline_version = event.pipeline_version;
         }
@@ -75,7 +75,7 @@ impl Facts {
             idle_days: None,
             clock: Clock::Calendar,
         });
-        if let Some(deal) = self.deals.edit(&id) {
+        if let Some(deal) = self.deals.get_mut(&id) {
             deal.max_days = max_days;
             deal.idle_days = idle_days;
             deal.clock = clock;
@@ -84,7 +84,7 @@ impl Facts {
 
     /// What is open about a deal is open about the one that it is merged into.
     fn join(&mut self, id: DealId, survivor: DealId) {
-        let Some(deal) = self.deals.edit(&id) else { return };
+        let Some(deal) = self.deals.get_mut(&id) else { return };
         deal.merged_into = Some(survivor);
         let (tasks, ended) = (deal.open_tasks, deal.tasks_ended_at);
         self.up_from(survivor, |deal| {
@@ -96,7 +96,7 @@ impl Facts {
     }
 
     fn part(&mut self, id: DealId, at: DateTime<Utc>) {
-        let Some(deal) = self.deals.edit(&id) else { return };
+        let Some(deal) = self.deals.get_mut(&id) else { return };
         let (survivor, tasks) = (deal.merged_into.take(), deal.open_tasks);
         if let Some(survivor) = survivor {
             self.up_from(survivor, |deal| deal.lets_go(tasks, at));
@@ -108,7 +108,7 @@ impl Facts {
     pub(super) fn up_from(&mut self, deal: DealId, mut change: impl FnMut(&mut DealRow)) {
         let (mut seen, mut next) = (BTreeSet::new(), Some(deal));
         while let Some(id) = next.filter(|id| seen.insert(*id)) {
-            next = self.deals.edit(&id).and_then(|deal| {
+            next = self.deals.get_mut(&id).and_then(|deal| {
                 change(deal);
                 deal.merged_into
             });

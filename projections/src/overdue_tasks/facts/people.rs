@@ -14,10 +14,10 @@ impl Facts {
             user::Event::Registered(event) => self.person(id, event.name.as_deref()),
             user::Event::Invited(event) => self.person(id, event.name.as_deref()),
             user::Event::AbsencePlanned(event) => {
-                if let Some(person) = self.people.edit(&id) {
+                if let Some(person) = self.people.get_mut(&id) {
                     person.zone = Some(event.zone);
                 }
-                self.absences.put((id, event.absence), planned(id, event));
+                self.absences.put(planned(id, event));
             }
             user::Event::AbsenceStarted(event) => {
                 self.absence(id, event.absence, |absence| absence.started_at = Some(at));
@@ -44,12 +44,12 @@ impl Facts {
     /// An erased person stays erased, whatever comes later.
     fn person(&mut self, id: UserId, name: Option<&str>) {
         if self.people.get(&id).is_none() {
-            self.people.put(id, PersonRow { user_id: id, name: text(name), zone: None });
+            self.people.put(PersonRow { user_id: id, name: text(name), zone: None });
         }
     }
 
     fn absence(&mut self, id: UserId, number: i32, change: impl FnOnce(&mut AbsenceRow)) {
-        if let Some(absence) = self.absences.edit(&(id, number)) {
+        if let Some(absence) = self.absences.get_mut(&(id, number)) {
             change(absence);
         }
     }
@@ -58,13 +58,13 @@ impl Facts {
     pub(super) fn erase(&mut self, event: &subject::Event) {
         let subject::Event::Erased(event) = event;
         let id = event.subject.0;
-        if let Some(person) = self.people.edit(&UserId(id)) {
+        if let Some(person) = self.people.get_mut(&UserId(id)) {
             person.name = None;
         }
-        if let Some(task) = self.tasks.edit(&TaskId(id)) {
+        if let Some(task) = self.tasks.get_mut(&TaskId(id)) {
             task.subject = None;
         }
-        if let Some(deal) = self.deals.edit(&DealId(id)) {
+        if let Some(deal) = self.deals.get_mut(&DealId(id)) {
             deal.name = None;
         }
     }
@@ -72,9 +72,9 @@ impl Facts {
     pub(super) fn team(&mut self, id: TeamId, event: &team::Event) {
         if let team::Event::Created(event) = event {
             let (name, parent) = (event.name.replace('\0', ""), event.parent);
-            self.teams.put(id, TeamRow { team_id: id, name, parent, members: Vec::new() });
+            self.teams.put(TeamRow { team_id: id, name, parent, members: Vec::new() });
         }
-        let Some(team) = self.teams.edit(&id) else { return };
+        let Some(team) = self.teams.get_mut(&id) else { return };
         match event {
             team::Event::Renamed(event) => team.name = event.to.replace('\0', ""),
             team::Event::MemberAdded(event) => team.members.push(event.member),

@@ -15,7 +15,7 @@ impl Facts {
         let mut pipeline = before.map_or(Pipeline::Absent, |row| Pipeline::Defined(config(row)));
         pipeline.evolve(event, version, &opened.recorded.occurred);
         if let Pipeline::Defined(config) = pipeline {
-            self.pipelines.put((id, version), row(id, config));
+            self.pipelines.put(row(id, config));
         }
     }
 
@@ -31,10 +31,10 @@ impl Facts {
                     week: event.week.clone(),
                     holidays: known.map(|known| known.holidays.clone()).unwrap_or_default(),
                 };
-                self.calendars.put(id, row);
+                self.calendars.put(row);
             }
             calendar::Event::HolidayAdded(event) => {
-                if let Some(calendar) = self.calendars.edit(&id) {
+                if let Some(calendar) = self.calendars.get_mut(&id) {
                     calendar.holidays.insert(stored_day(event.date), event.name.replace('\0', ""));
                 }
             }
@@ -48,7 +48,7 @@ impl Facts {
             label: event.label.replace('\0', ""),
             minimum_lead_minutes: event.minimum_lead_minutes,
         };
-        self.types.put(event.activity_type, row);
+        self.types.put(row);
     }
 }
 

@@ -15,7 +15,7 @@ impl Facts {
     pub(super) fn task(&mut self, id: TaskId, event: &Event, opened: &Opened) {
         let at = told(opened);
         if let Event::Created(event) = event {
-            self.tasks.put(id, created(id, event, opened));
+            self.tasks.put(created(id, event, opened));
             self.named_zone(event.assignee, event.due);
             self.hold(&deals_among(&event.targets));
             return;
@@ -35,7 +35,7 @@ impl Facts {
         if let Event::Rescheduled(event) = event {
             self.named_zone(after.assignee, event.to);
         }
-        self.tasks.put(id, after);
+        self.tasks.put(after);
     }
 
     /// What the log tells of a task's becoming overdue.
@@ -50,10 +50,10 @@ impl Facts {
                     assignee: event.assignee,
                     facts: None,
                 };
-                self.became_overdue.put((task.task_id, due_key(event.due)), row);
+                self.became_overdue.put(row);
             }
             Event::CauseDetermined(event) => {
-                if let Some(row) = self.became_overdue.edit(&(task.task_id, due_key(event.due))) {
+                if let Some(row) = self.became_overdue.get_mut(&(task.task_id, due_key(event.due))) {
                     row.facts = Some(event.facts);
                 }
             }
@@ -103,7 +103,7 @@ impl Facts {
     }
 
     fn named_zone(&mut self, assignee: UserId, due: Due) {
-        if let (Due::Day { zone, .. }, Some(person)) = (due, self.people.edit(&assignee)) {
+        if let (Due::Day { zone, .. }, Some(person)) = (due, self.people.get_mut(&assignee)) {
             person.zone = Some(zone);
         }
     }

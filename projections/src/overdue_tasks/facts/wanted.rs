@@ -87,6 +87,8 @@ impl Wanted {
             deal::Event::StageChanged(event) => self.versions.extend([event.pipeline_version]),
             deal::Event::StageCorrected(event) => self.versions.extend([event.pipeline_version]),
             deal::Event::PipelineChanged(event) => self.versions.extend([event.pipeline_version]),
+            deal::Event::Won(event) => self.versions.extend([event.pipeline_version]),
+            deal::Event::Lost(event) => self.versions.extend([event.pipeline_version]),
             deal::Event::Reopened(event) => self.versions.extend([event.pipeline_version]),
             deal::Event::MergedInto(event) => drop(self.deals.insert(event.survivor)),
             _ => {}

@@ -66,9 +66,9 @@ impl Facts {
 
     fn talk(&mut self, id: Uuid, change: impl FnOnce(&mut TalkRow)) {
         if self.talks.get(&id).is_none() {
-            self.talks.put(id, TalkRow { talk_id: id, deals: Vec::new(), answered_by: None });
+            self.talks.put(TalkRow { talk_id: id, deals: Vec::new(), answered_by: None });
         }
-        if let Some(talk) = self.talks.edit(&id) {
+        if let Some(talk) = self.talks.get_mut(&id) {
             change(talk);
         }
     }

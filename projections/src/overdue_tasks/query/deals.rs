@@ -3,7 +3,7 @@
 use super::super::answer::{DealAt, IdleDeal, Listed, OverLimit, WithoutTask};
 use super::super::record::{DealRow, PipelineRow};
 use super::Question;
-use crate::overdue_tasks::rows::Tables;
+use crate::rows::Tables;
 use kvali_domain::{PipelineId, Version};
 use std::collections::BTreeMap;
 

@@ -5,7 +5,7 @@ use super::super::cause::{self, merged_into, survivor};
 use super::super::clock::{day, due_day};
 use super::super::record::{BecameOverdueRow, TaskRow, due_key};
 use super::{Question, Sorting};
-use crate::overdue_tasks::rows::Tables;
+use crate::rows::Tables;
 use kvali_domain::task::CauseFacts;
 use kvali_domain::{self as domain, DealId, TaskId, UserId};
 use std::cmp::Reverse;
@@ -65,7 +65,7 @@ fn sorted(mut rows: Vec<TaskRow>, question: Question<'_>) -> Vec<TaskRow> {
 
 /// As the log determined them, else as they are judged now.
 async fn causes(tables: &mut Tables<'_>, rows: &[TaskRow]) -> Result<Vec<(CauseFacts, bool)>, sqlx::Error> {
-    let told = tables.of::<BecameOverdueRow>("task_id", rows.iter().map(|row| row.task_id.0)).await?;
+    let told = tables.by::<BecameOverdueRow>("task_id", rows.iter().map(|row| row.task_id.0)).await?;
     let told: BTreeMap<(TaskId, String), CauseFacts> =
         told.into_iter().filter_map(|row| Some(((row.task_id, row.due_key), row.facts?))).collect();
     let known = |row: &TaskRow| told.get(&(row.task_id, due_key(row.due))).copied();

@@ -3,7 +3,7 @@
 use super::super::answer::Person;
 use super::super::record::{PersonRow, TeamRow};
 use super::{Asked, QueryError};
-use crate::overdue_tasks::rows::Tables;
+use crate::rows::Tables;
 use chrono_tz::Tz;
 use kvali_domain::access::Reach;
 use kvali_domain::pipeline::folded;

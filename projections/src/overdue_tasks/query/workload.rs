@@ -6,7 +6,7 @@ use super::super::clock::{day, due_day, monday};
 use super::super::record::{AbsenceRow, CapacityRow, TaskRow};
 use super::Question;
 use super::tasks::is_due_today;
-use crate::overdue_tasks::rows::Tables;
+use crate::rows::Tables;
 use crate::sql::sql;
 use kvali_domain::UserId;
 use kvali_domain::user::Period;
@@ -36,8 +36,8 @@ pub(super) async fn workload(
     let week = tables.which::<TaskRow>(THIS_WEEK, |query| query.bind(at).bind(who)).await?;
     let people: Vec<UserId> = question.who.everybody().into_iter().collect();
     let ids = || people.iter().map(|person| person.0).collect::<Vec<_>>();
-    let absences: Vec<AbsenceRow> = tables.of("user_id", ids()).await?;
-    let capacities: Vec<CapacityRow> = tables.of("user_id", ids()).await?;
+    let absences: Vec<AbsenceRow> = tables.by("user_id", ids()).await?;
+    let capacities: Vec<CapacityRow> = tables.by("user_id", ids()).await?;
     let mut told: BTreeMap<UserId, Workload> = BTreeMap::new();
     for person in people {
         told.insert(person, nothing(person, &absences, &capacities, question));
