@@ -518,7 +518,8 @@ async fn a_forecast_of_the_day_before_is_held_against_what_was_won() {
     desk.tell(contract.stream(), "CloseWon", json!({})).await;
 
     let to = today.succ_opt().unwrap();
-    let question = Forecast { pipeline: "Sales".into(), from: today, to, zone: chrono_tz::UTC };
+    let question =
+        Forecast { pipeline: "Sales".into(), from: today, to, zone: chrono_tz::UTC, reach: Reach::All };
     let found = json!(accuracy(store, sales.tenant, &question, 1, now(), &quiet).await.unwrap());
     let told = |currency: &str, what: &str| {
         let rows = found.as_array().unwrap();
