@@ -21,6 +21,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (6, "privileges", include_str!("../../../schemas/sql/0006_privileges.sql")),
     (7, "workers", include_str!("../../../schemas/sql/0007_workers.sql")),
     (8, "denials", include_str!("../../../schemas/sql/0008_denials.sql")),
+    (11, "personal reads", include_str!("../../../schemas/sql/0011_personal_reads.sql")),
 ];
 
 /// What a connection may do: see `schemas/sql/0006_privileges.sql`.
