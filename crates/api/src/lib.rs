@@ -1,20 +1,24 @@
 //! HTTP in, HTTP out: commands, the feed of events, read models, keys.
 
 mod answer;
+mod audit;
 mod batch;
 mod commands;
 mod cursor;
 mod edge;
 mod error;
 mod feed;
+mod format;
 mod health;
 mod key;
 mod principal;
 mod queries;
 mod serve;
+mod shown;
 mod streams;
 
 pub use cursor::Cursor;
+pub use format::no_formula;
 pub use key::{Secret, Token};
 pub use serve::{Limits, serve};
 
@@ -62,6 +66,7 @@ fn router(api: Api, body_limit: usize) -> Router {
         .route("/v1/commands", post(batch::carry_out))
         .route("/v1/events", get(feed::events))
         .route("/v1/streams/{id}", get(streams::history))
+        .route("/v1/audit", get(audit::audit))
         .route("/v1/board", get(queries::board))
         .route("/v1/completeness", get(queries::completeness))
         .route("/v1/duplicates", get(queries::duplicates))

@@ -15,7 +15,7 @@ use kvali_domain::{DealId, StreamId, UserId};
 use kvali_eventstore::project::{AsOf, Projection, Query as Question};
 use kvali_projections::AskError;
 use kvali_projections::conversion_funnel::{self as funnels, Breakdown, Definition, Population};
-use kvali_projections::deal_board::{self, DealBoard};
+use kvali_projections::deal_board::{self, Card, DealBoard};
 use kvali_projections::duplicate_candidates::{
     DuplicateCandidates, Filter, Hasher, List, RecordKind, Verdict,
 };
@@ -179,6 +179,8 @@ pub(crate) async fn board(State(api): State<Api>, principal: Principal, asked: A
         after: asked.after_deal,
     };
     let (answer, stands) = api.ask(&principal, DealBoard, &when, question).await?;
+    let named = answer.cards.iter().flat_map(Card::named);
+    api.shows(&principal, "the board", named).await?;
     Ok(told(&answer, &stands))
 }
 
@@ -200,6 +202,7 @@ pub(crate) async fn search(State(api): State<Api>, principal: Principal, asked: 
         limit: usize::try_from(limited(asked.limit, 20)?).unwrap_or_default(),
     };
     let (answer, stands) = api.ask(&principal, Search, &when, question).await?;
+    api.shows(&principal, "search", answer.iter().map(|hit| hit.id)).await?;
     Ok(told(&answer, &stands))
 }
 
@@ -278,6 +281,8 @@ pub(crate) async fn duplicates(State(api): State<Api>, principal: Principal, ask
     let hasher = Hasher::new(move |bytes| keyed.number(bytes));
     let question = List { hasher, filter, limit: limited(asked.limit, 50)? };
     let (answer, stands) = api.ask(&principal, DuplicateCandidates, &when, question).await?;
+    let pairs = answer.iter().flat_map(|pair| [pair.a.id, pair.b.id]);
+    api.shows(&principal, "duplicates", pairs).await?;
     Ok(told(&answer, &stands))
 }
 
