@@ -62,6 +62,19 @@ impl Firm {
         body["entries"].as_array().unwrap_or_else(|| panic!("{body}")).clone()
     }
 
+    /// Page by page to the oldest, and how many pages that were.
+    async fn pages(&self, query: &str) -> (Vec<Value>, usize) {
+        let (mut entries, mut cursor) = (Vec::new(), String::new());
+        for page in 1.. {
+            let path = format!("/v1/audit?{query}{cursor}");
+            let told = self.server.get(&self.auditor, &path).await.ok();
+            entries.extend(told["entries"].as_array().unwrap_or_else(|| panic!("{told}")).clone());
+            let Some(next) = told["cursor"].as_str() else { return (entries, page) };
+            cursor = format!("&cursor={next}");
+        }
+        unreachable!("a log ends")
+    }
+
     async fn close(self) {
         self.server.stop().await;
         self.database.drop().await;
@@ -348,15 +361,7 @@ async fn pages_hold_every_entry_once_while_others_write() {
             }
         })
     };
-    let (mut paged, mut cursor, mut pages) = (Vec::new(), String::new(), 0);
-    loop {
-        let path = format!("/v1/audit?limit=7{cursor}");
-        let page = firm.server.get(&firm.auditor, &path).await.ok();
-        paged.extend(page["entries"].as_array().unwrap().clone());
-        pages += 1;
-        let Some(next) = page["cursor"].as_str() else { break };
-        cursor = format!("&cursor={next}");
-    }
+    let (paged, pages) = firm.pages("limit=7").await;
     writing.store(false, Ordering::Relaxed);
     writer.await.unwrap();
     assert!(pages > 3, "{pages} pages");
@@ -368,6 +373,12 @@ async fn pages_hold_every_entry_once_while_others_write() {
     let times: Vec<&str> = paged.iter().map(|entry| entry["recorded_at"].as_str().unwrap()).collect();
     let time = |text: &str| text.parse::<DateTime<Utc>>().unwrap();
     assert!(times.windows(2).all(|pair| time(pair[0]) >= time(pair[1])), "newest first");
+
+    for query in ["field=given", "kind=refused", "kind=event&aggregate=contact"] {
+        let (paged, pages) = firm.pages(&format!("{query}&limit=3")).await;
+        assert!(pages > 10, "{query}: {pages} pages");
+        assert_eq!(paged, firm.audit(&format!("{query}&limit=1000")).await, "{query}");
+    }
     firm.close().await;
 }
 

@@ -51,14 +51,10 @@ pub(super) fn needs_past(opened: &Opened) -> bool {
         | Rule::Added(_)
         | Rule::Removed(_)
         | Rule::Aside(_) => false,
-        Rule::Listed => opened.sealed().any(|(_, field)| field == "sealed_value") || clears_a_sealed(opened),
+        Rule::Listed => Members::of(opened).0.contains_key("sealed"),
         _ => true,
     };
     opened.recorded.version > 1 && rules(&opened.recorded.event_type).iter().any(unsaid)
-}
-
-fn clears_a_sealed(opened: &Opened) -> bool {
-    Members::of(opened).0.contains_key("sealed")
 }
 
 /// What each of the wanted versions of a stream changes, by version.

@@ -143,7 +143,7 @@ impl Filter {
     pub(super) fn known(self) -> Result<Passing, AskError> {
         if let Some(channel) = &self.channel
             && channel != AUTOMATION
-            && channel.parse::<Channel>().is_err()
+            && (channel.parse::<Channel>().is_err() || channel.contains('\0'))
         {
             let known = ["ui", "api", "cli", "import", "timer", AUTOMATION].map(str::to_owned).into();
             return Err(AskError::NoSuch { what: "channel", name: channel.clone(), known });

@@ -1,5 +1,6 @@
 //! Where a reader of the trail stands, newest first; opaque to it.
 
+use super::entry::{Entry, Particulars};
 use super::filter::Kind;
 use chrono::{DateTime, Utc};
 use std::str::FromStr;
@@ -21,6 +22,16 @@ pub(super) struct Key {
     /// 0 for what is no event.
     pub position: i64,
     pub id: Uuid,
+}
+
+impl Place {
+    /// Of an entry that is an event, where only events pass.
+    pub(super) fn after_event(entry: &Entry) -> Option<Self> {
+        let Particulars::Event(happened) = &entry.particulars else { return None };
+        let position = happened.recorded.position;
+        let last = Key { recorded_at: entry.recorded_at, kind: Kind::Event, position, id: entry.id };
+        Some(Self { position, last })
+    }
 }
 
 const KINDS: [Kind; 4] = [Kind::Read, Kind::Denied, Kind::Refused, Kind::Event];

@@ -69,6 +69,18 @@ fn every_type_of_event_has_a_row() {
 }
 
 #[test]
+fn every_aggregate_is_of_one_category() {
+    let categories = ["configuration", "staff", "access", "records", "work", "privacy"];
+    let of = |word: &str| {
+        let filter = Filter { category: Some(word.parse().unwrap()), ..Filter::default() };
+        filter.known().unwrap().types.unwrap()
+    };
+    let told: Vec<&str> = categories.iter().flat_map(|word| of(word)).collect();
+    assert_eq!(told.len(), TABLE.len());
+    assert_eq!(told.into_iter().collect::<BTreeSet<_>>().len(), TABLE.len());
+}
+
+#[test]
 fn rules_name_members_that_there_are() {
     for (event_type, rules) in TABLE {
         let (_, members) = MEMBERS.iter().find(|(of, _)| of == event_type).unwrap();

@@ -36,6 +36,7 @@ pub struct Trail {
 const MOST: usize = 1_000;
 /// Those that are looked at for one answer, where only the events themselves tell whether a field was changed.
 const LOOKED_AT: usize = 5_000;
+const TOGETHER: usize = 200;
 /// Histories that are read at once.
 const AT_ONCE: usize = 4;
 
@@ -53,12 +54,18 @@ pub async fn trail(
     let (above, up_to) = positions(store, tenant, &passing.asked).await?;
     let (mut entries, mut looked_at, mut parked) = (Vec::new(), 0, 0);
     loop {
-        let left = i64::try_from(limit - entries.len()).expect("a page is small");
+        // Where only the events themselves tell, many are looked at together.
+        let least = if passing.asked.field.is_some() { TOGETHER } else { 1 };
+        let left = i64::try_from((limit - entries.len()).max(least)).expect("a page is small");
         let part = Part { passing: passing.clone(), above, up_to, after, limit: left };
         let found = part.find(store, tenant, now, progress, &mut parked).await?;
         looked_at += found.rows.len();
         entries.extend(told(store, tenant, found.rows, passing.asked.field.as_deref()).await?);
         after = found.next;
+        if entries.len() > limit {
+            entries.truncate(limit);
+            after = entries.last().and_then(Place::after_event);
+        }
         if after.is_none() || entries.len() >= limit || looked_at >= LOOKED_AT {
             return Ok(Trail { entries, next: after, parked });
         }
@@ -67,8 +74,10 @@ pub async fn trail(
 
 /// Positions are recorded in order, so a time is a position: above which, and up to which.
 async fn positions(store: &Store, tenant: TenantId, asked: &Filter) -> Result<(i64, i64), AskError> {
-    let before =
-        async |instant: DateTime<Utc>| store.position_at(tenant, instant - TimeDelta::microseconds(1)).await;
+    let before = async |instant: DateTime<Utc>| {
+        let last = instant.checked_sub_signed(TimeDelta::microseconds(1));
+        store.position_at(tenant, last.unwrap_or(instant)).await
+    };
     let above = match asked.from {
         Some(from) => before(from).await?,
         None => 0,
