@@ -1,6 +1,7 @@
 //! Read models: one folder per question that the CRM answers, one line here.
 
 mod ask;
+pub mod audit_trail;
 mod called;
 pub mod conversion_funnel;
 pub mod deal_board;

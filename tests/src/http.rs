@@ -33,6 +33,8 @@ pub struct Answer {
     pub headers: HeaderMap,
     /// Null for what is no JSON.
     pub body: Value,
+    /// The same as it came.
+    pub text: String,
 }
 
 impl Answer {
@@ -140,7 +142,8 @@ impl Server {
         let (parts, body) = response.into_parts();
         let bytes = body.collect().await.expect("the answer is whole").to_bytes();
         let body = serde_json::from_slice(&bytes).unwrap_or_default();
-        Answer { status: parts.status, headers: parts.headers, body }
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        Answer { status: parts.status, headers: parts.headers, body, text }
     }
 
     pub async fn get(&self, key: &str, path: &str) -> Answer {

@@ -234,6 +234,7 @@ async fn each_role_may_do_what_the_table_says_and_a_denial_is_recorded() {
         ("/v1/search?text=acme", Permission::ReadPersonal),
         ("/v1/duplicates", Permission::ReadPersonal),
         ("/v1/events", Permission::Follow),
+        ("/v1/audit", Permission::Audit),
     ];
     let commands = [
         (format!("{path}/restore-company"), json!({}), Permission::Work),
@@ -431,16 +432,36 @@ async fn whatever_is_asked_is_answered_or_told_what_is_wrong_with_it() {
         "deal",
         "true",
     ];
-    let questions: [(&str, &[&str]); 6] = [
+    let questions: [(&str, &[&str]); 7] = [
         ("/v1/board?pipeline=Sales", &["pipeline", "stage", "owner", "sort", "limit", "after_deal"]),
         ("/v1/search?text=a", &["text", "kind", "archived", "limit"]),
         ("/v1/completeness?rare=0.1", &["kind", "owner", "rare"]),
         ("/v1/duplicates?limit=5", &["kind", "level", "owner", "decided", "limit"]),
         ("/v1/funnel?pipeline=Sales", &["pipeline", "name", "rule", "window", "by", "zone"]),
         ("/v1/events?limit=5", &["after", "types", "stream", "limit", "wait"]),
+        (
+            "/v1/audit?limit=5",
+            &[
+                "kind",
+                "actor",
+                "object",
+                "field",
+                "aggregate",
+                "type",
+                "category",
+                "channel",
+                "from",
+                "to",
+                "cursor",
+            ],
+        ),
     ];
     for (path, names) in questions {
-        let clocks: &[&str] = if path.starts_with("/v1/events") { &[] } else { &["as_of", "clock"] };
+        let clocks: &[&str] = if path.starts_with("/v1/events") || path.starts_with("/v1/audit") {
+            &[]
+        } else {
+            &["as_of", "clock"]
+        };
         for name in names.iter().chain(clocks) {
             for value in values {
                 // A wait of a second is long enough here.

@@ -41,6 +41,7 @@ const LOOKED_AT: i64 = 20_000;
 /// Whoever appended in this process tells at once; for other processes the head is looked at so often.
 const POLL: Duration = Duration::from_millis(200);
 const CURSOR: &str = "kvali-cursor";
+const FEED: &str = "the feed of events";
 
 /// What passes.
 #[derive(Clone, Debug)]
@@ -99,7 +100,7 @@ pub(crate) async fn events(
     headers: HeaderMap,
     asked: Result<Query<Asked>, QueryRejection>,
 ) -> Result<Response, Problem> {
-    api.demand(&principal, Permission::Follow, "the feed of events").await?;
+    api.demand(&principal, Permission::Follow, FEED).await?;
     let Query(asked) = asked?;
     let filter = Filter::of(&asked)?;
     let limit = asked.limit.unwrap_or(100);
@@ -115,6 +116,7 @@ pub(crate) async fn events(
     let begin = begin(&api, &principal, asked.after.as_deref()).await?;
     let wait = asked.wait.as_deref().map(seconds).transpose()?.unwrap_or_default();
     let page = waited(&api, &principal, &filter, begin, limit, wait).await?;
+    api.shows_events(&principal, FEED, &page.events).await?;
     let told: Vec<_> = page.events.iter().map(|opened| CloudEvent::of(opened, &principal)).collect();
     let mut response = axum::Json(told).into_response();
     let headers = response.headers_mut();
@@ -233,6 +235,7 @@ fn follow(
         }
         // Else the stream ends: the reader comes back with its last id.
         let page = waited(&api, &principal, &filter, after, MOST, LONGEST_WAIT).await.ok()?;
+        api.shows_events(&principal, FEED, &page.events).await.ok()?;
         let mut told: Vec<Result<Event, Infallible>> = page
             .events
             .iter()

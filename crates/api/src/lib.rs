@@ -1,6 +1,7 @@
 //! HTTP in, HTTP out: commands, the feed of events, read models, keys.
 
 mod answer;
+mod audit;
 mod batch;
 mod cloud_event;
 mod commands;
@@ -9,6 +10,7 @@ mod docs;
 mod edge;
 mod error;
 mod feed;
+mod format;
 mod health;
 mod key;
 mod openapi;
@@ -16,10 +18,12 @@ mod principal;
 mod queries;
 mod routes;
 mod serve;
+mod shown;
 mod streams;
 mod subscriptions;
 
 pub use cursor::Cursor;
+pub use format::no_formula;
 pub use key::{Secret, Token};
 pub use openapi::{asyncapi, openapi};
 pub use serve::{Limits, serve};

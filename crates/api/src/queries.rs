@@ -1,12 +1,13 @@
 //! Questions to the read models, as of now or of the past.
 
 use crate::error::Problem;
+use crate::format::{Answered, Format, Listed};
 use crate::principal::Principal;
 use crate::{Api, commands, edge};
-use axum::Json;
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
 use chrono::{DateTime, NaiveDate, Utc};
 use chrono_tz::Tz;
 use kvali_domain::access::{Permission, Reach};
@@ -17,7 +18,7 @@ use kvali_domain::{DealId, StreamId, UserId};
 use kvali_eventstore::project::{AsOf, Projection, Query as Question};
 use kvali_projections::AskError;
 use kvali_projections::conversion_funnel::{self as funnels, Breakdown, Definition, Population};
-use kvali_projections::deal_board::{self, DealBoard};
+use kvali_projections::deal_board::{self, Card, DealBoard};
 use kvali_projections::duplicate_candidates::{
     DuplicateCandidates, Filter, Hasher, List, RecordKind, Verdict,
 };
@@ -33,7 +34,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 type Asked<T> = Result<Query<T>, QueryRejection>;
-type Told = Result<Json<Value>, Problem>;
+type Told = Result<Response, Problem>;
 
 /// How long a question waits for a position that is not in the log yet.
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
@@ -169,10 +170,10 @@ impl Api {
     }
 }
 
-/// The answer, and what it rests on.
-fn told(answer: &impl Serialize, stands: &Value) -> Json<Value> {
+/// The answer, and what it rests on, in the format that is asked for; `rows` leads to what CSV has lines of.
+fn told(headers: &HeaderMap, answer: &impl Serialize, stands: Value, rows: &'static str) -> Told {
     let answer = serde_json::to_value(answer).expect("answers hold no maps with odd keys");
-    Json(json!({ "answer": answer, "stands": stands }))
+    Ok(Answered { answer, stands, rows }.told(Format::of(headers)?))
 }
 
 fn limited(limit: Option<i64>, usual: i64) -> Result<i64, Problem> {
@@ -201,7 +202,12 @@ question!(Board {
     after_deal: Option<DealId>,
 });
 
-pub(crate) async fn board(State(api): State<Api>, principal: Principal, asked: Asked<Board>) -> Told {
+pub(crate) async fn board(
+    State(api): State<Api>,
+    principal: Principal,
+    headers: HeaderMap,
+    asked: Asked<Board>,
+) -> Told {
     api.demand(&principal, Permission::ReadPersonal, "the board").await?;
     let Query(asked) = asked?;
     let when = asked.when();
@@ -215,7 +221,9 @@ pub(crate) async fn board(State(api): State<Api>, principal: Principal, asked: A
         after: asked.after_deal,
     };
     let (answer, stands) = api.ask(&principal, DealBoard, &when, question).await?;
-    Ok(told(&answer, &stands))
+    let named = answer.cards.iter().flat_map(Card::named);
+    api.shows(&principal, "the board", named).await?;
+    told(&headers, &answer, stands, "/cards")
 }
 
 question!(Searched {
@@ -225,7 +233,12 @@ question!(Searched {
     limit: Option<i64>,
 });
 
-pub(crate) async fn search(State(api): State<Api>, principal: Principal, asked: Asked<Searched>) -> Told {
+pub(crate) async fn search(
+    State(api): State<Api>,
+    principal: Principal,
+    headers: HeaderMap,
+    asked: Asked<Searched>,
+) -> Told {
     api.demand(&principal, Permission::ReadPersonal, "search").await?;
     let Query(asked) = asked?;
     let when = asked.when();
@@ -237,7 +250,8 @@ pub(crate) async fn search(State(api): State<Api>, principal: Principal, asked: 
         limit: usize::try_from(limited(asked.limit, 20)?).unwrap_or_default(),
     };
     let (answer, stands) = api.ask(&principal, Search, &when, question).await?;
-    Ok(told(&answer, &stands))
+    api.shows(&principal, "search", answer.iter().map(|hit| hit.id)).await?;
+    told(&headers, &answer, stands, "")
 }
 
 question!(Entries {
@@ -249,6 +263,7 @@ question!(Entries {
 pub(crate) async fn timeline(
     State(api): State<Api>,
     principal: Principal,
+    headers: HeaderMap,
     id: Result<Path<String>, PathRejection>,
     asked: Asked<Entries>,
 ) -> Told {
@@ -265,7 +280,7 @@ pub(crate) async fn timeline(
         limit: limited(asked.limit, 100)?,
     };
     let (answer, stands) = api.ask(&principal, Timeline, &when, question).await?;
-    Ok(told(&answer, &stands))
+    told(&headers, &answer, stands, "/entries")
 }
 
 question!(Filled {
@@ -274,7 +289,12 @@ question!(Filled {
     rare: Option<f64>,
 });
 
-pub(crate) async fn completeness(State(api): State<Api>, principal: Principal, asked: Asked<Filled>) -> Told {
+pub(crate) async fn completeness(
+    State(api): State<Api>,
+    principal: Principal,
+    headers: HeaderMap,
+    asked: Asked<Filled>,
+) -> Told {
     api.demand(&principal, Permission::Read, "completeness").await?;
     let Query(asked) = asked?;
     let when = asked.when();
@@ -289,7 +309,7 @@ pub(crate) async fn completeness(State(api): State<Api>, principal: Principal, a
         rare,
     };
     let (answer, stands) = api.ask(&principal, FieldCompleteness, &when, question).await?;
-    Ok(told(&answer, &stands))
+    told(&headers, &answer, stands, "")
 }
 
 question!(Pairs {
@@ -300,7 +320,12 @@ question!(Pairs {
     limit: Option<i64>,
 });
 
-pub(crate) async fn duplicates(State(api): State<Api>, principal: Principal, asked: Asked<Pairs>) -> Told {
+pub(crate) async fn duplicates(
+    State(api): State<Api>,
+    principal: Principal,
+    headers: HeaderMap,
+    asked: Asked<Pairs>,
+) -> Told {
     api.demand(&principal, Permission::ReadPersonal, "duplicates").await?;
     let Query(asked) = asked?;
     let when = asked.when();
@@ -323,7 +348,9 @@ pub(crate) async fn duplicates(State(api): State<Api>, principal: Principal, ask
     let hasher = Hasher::new(move |bytes| keyed.number(bytes));
     let question = List { hasher, filter, limit: limited(asked.limit, 50)? };
     let (answer, stands) = api.ask(&principal, DuplicateCandidates, &when, question).await?;
-    Ok(told(&answer, &stands))
+    let pairs = answer.iter().flat_map(|pair| [pair.a.id, pair.b.id]);
+    api.shows(&principal, "duplicates", pairs).await?;
+    told(&headers, &answer, stands, "")
 }
 
 question!(Funnel {
@@ -337,7 +364,12 @@ question!(Funnel {
     zone: Option<Tz>,
 });
 
-pub(crate) async fn funnel(State(api): State<Api>, principal: Principal, asked: Asked<Funnel>) -> Told {
+pub(crate) async fn funnel(
+    State(api): State<Api>,
+    principal: Principal,
+    headers: HeaderMap,
+    asked: Asked<Funnel>,
+) -> Told {
     api.demand(&principal, Permission::Read, "a funnel").await?;
     let Query(asked) = asked?;
     let when = asked.when();
@@ -364,7 +396,7 @@ pub(crate) async fn funnel(State(api): State<Api>, principal: Principal, asked: 
     };
     let zone = asked.zone.unwrap_or(Tz::UTC);
     let stands = json!({ "position": facts.position, "at": facts.at, "parked_streams": facts.parked });
-    Ok(told(&facts.funnel(Definition { by, zone, ..definition })?, &stands))
+    told(&headers, &facts.funnel(Definition { by, zone, ..definition })?, stands, "/stages")
 }
 
 question!(Forecast {
@@ -377,7 +409,12 @@ question!(Forecast {
     zone: Option<Tz>,
 });
 
-pub(crate) async fn forecast(State(api): State<Api>, principal: Principal, asked: Asked<Forecast>) -> Told {
+pub(crate) async fn forecast(
+    State(api): State<Api>,
+    principal: Principal,
+    headers: HeaderMap,
+    asked: Asked<Forecast>,
+) -> Told {
     api.demand(&principal, Permission::Read, "a forecast").await?;
     let Query(asked) = asked?;
     let when = asked.when();
@@ -392,7 +429,8 @@ pub(crate) async fn forecast(State(api): State<Api>, principal: Principal, asked
     };
     let (store, tenant) = (api.store(), principal.tenant);
     let answer = funnels::forecast(store, tenant, &question, as_of, edge::now(), &|_, _| {}).await?;
-    Ok(Json(serde_json::to_value(answer).expect("answers hold no maps with odd keys")))
+    let stands = json!({ "position": answer.position, "at": answer.at, "parked_streams": answer.parked });
+    told(&headers, &answer, stands, "/currencies")
 }
 
 question!(Overdue {
@@ -414,7 +452,12 @@ question!(Overdue {
     to: Option<DateTime<Utc>>,
 });
 
-pub(crate) async fn overdue(State(api): State<Api>, principal: Principal, asked: Asked<Overdue>) -> Told {
+pub(crate) async fn overdue(
+    State(api): State<Api>,
+    principal: Principal,
+    headers: HeaderMap,
+    asked: Asked<Overdue>,
+) -> Told {
     api.demand(&principal, Permission::ReadPersonal, "overdue tasks").await?;
     let Query(asked) = asked?;
     let when = asked.when();
@@ -442,7 +485,8 @@ pub(crate) async fn overdue(State(api): State<Api>, principal: Principal, asked:
     };
     let (store, tenant) = (api.store(), principal.tenant);
     let answered = overdue_tasks::overdue(store, tenant, as_of, edge::now(), &|_, _| {}, question).await?;
+    api.shows(&principal, "overdue tasks", answered.answer.named()).await?;
     let stands =
         json!({ "position": answered.position, "at": answered.at, "parked_streams": answered.parked });
-    Ok(told(&answered.answer, &stands))
+    told(&headers, &answered.answer, stands, "")
 }

@@ -2,12 +2,12 @@
 
 use crate::openapi::shapes::{
     Acked, Answered, AnyCommand, Batch, CloudEvent, CommandAnswer, Extended, Fetched, GivenBack, History, Me,
-    Nothing, ParkedStream, Ready, Replayed, Rewound, Subscription, Text, Verdict,
+    Nothing, ParkedStream, Ready, Replayed, Rewound, Subscription, Text, Trail, Verdict,
 };
-use crate::{Api, batch, commands, feed, health, openapi, principal, queries, streams, subscriptions};
+use crate::{Api, audit, batch, commands, feed, health, openapi, principal, queries, streams, subscriptions};
 use axum::Router;
 use axum::routing::{delete, get, post};
-use kvali_domain::access::Permission::{self, Follow, Read, ReadPersonal};
+use kvali_domain::access::Permission::{self, Audit, Follow, Read, ReadPersonal};
 use kvali_projections::conversion_funnel::{self, ForecastAnswer};
 use kvali_projections::deal_board::Board;
 use kvali_projections::duplicate_candidates::Candidate;
@@ -71,10 +71,11 @@ routes! {
     post "/v1/commands": batch::carry_out, None, Body Batch => 207 JSON Vec<Verdict>, "Up to 1,000 commands in order, each with a verdict of its own";
     get "/v1/events": feed::events, Some(Follow), Query feed::Asked => 200 CLOUD_EVENTS Vec<CloudEvent>, "The feed: the log in order and without gaps, by long poll or as server-sent events";
     get "/v1/streams/{id}": streams::history, Some(Read), Nothing Nothing => 200 JSON History, "The history of one record";
+    get "/v1/audit": audit::audit, Some(Audit), Query audit::Asked => 200 JSON Trail, "Who did what, when, why and by which path; also as lines and as CSV";
     get "/v1/board": queries::board, Some(ReadPersonal), Query queries::Board => 200 JSON Answered<Board>, "What stands where, with age and next task";
     get "/v1/completeness": queries::completeness, Some(Read), Query queries::Filled => 200 JSON Answered<Vec<OfEntity>>, "Which fields are filled, per owner";
     get "/v1/duplicates": queries::duplicates, Some(ReadPersonal), Query queries::Pairs => 200 JSON Answered<Vec<Candidate>>, "Records that may be one";
-    get "/v1/forecast": queries::forecast, Some(Read), Query queries::Forecast => 200 JSON ForecastAnswer, "What will be won in a period, by category and by probability";
+    get "/v1/forecast": queries::forecast, Some(Read), Query queries::Forecast => 200 JSON Answered<ForecastAnswer>, "What will be won in a period, by category and by probability";
     get "/v1/funnel": queries::funnel, Some(Read), Query queries::Funnel => 200 JSON Answered<conversion_funnel::Answer>, "How many deals came how far";
     get "/v1/overdue": queries::overdue, Some(ReadPersonal), Query queries::Overdue => 200 JSON Answered<overdue_tasks::Answer>, "What is late and why, what stands still, who has how much to do";
     get "/v1/search": queries::search, Some(ReadPersonal), Query queries::Searched => 200 JSON Answered<Vec<search::Hit>>, "People, companies and deals by name, mail or phone";

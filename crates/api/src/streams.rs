@@ -27,6 +27,7 @@ pub(crate) async fn history(
         return Err(Problem::not_found("stream"));
     };
     let opened = api.store().open(principal.tenant, events).await?;
+    api.shows_events(&principal, "a stream", &opened).await?;
     let told: Vec<_> = opened.iter().map(|opened| event(opened, &principal)).collect();
     let mut response = Json(json!({ "id": stream, "version": version, "events": told })).into_response();
     response.headers_mut().insert("etag", etag(version));

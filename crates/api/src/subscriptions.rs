@@ -239,6 +239,7 @@ async fn given_out(api: &Api, principal: &Principal, batch: Option<Batch>) -> Re
         sealed.iter().map(|given| (given.recorded.position, given.tries)).collect();
     let sealed = sealed.into_iter().map(|given| given.recorded).collect();
     let opened: Vec<Opened> = api.store().open(principal.tenant, sealed).await?;
+    api.shows_events(principal, "a subscription", &opened).await?;
     let mut told: Vec<(i64, CloudEvent<'_>)> = Vec::with_capacity(plain.len() + opened.len());
     told.extend(plain.iter().map(|given| {
         let position = given.recorded.position;

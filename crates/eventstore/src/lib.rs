@@ -6,10 +6,12 @@ mod cache;
 mod connect;
 mod decided;
 mod denial;
+mod digest;
 mod envelope;
 mod handle;
 mod keyring;
 mod log;
+mod personal_read;
 pub mod project;
 mod read;
 mod rehearse;
@@ -18,9 +20,11 @@ mod writer;
 
 pub use connect::Options;
 pub use denial::Denial;
+pub use digest::{Digest, Fault, Inspection};
 pub use envelope::Envelope;
 pub use handle::{Answer, Choice, Outcome, Plan};
 pub use keyring::{KeyedIds, MasterKey};
+pub use personal_read::PersonalRead;
 pub use read::Opened;
 pub use rehearse::Rehearsal;
 

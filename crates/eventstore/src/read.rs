@@ -14,6 +14,7 @@ use sqlx::postgres::PgRow;
 use sqlx::{PgPool, Row};
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
+use uuid::Uuid;
 
 /// What folding a state needs and no more. Stream by stream: `stream_id = any($2)` makes the planner, which expects
 /// one row of a tenant unknown to its statistics, read the whole log of that tenant and filter.
@@ -26,6 +27,25 @@ const STATES: &str = "select stream_id, version, event_type, schema_version, occ
 pub struct Opened {
     pub recorded: Recorded,
     pub event: Event,
+}
+
+impl Opened {
+    /// The personal values that were sealed with it, readable still or not: whose each is, and which field.
+    pub fn sealed(&self) -> impl Iterator<Item = (SubjectId, &str)> {
+        let sealed = self.recorded.personal.iter().flat_map(|personal| keyring::entries(personal));
+        sealed.map(|(subject, field, _)| (subject, field))
+    }
+
+    /// The records whose texts can be read in it: the stream, and whoever they belong to.
+    pub fn told_of(&self) -> BTreeSet<Uuid> {
+        let mut event = self.event.clone();
+        let readable = event.personal().into_iter().filter(|found| found.value.0.is_some());
+        let mut told: BTreeSet<Uuid> = readable.map(|found| found.subject.0).collect();
+        if !told.is_empty() {
+            told.insert(self.recorded.stream.0);
+        }
+        told
+    }
 }
 
 /// An event that stands in its place and cannot be read: altered, or written by a newer Kvali.
@@ -270,7 +290,7 @@ impl Store {
         let kinds: Vec<_> = claims.iter().map(|claim| claim.kind).collect();
         let keys: Vec<_> = claims.iter().map(stored).collect();
         let mut connection = self.connection(tenant).await?;
-        let rows: Vec<(i64, uuid::Uuid)> = sqlx::query_as(
+        let rows: Vec<(i64, Uuid)> = sqlx::query_as(
             "select k.ord, c.holder \
              from unnest($2::text[], $3::text[]) with ordinality k (kind, key, ord) \
              join kvali.claim c on c.tenant_id = $1 and c.kind = k.kind and c.key = k.key \
@@ -316,7 +336,7 @@ impl Store {
     }
 
     /// The id of a person or account that an outside system knows by name.
-    pub async fn keyed_id(&self, tenant: TenantId, kind: &str, text: &str) -> Result<uuid::Uuid, Error> {
+    pub async fn keyed_id(&self, tenant: TenantId, kind: &str, text: &str) -> Result<Uuid, Error> {
         Ok(self.keyed_ids(tenant).await?.named(kind, text))
     }
 }

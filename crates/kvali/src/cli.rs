@@ -4,8 +4,8 @@ use crate::failure::Failure;
 use crate::forms::{self, Filled};
 use crate::output::Format;
 use crate::{
-    bench, board, completeness, deal, demo, duplicates, forecast, funnel, help, key, load, log, merge, order,
-    overdue, pg, project, projections, search, serve, subscriptions, task, timeline, user,
+    audit, bench, board, completeness, deal, demo, duplicates, forecast, funnel, help, key, load, log, merge,
+    order, overdue, pg, project, projections, search, serve, subscriptions, task, timeline, user,
 };
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use std::path::PathBuf;
@@ -42,6 +42,8 @@ Examples:
       Every command with its rules; `kvali do COMMAND --json '{…}'` carries one out.
   kvali log tail --follow
       The log as it grows.
+  kvali audit --deal 4711
+      Who changed what of a deal, when, why and by which path; `kvali audit --help` has the rest.
   kvali serve
       All of it over HTTP; the first start prints a key.
 
@@ -146,6 +148,8 @@ enum Command {
     /// Read the log in order of position
     #[command(subcommand)]
     Log(log::Log),
+    /// Who changed what, when and why; who was refused, denied, shown; and proof that nothing was altered since
+    Audit(Box<audit::Audit>),
     /// Where the read models stand, what is parked; build them anew, or go back
     #[command(subcommand)]
     Projections(projections::Projections),
@@ -264,6 +268,7 @@ async fn answer(global: &Global, command: Command) -> Result<Done, Failure> {
         Command::Absence(form) => form.run(global).await,
         Command::Key(key) => key.run(global).await,
         Command::Log(log) => log.run(global).await,
+        Command::Audit(audit) => audit.run(global).await,
         Command::Projections(projections) => projections.run(global).await,
         Command::Subscriptions(subscriptions) => subscriptions.run(global).await,
         Command::Project(project) => project.run(global, std::future::pending()).await,

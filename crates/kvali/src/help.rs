@@ -18,6 +18,7 @@ const GROUPS: [(&str, &[&str]); 4] = [
             "funnel",
             "forecast",
             "log",
+            "audit",
             "do",
         ],
     ),

@@ -2,6 +2,7 @@
 
 mod as_of;
 mod ask;
+mod audit;
 mod bench;
 mod board;
 mod cli;

@@ -74,7 +74,7 @@ impl Table {
             csv.write_record(header)?;
         }
         for row in &self.rows {
-            csv.write_record(row.iter().map(plain))?;
+            csv.write_record(row.iter().map(written))?;
         }
         csv.into_inner().map_err(|error| io::Error::other(error.to_string()))
     }
@@ -159,6 +159,14 @@ fn duration(seconds: f64) -> String {
             )
         }
         _ => format!("{:.1} {name}", seconds / size),
+    }
+}
+
+/// For CSV, which a spreadsheet may open.
+fn written(cell: &Value) -> String {
+    match cell {
+        Value::String(text) => kvali_api::no_formula(text).into_owned(),
+        other => plain(other),
     }
 }
 

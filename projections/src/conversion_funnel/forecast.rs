@@ -50,6 +50,9 @@ pub struct ForecastAnswer {
     /// Open deals without a probability of their own or of their stage; weighted they count as nothing.
     pub without_probability: u64,
     pub by_owner: Vec<ForecastOwner>,
+    /// Streams that are missing in it, since an event of theirs could not be folded.
+    #[serde(skip)]
+    pub parked: i64,
     #[serde(skip)]
     pipeline_id: PipelineId,
 }
@@ -180,6 +183,7 @@ impl Query for Ask {
                     currencies: rolled_up(deals.iter().filter(|deal| deal.owner == owner)),
                 })
                 .collect(),
+            parked: 0,
             pipeline_id: pipeline,
         })
     }
@@ -292,7 +296,8 @@ async fn ask(
 ) -> Result<ForecastAnswer, QueryError> {
     let period = Period::of_days(question.from, question.to, question.zone)?;
     let ask = Ask { question: question.clone(), period, pipeline };
-    Ok(store.ask(Arc::new(ConversionFunnel), tenant, as_of, now, progress, ask).await?.answer)
+    let answered = store.ask(Arc::new(ConversionFunnel), tenant, as_of, now, progress, ask).await?;
+    Ok(ForecastAnswer { parked: answered.parked, ..answered.answer })
 }
 
 /// Every currency that either knows.

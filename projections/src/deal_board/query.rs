@@ -127,6 +127,17 @@ pub struct Card {
     pub next_task: Option<NextTask>,
 }
 
+impl Card {
+    /// Whom and what it calls by name.
+    pub fn named(&self) -> impl Iterator<Item = Uuid> {
+        let deal = self.title.as_ref().map(|_| self.deal.0);
+        let owner = self.owner_name.as_ref().and(self.owner).map(|id| id.0);
+        let contact = self.contact_name.as_ref().and(self.contact).map(|id| id.0);
+        let company = self.company_name.as_ref().and(self.company).map(|id| id.0);
+        [deal, owner, contact, company].into_iter().flatten()
+    }
+}
+
 #[derive(Clone, Copy, PartialEq, Debug, Serialize, JsonSchema)]
 pub struct NextTask {
     pub task: TaskId,

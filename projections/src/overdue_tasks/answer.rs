@@ -6,6 +6,8 @@ use kvali_domain::task::{Cause, CauseFacts};
 use kvali_domain::{DealId, TaskId, UserId};
 use schemars::JsonSchema;
 use serde::Serialize;
+use std::collections::BTreeSet;
+use uuid::Uuid;
 
 /// What was asked for; the rest is absent.
 #[derive(Clone, PartialEq, Default, Debug, Serialize, JsonSchema)]
@@ -167,4 +169,42 @@ pub struct Workload {
     pub is_absent: bool,
     /// The last day as planned.
     pub absent_until: Option<NaiveDate>,
+}
+
+impl Answer {
+    /// Whom and what it calls by name.
+    pub fn named(&self) -> BTreeSet<Uuid> {
+        let mut named = BTreeSet::new();
+        let lists = [
+            rows(self.overdue.as_ref()).map(|row| &row.task).collect::<Vec<_>>(),
+            rows(self.due_today.as_ref()).collect(),
+            rows(self.done_late.as_ref()).map(|row| &row.task).collect(),
+            rows(self.slipped.as_ref()).map(|row| &row.task).collect(),
+        ];
+        for task in lists.into_iter().flatten() {
+            named.extend(task.subject.as_ref().map(|_| task.task.0));
+            named.extend(task.assignee.named());
+        }
+        let deals = [
+            rows(self.deals_without_task.as_ref()).map(|row| &row.deal).collect::<Vec<_>>(),
+            rows(self.over_stage_limit.as_ref()).map(|row| &row.deal).collect(),
+            rows(self.idle_deals.as_ref()).map(|row| &row.deal).collect(),
+        ];
+        for deal in deals.into_iter().flatten() {
+            named.extend(deal.name.as_ref().map(|_| deal.id.0));
+            named.extend(deal.owner.iter().filter_map(Person::named));
+        }
+        named.extend(rows(self.workload.as_ref()).filter_map(|row| row.person.named()));
+        named
+    }
+}
+
+impl Person {
+    fn named(&self) -> Option<Uuid> {
+        self.name.as_ref().map(|_| self.id.0)
+    }
+}
+
+fn rows<T>(list: Option<&Listed<T>>) -> impl Iterator<Item = &T> {
+    list.into_iter().flat_map(|list| &list.rows)
 }

@@ -8,4 +8,5 @@ mod model;
 mod query;
 
 pub use model::Timeline;
+pub(crate) use query::aliases;
 pub use query::{Ask, CUSTOMER_KINDS, Entry, Kind, NotAKind, Page};

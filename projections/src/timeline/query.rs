@@ -197,7 +197,7 @@ impl Ask {
 }
 
 /// Everyone who was merged into `survivor`, also by way of others.
-async fn aliases(survivor: Uuid, look: &mut Look<'_>) -> Result<Vec<Uuid>, AskError> {
+pub(crate) async fn aliases(survivor: Uuid, look: &mut Look<'_>) -> Result<Vec<Uuid>, AskError> {
     let (mut all, mut last) = (Vec::new(), vec![survivor]);
     while !last.is_empty() {
         last = sqlx::query_scalar(sql(look.schema, MERGED))

@@ -243,3 +243,12 @@ pub(crate) struct ParkedStream {
 pub(crate) struct Replayed {
     replayed: i64,
 }
+
+/// Entries of the audit trail, the newest first.
+#[derive(JsonSchema)]
+pub(crate) struct Trail {
+    entries: Vec<Map<String, Value>>,
+    /// Where to go on; null at the end.
+    cursor: Option<String>,
+    parked_streams: i64,
+}

@@ -93,5 +93,32 @@ impl Store {
     }
 }
 
+impl Store {
+    /// Asks the log itself, without a read model.
+    pub async fn ask_log<Q: Query>(
+        &self,
+        tenant: TenantId,
+        at: DateTime<Utc>,
+        query: Q,
+    ) -> Result<Q::Answer, Q::Error> {
+        let pool = self.inner.pool.clone();
+        detached(async move {
+            let mut connection = pool.acquire().await?;
+            let mut tx = begin_for(&mut connection, tenant).await?;
+            tx.execute(SNAPSHOT).await?;
+            let head = sqlx::query_scalar("select head from kvali.ledger where tenant_id = $1")
+                .bind(tenant.0)
+                .fetch_optional(&mut *tx)
+                .await?;
+            let position = head.unwrap_or(0);
+            let mut look = Look { tenant, schema: "kvali", position, at, connection: &mut tx };
+            let answer = query.ask(&mut look).await;
+            tx.commit().await?;
+            answer
+        })
+        .await?
+    }
+}
+
 /// Every statement of a look sees the same state, and none writes.
 pub(super) const SNAPSHOT: &str = "set transaction isolation level repeatable read, read only";

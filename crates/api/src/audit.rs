@@ -1,0 +1,118 @@
+//! `GET /v1/audit`: who did what, when, why and by which path; refused commands, denials and reads of personal texts.
+
+use crate::error::Problem;
+use crate::format::{Format, Listed, Table};
+use crate::principal::Principal;
+use crate::{Api, commands, edge};
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Query, State};
+use axum::http::{HeaderMap, HeaderValue};
+use axum::response::Response;
+use kvali_domain::access::Permission;
+use kvali_domain::{ActorId, StreamId};
+use kvali_projections::audit_trail::{self, COLUMNS, Entry, Filter, Place, Sees, Trail};
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use std::str::FromStr;
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Asked {
+    kind: Option<String>,
+    actor: Option<String>,
+    object: Option<String>,
+    field: Option<String>,
+    aggregate: Option<String>,
+    r#type: Option<String>,
+    category: Option<String>,
+    channel: Option<String>,
+    from: Option<String>,
+    to: Option<String>,
+    cursor: Option<String>,
+    limit: Option<usize>,
+}
+
+const MOST: usize = 1_000;
+
+pub(crate) async fn audit(
+    State(api): State<Api>,
+    principal: Principal,
+    headers: HeaderMap,
+    asked: Result<Query<Asked>, QueryRejection>,
+) -> Result<Response, Problem> {
+    api.demand(&principal, Permission::Audit, "the audit trail").await?;
+    let Query(asked) = asked?;
+    let format = Format::of(&headers)?;
+    let ask = asked.ask()?;
+    let trail = audit_trail::trail(api.store(), principal.tenant, ask, edge::now(), &|_, _| {}).await?;
+    let sees = if principal.may(Permission::ReadPersonal) { Sees::All } else { Sees::Masked };
+    let shown = trail.entries.iter().flat_map(|entry| entry.told_of(sees));
+    api.shows(&principal, "the audit trail", shown).await?;
+    let told = Told { trail, sees };
+    let mut response = told.told(format);
+    if let Some(next) = told.trail.next {
+        let next = HeaderValue::from_str(&next.to_string()).expect("a cursor is of digits and letters");
+        response.headers_mut().insert("kvali-cursor", next);
+    }
+    Ok(response)
+}
+
+impl Asked {
+    fn ask(self) -> Result<audit_trail::Ask, Problem> {
+        let limit = self.limit.unwrap_or(100);
+        if !(1..=MOST).contains(&limit) {
+            return Err(Problem::malformed("limit", format!("limit {limit} is not from 1 to {MOST}")));
+        }
+        let instant =
+            |field, text: Option<String>| text.map(|text| commands::instant(field, &text)).transpose();
+        let filter = Filter {
+            kind: parsed("kind", self.kind.as_deref())?,
+            actor: id("actor", self.actor.as_deref())?.map(ActorId),
+            object: id("object", self.object.as_deref())?.map(StreamId),
+            field: self.field,
+            aggregate: self.aggregate,
+            event_type: self.r#type,
+            category: parsed("category", self.category.as_deref())?,
+            channel: self.channel,
+            from: instant("from", self.from)?,
+            to: instant("to", self.to)?,
+        };
+        let after = parsed::<Place>("cursor", self.cursor.as_deref())?;
+        Ok(audit_trail::Ask { filter, after, limit })
+    }
+}
+
+fn parsed<T: FromStr>(field: &'static str, text: Option<&str>) -> Result<Option<T>, Problem>
+where
+    T::Err: std::fmt::Display,
+{
+    text.map(|text| text.parse().map_err(|wrong: T::Err| Problem::malformed(field, wrong.to_string())))
+        .transpose()
+}
+
+fn id(field: &'static str, text: Option<&str>) -> Result<Option<uuid::Uuid>, Problem> {
+    text.map(|text| text.parse().map_err(|_| Problem::malformed(field, format!("{text:?} is no UUID"))))
+        .transpose()
+}
+
+struct Told {
+    trail: Trail,
+    sees: Sees,
+}
+
+impl Listed for Told {
+    fn whole(&self) -> Value {
+        let next = self.trail.next.map(|next| next.to_string());
+        json!({ "entries": self.items(), "cursor": next, "parked_streams": self.trail.parked })
+    }
+
+    fn items(&self) -> Vec<Value> {
+        self.trail.entries.iter().map(|entry: &Entry| entry.json(self.sees)).collect()
+    }
+
+    fn table(&self) -> Table {
+        let rows = self.trail.entries.iter().flat_map(|entry| entry.rows(self.sees)).collect();
+        Table { columns: COLUMNS.map(str::to_owned).to_vec(), rows }
+    }
+}
