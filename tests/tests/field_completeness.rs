@@ -170,11 +170,11 @@ async fn a_past_position_answers_as_the_live_counts_did_then() {
         office.click().await;
         if n % 40 == 39 {
             let position = store.head(tenant(1)).await.unwrap();
-            then.push((position, models::now(&store, model(), tenant(1), question).await));
+            then.push((position, models::now(&store, model(), tenant(1), question.clone()).await));
         }
     }
     for (position, expected) in then {
-        let answer = models::then(&store, model(), tenant(1), position, question).await;
+        let answer = models::then(&store, model(), tenant(1), position, question.clone()).await;
         assert_eq!(answer, expected, "at {position}");
     }
     database.drop().await;
