@@ -1,6 +1,7 @@
 //! The log on Postgres: append, read, handle commands, run projections.
 
 mod acting;
+pub mod archive;
 mod batch;
 mod cache;
 mod connect;
@@ -8,6 +9,7 @@ mod decided;
 mod denial;
 mod envelope;
 mod handle;
+mod key_use;
 mod keyring;
 mod log;
 pub mod project;
@@ -42,6 +44,8 @@ struct Inner {
     cache: cache::Cache,
     writers: writer::Writers,
     keyring: keyring::Keyring,
+    /// For keys that come from elsewhere or go there.
+    master_key: MasterKey,
     /// Told when a log has moved, as far as this process knows.
     moved: watch::Sender<()>,
     /// Members of subscriptions that fetch.
@@ -63,6 +67,7 @@ impl Store {
             pool,
             projector,
             keyring,
+            master_key: options.master_key,
             moved: watch::Sender::new(()),
             lines: subscribe::Lines::default(),
             past: Mutex::new(()),

@@ -2,9 +2,11 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail the test, too")]
 
+mod config;
 mod data;
 mod deals;
 mod demo;
+mod demo_served;
 mod duplicates;
 mod exports;
 mod failures;
@@ -24,8 +26,11 @@ mod reference;
 mod revert;
 mod seeing;
 mod serve;
+mod serve_logs;
+mod serving;
 mod shipped_maps;
 mod stages;
 mod support;
+mod tenant;
 mod workbook;
 mod workers;
