@@ -6,7 +6,7 @@ STOP_TEST_CLUSTER = cargo run -q -p kvali-pglocal --example stop -- $(TEST_CLUST
 .PHONY: demo test bench lint postgres
 
 demo: postgres
-	cargo run --release -q -p kvali -- demo
+	cargo run --release -q -p kvali -- demo --serve
 
 # The whole-system tests share one pinned cluster, which nothing but this trap stops: also after a failure or Ctrl-C.
 test: postgres

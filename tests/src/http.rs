@@ -7,11 +7,12 @@ use hyper::{HeaderMap, Method, Request, Response, StatusCode};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
-use kvali_api::{Api, Limits, Secret, Token};
-use kvali_domain::access::{self, ApiKeyIssued, Role};
+use kvali_api::{Api, Limits, Secret, Settings, Token};
+use kvali_domain::access::{self, ApiKeyIssued, Permission, Role};
 use kvali_domain::{ApiKeyId, TenantId, UserId};
 use kvali_eventstore::Store;
 use serde_json::Value;
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
@@ -66,10 +67,14 @@ impl Server {
     }
 
     pub async fn within(store: Store, limits: Limits) -> Self {
+        Self::with(store, limits, Settings::default()).await
+    }
+
+    pub async fn with(store: Store, limits: Limits, settings: Settings) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback has a port");
         let address = listener.local_addr().expect("it is bound");
         let (stop, stopped) = oneshot::channel();
-        let api = Api::new(store.clone(), || "# nothing is measured\n".to_owned());
+        let api = Api::new(store.clone(), settings, || "# nothing is measured\n".to_owned());
         let told = async move {
             let _told_or_dropped = stopped.await;
         };
@@ -96,6 +101,16 @@ impl Server {
     }
 
     pub async fn key_of(&self, tenant: TenantId, role: Role, owner: Option<UserId>) -> String {
+        self.narrowed_key(tenant, role, owner, None).await
+    }
+
+    pub async fn narrowed_key(
+        &self,
+        tenant: TenantId,
+        role: Role,
+        owner: Option<UserId>,
+        scopes: Option<BTreeSet<Permission>>,
+    ) -> String {
         let (key, mut random) = (ApiKeyId(new_id()), [0; 32]);
         random[..16].copy_from_slice(new_id().as_bytes());
         let token = Token { tenant, key, secret: Secret::new(random) };
@@ -106,6 +121,7 @@ impl Server {
             owner,
             digest: token.secret.digest(),
             expires: None,
+            scopes,
         };
         let order = order(access::STREAM, access::Command::IssueApiKey(issued));
         accepted(self.store.handle(order, envelope(tenant)).await);

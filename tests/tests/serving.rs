@@ -1,7 +1,7 @@
 //! The server as a service sees it: commands, keys and rights, what is told of mistakes, and how it bears rough clients.
 
 use hyper::{Method, StatusCode};
-use kvali_api::Limits;
+use kvali_api::{Limits, Rates, Settings};
 use kvali_domain::access::{self, Permission, Role};
 use kvali_domain::pipeline::Policy;
 use kvali_domain::{CompanyId, DealId, UserId, user};
@@ -516,6 +516,82 @@ async fn health_tells_whether_the_database_answers() {
     assert_eq!(server.get("", "/metrics").await.status, StatusCode::OK);
     let first: access::Access = server.store.aggregate(tenant(1), access::STREAM).await.unwrap();
     assert_eq!(first.keys().count(), 0);
+    server.stop().await;
+    database.drop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_narrowed_key_has_the_rights_it_was_narrowed_to() {
+    let (database, server) = ground().await;
+    let scopes = Some([Permission::Read].into());
+    let key = server.narrowed_key(tenant(1), Role::Sales, None, scopes).await;
+    let me = server.get(&key, "/v1/me").await.ok();
+    assert_eq!((&me["role"], &me["permissions"]), (&json!("sales"), &json!({ "read": "team" })));
+    server.get(&key, "/v1/completeness?kind=contact").await.ok();
+    let told =
+        server.post(&key, &format!("{}/create-company", company()), &[], &json!({ "name": "A" })).await;
+    let told = told.refused(403, "forbidden");
+    assert!(told["detail"].as_str().unwrap().contains("narrowed"), "{told}");
+    server.stop().await;
+    database.drop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_server_is_not_ready_while_read_models_are_far_behind_or_the_schema_is_another() {
+    let database = Database::create().await;
+    let settings = Settings { ready_lag: Some(Duration::ZERO), ..Settings::default() };
+    let server = Server::with(database.connect().await, Limits::default(), settings).await;
+    let model = || std::sync::Arc::new(kvali_projections::search::Search);
+    let catch_up = || server.store.catch_up(model(), tenant(1), &|_, _| {});
+    catch_up().await.unwrap();
+    assert_eq!(server.get("", "/readyz").await.ok()["lag"]["events"], 0);
+    let key = server.key(tenant(1), Role::Sales).await;
+    let behind = server.get("", "/readyz").await;
+    assert_eq!(behind.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert!(behind.body["detail"].as_str().unwrap().contains("behind"), "{}", behind.body);
+    catch_up().await.unwrap();
+    assert_eq!(server.get("", "/readyz").await.ok()["ready"], true);
+    sqlx::query(
+        "insert into kvali.migration (version, description, success, checksum, execution_time) \
+         values (9999, 'of a newer program', true, '', 0)",
+    )
+    .execute(&mut database.admin().await)
+    .await
+    .unwrap();
+    let newer = server.get("", "/readyz").await;
+    assert_eq!(newer.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(newer.body["schema"]["applied"], 9999);
+    assert!(newer.body["detail"].as_str().unwrap().contains("newer program"), "{}", newer.body);
+    server.get(&key, "/v1/me").await.ok();
+    server.stop().await;
+    database.drop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_that_guesses_is_told_to_wait_and_known_keys_go_on() {
+    let database = Database::create().await;
+    let failures_per_minute = std::num::NonZeroU32::new(5).unwrap();
+    let rates = Rates { failures_per_minute, ..Rates::default() };
+    let settings = Settings { rates, ..Settings::default() };
+    let server = Server::with(database.connect().await, Limits::default(), settings).await;
+    let key = server.key(tenant(1), Role::Sales).await;
+    server.get(&key, "/v1/me").await.ok();
+    let mut statuses = Vec::new();
+    for n in 0..12 {
+        let guess = key.replace(&tenant(1).0.simple().to_string(), &tenant(100 + n).0.simple().to_string());
+        let answer = server.get(&guess, "/v1/me").await;
+        if answer.status == StatusCode::TOO_MANY_REQUESTS {
+            let wait: u64 = answer.header("retry-after").unwrap().parse().unwrap();
+            assert!((1..=12).contains(&wait), "{wait}");
+        }
+        statuses.push(answer.status.as_u16());
+        // Whoever is known from a moment ago is let in.
+        let known = server.get(&key, "/v1/me").await;
+        assert!(known.header("ratelimit").is_some_and(|left| left.starts_with("\"per-key\";r=")));
+        known.ok();
+    }
+    assert_eq!(statuses[..6], [401; 6]);
+    assert_eq!(statuses[6..], [429; 6], "{statuses:?}");
     server.stop().await;
     database.drop().await;
 }

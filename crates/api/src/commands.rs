@@ -17,6 +17,7 @@ use kvali_eventstore::{Envelope, Outcome};
 use serde_json::Value;
 use std::collections::HashMap;
 use std::sync::LazyLock;
+use tracing::field::display;
 use uuid::Uuid;
 
 /// The permanent word by aggregate and by word in lower case.
@@ -56,10 +57,9 @@ pub(crate) async fn carry_out(
     let (order, envelope) = said.prepared(&principal, name, &id, &fields)?;
     api.demand(&principal, Permission::of(&order.command), name).await?;
     let asked = Asked::of(principal.tenant, &order, envelope.command_id);
-    tracing::info!(
-        tenant = %principal.tenant, request = principal.request_id, command = name, command_id = %envelope.command_id,
-        stream = %order.stream, "command"
-    );
+    let span = tracing::Span::current();
+    span.record("command", name).record("command_id", display(envelope.command_id));
+    span.record("stream", display(order.stream));
     let permission = Permission::of(&order.command);
     let outcome = api.store().handle(order, envelope).await?;
     api.told_of(&principal, permission, name, &outcome).await?;

@@ -24,6 +24,10 @@ pub(crate) struct Problem {
     pub(crate) more: Map<String, Value>,
     /// The stream's version, where it stands in the way.
     pub(crate) version: Option<i32>,
+    /// In seconds.
+    pub(crate) retry_after: Option<u64>,
+    /// What is left of the sender's rate.
+    pub(crate) rate: Option<HeaderValue>,
 }
 
 impl Problem {
@@ -33,7 +37,8 @@ impl Problem {
         detail: impl Into<String>,
     ) -> Self {
         let (code, detail) = (code.into(), detail.into());
-        Self { status, code, detail, field: None, more: Map::new(), version: None }
+        let (field, more, version) = (None, Map::new(), None);
+        Self { status, code, detail, field, more, version, retry_after: None, rate: None }
     }
 
     pub(crate) fn malformed(field: impl Into<String>, detail: impl Into<String>) -> Self {
@@ -90,6 +95,12 @@ impl IntoResponse for Problem {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
             }
             _ => {}
+        }
+        if let Some(seconds) = self.retry_after {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if let Some(rate) = self.rate {
+            headers.insert("ratelimit", rate);
         }
         if let Some(version) = self.version {
             headers.insert(header::ETAG, crate::answer::etag(version));

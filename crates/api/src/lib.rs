@@ -13,9 +13,13 @@ mod feed;
 mod format;
 mod health;
 mod key;
+mod key_use;
+mod oidc;
 mod openapi;
 mod principal;
 mod queries;
+mod rates;
+mod requests;
 mod routes;
 mod serve;
 mod shown;
@@ -25,15 +29,21 @@ mod subscriptions;
 pub use cursor::Cursor;
 pub use format::no_formula;
 pub use key::{Secret, Token};
+pub use oidc::{Issuer, KeySource, TenantOf, UserBy};
 pub use openapi::{asyncapi, openapi};
+pub use rates::Rates;
 pub use serve::{Limits, serve};
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::routing::get;
+use key_use::NotedUses;
 use kvali_eventstore::Store;
+use oidc::Issuers;
 use principal::KnownAccess;
+use rates::Limiters;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::watch;
 
 /// What every request is answered with.
@@ -49,12 +59,41 @@ struct Inner {
     metrics: Box<dyn Fn() -> String + Send + Sync>,
     /// Whoever waits for events is sent home when the server stops.
     stopping: watch::Sender<bool>,
+    limiters: Limiters,
+    noted_uses: NotedUses,
+    issuers: Issuers,
+    ready_lag: Option<Duration>,
+}
+
+/// What an operator may set.
+#[derive(Clone, Debug, Default)]
+pub struct Settings {
+    pub rates: Rates,
+    /// The server is not ready while a read model is further behind than this.
+    pub ready_lag: Option<Duration>,
+    /// Identity providers whose tokens are taken.
+    pub issuers: Vec<Issuer>,
 }
 
 impl Api {
-    pub fn new(store: Store, metrics: impl Fn() -> String + Send + Sync + 'static) -> Self {
+    pub fn new(
+        store: Store,
+        settings: Settings,
+        metrics: impl Fn() -> String + Send + Sync + 'static,
+    ) -> Self {
         let (access, stopping) = (KnownAccess::default(), watch::Sender::new(false));
-        Self { inner: Arc::new(Inner { store, access, metrics: Box::new(metrics), stopping }) }
+        let Settings { rates, ready_lag, issuers } = settings;
+        let inner = Inner {
+            store,
+            access,
+            metrics: Box::new(metrics),
+            stopping,
+            limiters: Limiters::new(rates),
+            noted_uses: NotedUses::default(),
+            issuers: Issuers::new(issuers),
+            ready_lag,
+        };
+        Self { inner: Arc::new(inner) }
     }
 
     fn store(&self) -> &Store {

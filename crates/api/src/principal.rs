@@ -2,9 +2,11 @@
 
 use crate::error::Problem;
 use crate::key::Token;
+use crate::oidc::Proven;
+use crate::requests::Asked;
 use crate::{Api, edge};
 use axum::Json;
-use axum::extract::{Extension, FromRequestParts};
+use axum::extract::{FromRequestParts, State};
 use axum::http::request::Parts;
 use axum::http::{StatusCode, header};
 use dashmap::DashMap;
@@ -18,40 +20,60 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tracing::field::display;
 use uuid::Uuid;
 
 /// Whose connection it is.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Peer(pub(crate) SocketAddr);
 
-/// The bearer of a valid key.
+/// The bearer of a valid key or token.
 #[derive(Clone, Debug)]
 pub(crate) struct Principal {
     pub(crate) tenant: TenantId,
     pub(crate) actor: ActorId,
-    pub(crate) role: Role,
+    /// Of a key one; of a token all that its user has.
+    pub(crate) roles: Vec<Role>,
+    /// The rights of these roles that a key was narrowed to.
+    scopes: Option<BTreeSet<Permission>>,
     /// As whom it acts: its own records, and those of its teams.
     own: Reach,
     team: Reach,
-    pub(crate) key: ApiKeyId,
+    pub(crate) bearer: Bearer,
     /// Of this request; also in its log lines and in the audit trail.
     pub(crate) request_id: String,
     pub(crate) peer: Option<SocketAddr>,
 }
 
+/// What proved who it is.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Bearer {
+    Key(ApiKeyId),
+    Token { issuer: String, subject: String },
+}
+
 impl Principal {
     /// What proved who it is, as the audit trail has it.
     pub(crate) fn credential(&self) -> String {
-        format!("api_key:{}", self.key)
+        match &self.bearer {
+            Bearer::Key(key) => format!("api_key:{key}"),
+            Bearer::Token { issuer, subject } => format!("oidc:{issuer}:{subject}"),
+        }
     }
 
     pub(crate) fn may(&self, permission: Permission) -> bool {
-        self.role.may(permission)
+        self.scope(permission).is_some()
+    }
+
+    /// The widest that any of its roles has.
+    fn scope(&self, permission: Permission) -> Option<Scope> {
+        let is_kept = self.scopes.as_ref().is_none_or(|scopes| scopes.contains(&permission));
+        self.roles.iter().filter(|_| is_kept).filter_map(|role| role.scope(permission)).max()
     }
 
     /// Whose records the right reaches.
     pub(crate) fn reach(&self, permission: Permission) -> Reach {
-        match self.role.scope(permission) {
+        match self.scope(permission) {
             Some(Scope::All) => Reach::All,
             Some(Scope::Team) => self.team.clone(),
             Some(Scope::Own) => self.own.clone(),
@@ -61,6 +83,27 @@ impl Principal {
 
     pub(crate) fn reaches(&self, permission: Permission) -> Reaches {
         Reaches { seeing: self.reach(Permission::Read), doing: self.reach(permission) }
+    }
+
+    pub(crate) fn key(&self) -> Option<ApiKeyId> {
+        match self.bearer {
+            Bearer::Key(key) => Some(key),
+            Bearer::Token { .. } => None,
+        }
+    }
+
+    /// Why it does not have a right.
+    fn lacks(&self, permission: Permission) -> String {
+        let right = permission.as_str();
+        if self.roles.iter().any(|role| role.may(permission)) {
+            return format!("this key was narrowed, and not to the right {right:?}; issue one with it");
+        }
+        let words = |roles: Vec<Role>| roles.iter().map(|role| role.as_str()).collect::<Vec<_>>().join(", ");
+        let have = words(permission.roles().collect());
+        if self.roles.is_empty() {
+            return format!("no role was granted to this user; {have} have the right {right:?}");
+        }
+        format!("role {} does not have the right {right:?}; {have} have it", words(self.roles.clone()))
     }
 }
 
@@ -76,14 +119,7 @@ impl Api {
             return Ok(());
         }
         self.record_denial(principal, permission, what).await?;
-        let roles: Vec<&str> = permission.roles().map(Role::as_str).collect();
-        let detail = format!(
-            "role {} does not have the right {:?}; {} have it",
-            principal.role.as_str(),
-            permission.as_str(),
-            roles.join(", ")
-        );
-        Err(Problem::new(StatusCode::FORBIDDEN, "forbidden", detail))
+        Err(Problem::new(StatusCode::FORBIDDEN, "forbidden", principal.lacks(permission)))
     }
 
     pub(crate) async fn record_denial(
@@ -106,66 +142,126 @@ impl Api {
     }
 }
 
+impl Api {
+    /// Nobody's, unless one of the roles asks for it.
+    async fn team_of(&self, tenant: TenantId, user: Option<UserId>, roles: &[Role]) -> Result<Reach, Error> {
+        match user.filter(|_| roles.iter().any(|role| role.is_bounded_by_team())) {
+            Some(user) => self.inner.access.team(self, tenant, user).await,
+            None => Ok(Reach::of([])),
+        }
+    }
+}
+
 impl FromRequestParts<Api> for Principal {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
-        let said = parts.headers.get(header::AUTHORIZATION).ok_or_else(unknown)?;
-        let said = said.to_str().map_err(|_| unknown())?;
-        let (scheme, token) = said.split_once(' ').ok_or_else(unknown)?;
-        if !scheme.eq_ignore_ascii_case("bearer") {
-            return Err(unknown());
+        let peer = parts.extensions.get::<Peer>().copied();
+        let proven = proven(parts, api, peer).await;
+        if proven.as_ref().is_err_and(|problem| problem.status == StatusCode::UNAUTHORIZED) {
+            api.inner.limiters.failed(peer);
         }
-        let token: Token = token.trim().parse().map_err(|_| unknown())?;
-        let mut access = api.inner.access.of(api, token.tenant).await?;
-        if access.key(token.key).is_none() {
-            // Another process may have issued it just now.
-            access = api.inner.access.read(api, token.tenant).await?;
+        let principal = proven?;
+        let rate = api.inner.limiters.admit(principal.key().map_or(principal.actor.0, |key| key.0))?;
+        let span = tracing::Span::current();
+        span.record("tenant", display(principal.tenant)).record("actor", display(principal.actor));
+        if let Some(key) = principal.key() {
+            span.record("key", display(key));
+            api.key_is_used(principal.tenant, key);
         }
-        let key = access.key(token.key).filter(|key| {
-            let digest = token.secret.digest();
-            key.is_valid(edge::now()) && key.issued.digest == digest
-        });
-        let key = key.ok_or_else(unknown)?;
-        if let Some(owner) = key.issued.owner {
-            let stands = access.has(owner, key.issued.role)
-                && api.inner.access.is_active(api, token.tenant, owner).await?;
-            if !stands {
-                return Err(unknown());
-            }
+        if let Some(asked) = parts.extensions.get::<Asked>() {
+            asked.leaves(rate);
         }
-        let team = match key.issued.owner {
-            Some(owner) if key.issued.role.is_bounded_by_team() => {
-                api.inner.access.team(api, token.tenant, owner).await?
-            }
-            _ => Reach::of([]),
-        };
-        let peer = Extension::<Peer>::from_request_parts(parts, api).await.ok();
-        Ok(Self {
-            tenant: token.tenant,
-            actor: key.actor(),
-            role: key.issued.role,
-            own: Reach::of(key.issued.owner),
-            team,
-            key: token.key,
-            request_id: request_id(parts),
-            peer: peer.map(|Extension(Peer(address))| address),
-        })
+        Ok(principal)
     }
 }
 
-/// The same for no key, a wrong one, and one that was revoked or has expired.
+/// Whose key or token the request bears.
+async fn proven(parts: &Parts, api: &Api, peer: Option<Peer>) -> Result<Principal, Problem> {
+    let said = parts.headers.get(header::AUTHORIZATION).ok_or_else(unknown)?;
+    let said = said.to_str().map_err(|_| unknown())?;
+    let (scheme, token) = said.split_once(' ').ok_or_else(unknown)?;
+    if !scheme.eq_ignore_ascii_case("bearer") {
+        return Err(unknown());
+    }
+    let token = token.trim();
+    if api.inner.issuers.may_have_signed(token) {
+        return proven_by_token(parts, api, peer, token).await;
+    }
+    let token: Token = token.parse().map_err(|_| unknown())?;
+    let access = match api.inner.access.fresh(token.tenant) {
+        Some(access) if access.key(token.key).is_some() => access,
+        // Another process may have issued it just now.
+        _ => {
+            api.inner.limiters.may_ask(peer)?;
+            api.inner.access.read(api, token.tenant).await?
+        }
+    };
+    let key = access.key(token.key).filter(|key| {
+        let digest = token.secret.digest();
+        key.is_valid(edge::now()) && key.issued.digest == digest
+    });
+    let key = key.ok_or_else(unknown)?;
+    if let Some(owner) = key.issued.owner {
+        let stands = access.has(owner, key.issued.role)
+            && api.inner.access.is_active(api, token.tenant, owner).await?;
+        if !stands {
+            return Err(unknown());
+        }
+    }
+    let roles = vec![key.issued.role];
+    Ok(Principal {
+        tenant: token.tenant,
+        actor: key.actor(),
+        own: Reach::of(key.issued.owner),
+        team: api.team_of(token.tenant, key.issued.owner, &roles).await?,
+        roles,
+        scopes: key.issued.scopes.clone(),
+        bearer: Bearer::Key(token.key),
+        request_id: request_id(parts),
+        peer: peer.map(|Peer(address)| address),
+    })
+}
+
+/// A user, with the roles that were granted to the user here.
+async fn proven_by_token(
+    parts: &Parts,
+    api: &Api,
+    peer: Option<Peer>,
+    token: &str,
+) -> Result<Principal, Problem> {
+    api.inner.limiters.may_ask(peer)?;
+    let Proven { tenant, user, issuer, subject } = api.proven_by(token).await?.ok_or_else(unknown)?;
+    if !api.inner.access.is_active(api, tenant, user).await? {
+        return Err(unknown());
+    }
+    let access = match api.inner.access.fresh(tenant) {
+        Some(access) => access,
+        None => api.inner.access.read(api, tenant).await?,
+    };
+    let roles: Vec<Role> = access.roles(user).collect();
+    Ok(Principal {
+        tenant,
+        actor: ActorId(user.0),
+        own: Reach::of([user]),
+        team: api.team_of(tenant, Some(user), &roles).await?,
+        roles,
+        scopes: None,
+        bearer: Bearer::Token { issuer, subject },
+        request_id: request_id(parts),
+        peer: peer.map(|Peer(address)| address),
+    })
+}
+
+fn request_id(parts: &Parts) -> String {
+    let asked = parts.extensions.get::<Asked>();
+    asked.map_or_else(|| edge::new_id().to_string(), |asked| asked.id().to_owned())
+}
+
+/// The same for no key or token, a wrong one, and one that was revoked or has expired.
 fn unknown() -> Problem {
     let detail = "no valid key; send Authorization: Bearer kvali_ID_SECRET";
     Problem::new(StatusCode::UNAUTHORIZED, "unauthorized", detail)
-}
-
-/// The sender's own, if it can be kept; else a new one.
-fn request_id(parts: &Parts) -> String {
-    const LONGEST: usize = 128;
-    let said = parts.headers.get("x-request-id").and_then(|said| said.to_str().ok());
-    let fits = |said: &&str| !said.is_empty() && said.len() <= LONGEST;
-    said.filter(fits).map_or_else(|| edge::new_id().to_string(), str::to_owned)
 }
 
 /// Rights are looked up anew after so long, so a key that is revoked by another process is refused by this one then.
@@ -182,12 +278,11 @@ pub(crate) struct KnownAccess {
 }
 
 impl KnownAccess {
-    async fn of(&self, api: &Api, tenant: TenantId) -> Result<Arc<Access>, Error> {
-        let known = self.tenants.get(&tenant).map(|known| known.clone());
-        if let Some((_, access)) = known.filter(|(read, _)| read.elapsed() < FRESH) {
-            return Ok(access);
-        }
-        self.read(api, tenant).await
+    /// What was read a moment ago.
+    fn fresh(&self, tenant: TenantId) -> Option<Arc<Access>> {
+        let known = self.tenants.get(&tenant)?;
+        let (read, access) = &*known;
+        (read.elapsed() < FRESH).then(|| Arc::clone(access))
     }
 
     async fn read(&self, api: &Api, tenant: TenantId) -> Result<Arc<Access>, Error> {
@@ -196,8 +291,8 @@ impl KnownAccess {
         if self.tenants.len() >= REMEMBERED {
             self.tenants.clear();
         }
-        // Tenants that nobody ever gave a key are not remembered: anybody may make up ids.
-        if access.keys().next().is_some() {
+        // Tenants that nobody ever gave a key or a role are not remembered: anybody may make up ids.
+        if *access != Access::default() {
             self.tenants.insert(tenant, (read, Arc::clone(&access)));
         }
         Ok(access)
@@ -266,17 +361,23 @@ impl KnownAccess {
 }
 
 /// `GET /v1/me`: whose key this is, and what it may do.
-pub(crate) async fn me(principal: Principal) -> Json<Value> {
-    let reaches =
-        |permission: Permission| Some((permission.as_str(), principal.role.scope(permission)?.as_str()));
+pub(crate) async fn me(State(api): State<Api>, principal: Principal) -> Result<Json<Value>, Problem> {
+    let last_used = match principal.key() {
+        Some(key) => api.store().key_uses(principal.tenant).await?.remove(&key),
+        None => None,
+    };
+    let reaches = |permission: Permission| Some((permission.as_str(), principal.scope(permission)?.as_str()));
     let permissions: BTreeMap<&str, &str> = Permission::all().filter_map(reaches).collect();
-    Json(json!({
+    Ok(Json(json!({
         "tenant": principal.tenant,
         "actor": principal.actor,
-        "key": principal.key,
-        "role": principal.role,
+        "key": principal.key(),
+        "credential": principal.credential(),
+        "role": principal.roles.first(),
+        "roles": principal.roles,
         "permissions": permissions,
-    }))
+        "last_used": last_used,
+    })))
 }
 
 /// A number made of what the sender calls a request, so that the same name is the same command and nobody else's.

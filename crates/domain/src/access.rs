@@ -25,7 +25,8 @@ commands! {
     "GrantRole" = GrantRole { user: UserId, role: Role } => [RoleGranted],
     /// Nobody revokes a role of his own; somebody else is admin still.
     "RevokeRole" = RevokeRole { user: UserId, role: Role } => [RoleRevoked],
-    /// The name is not blank; the key's id is new; an owner is active and has the role; it expires later than now.
+    /// The name is not blank; the key's id is new; an owner is active and has the role; it expires later than now; its
+    /// scopes are some of the rights of the role.
     "IssueApiKey" = IssueApiKey(ApiKeyIssued) => [ApiKeyIssued],
     /// The key was issued.
     "RevokeApiKey" = RevokeApiKey { key: ApiKeyId } => [ApiKeyRevoked],
@@ -63,6 +64,9 @@ pub struct ApiKeyIssued {
     pub digest: ContentHash,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub expires: Option<DateTime<Utc>>,
+    /// The rights of the role that the key has; absent: all of them.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub scopes: Option<BTreeSet<Permission>>,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
@@ -89,6 +93,13 @@ pub enum Refusal {
     NotTheOwnersRole { owner: UserId, role: Role, has: Vec<Role> },
     #[error("the key would have expired at {expires}; name a later time than {now}")]
     ExpiresInThePast { expires: DateTime<Utc>, now: DateTime<Utc> },
+    #[error(
+        "role {} does not have the right {:?}; a key of it may have {}",
+        .role.as_str(), .scope.as_str(), rights(*.role)
+    )]
+    ScopeBeyondRole { role: Role, scope: Permission },
+    #[error("a key without any scope could do nothing; leave scopes out for all rights of the role")]
+    NoScopes,
     #[error(transparent)]
     #[serde(untagged)]
     Label(#[from] LabelProblem),
@@ -97,6 +108,12 @@ pub enum Refusal {
 fn list(roles: &[Role]) -> String {
     let words: Vec<&str> = roles.iter().map(|role| role.as_str()).collect();
     if words.is_empty() { "none".to_owned() } else { words.join(", ") }
+}
+
+fn rights(role: Role) -> String {
+    let rights: Vec<&str> =
+        Permission::all().filter(|right| role.may(*right)).map(Permission::as_str).collect();
+    rights.join(", ")
 }
 
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
@@ -158,12 +175,24 @@ impl Access {
                 return Err(Refusal::NotTheOwnersRole { owner, role: wanted.role, has });
             }
         }
+        scopes_within(wanted)?;
         match wanted.expires {
             Some(expires) if expires <= given.now => {
                 Err(Refusal::ExpiresInThePast { expires, now: given.now })
             }
             _ => Ok(vec![Event::ApiKeyIssued(issued)]),
         }
+    }
+}
+
+fn scopes_within(wanted: &ApiKeyIssued) -> Result<(), Refusal> {
+    let Some(scopes) = &wanted.scopes else { return Ok(()) };
+    if scopes.is_empty() {
+        return Err(Refusal::NoScopes);
+    }
+    match scopes.iter().find(|scope| !wanted.role.may(**scope)) {
+        Some(scope) => Err(Refusal::ScopeBeyondRole { role: wanted.role, scope: *scope }),
+        None => Ok(()),
     }
 }
 

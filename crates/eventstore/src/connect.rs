@@ -23,6 +23,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (8, "denials", include_str!("../../../schemas/sql/0008_denials.sql")),
     (9, "subscriptions", include_str!("../../../schemas/sql/0009_subscriptions.sql")),
     (11, "personal reads", include_str!("../../../schemas/sql/0011_personal_reads.sql")),
+    (12, "key use", include_str!("../../../schemas/sql/0012_key_use.sql")),
     (13, "row security", include_str!("../../../schemas/sql/0013_row_security.sql")),
 ];
 
@@ -92,6 +93,23 @@ pub(crate) async fn pools(options: &Options) -> Result<Pools, Error> {
     })
 }
 
+impl crate::Store {
+    /// The newest migration in the database, and the newest that this program knows.
+    pub async fn schema(&self) -> Result<(i64, i64), Error> {
+        let applied =
+            sqlx::query_scalar("select coalesce(max(version), 0) from kvali.migration where success")
+                .fetch_one(&self.inner.pool)
+                .await
+                .map_err(Error::Read)?;
+        Ok((applied, newest()))
+    }
+}
+
+/// The newest migration that this program knows.
+fn newest() -> i64 {
+    MIGRATIONS.last().map_or(0, |(version, ..)| *version)
+}
+
 async fn pool(connect: &PgConnectOptions, role: Role, connections: u32) -> Result<PgPool, Error> {
     PgPoolOptions::new()
         .max_connections(connections)
@@ -155,7 +173,7 @@ async fn migrate(connection: &mut PgConnection) -> Result<(), Error> {
     if !has_roles(connection).await? {
         connection.execute(include_str!("../../../schemas/sql/roles.sql")).await.map_err(Error::Prepare)?;
     }
-    let known = MIGRATIONS.last().map_or(0, |(version, ..)| *version);
+    let known = newest();
     match applied(connection).await? {
         version if version == known => return Ok(()),
         found if found > known => return Err(Error::DatabaseTooNew { found, known }),

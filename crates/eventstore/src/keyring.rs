@@ -227,6 +227,17 @@ impl Keyring {
     }
 }
 
+/// A tenant's key that one master key wraps, wrapped by another. None, if another one wrapped it.
+pub(crate) fn rewrapped(
+    wrapped: &[u8],
+    tenant: TenantId,
+    from: &MasterKey,
+    to: &MasterKey,
+) -> Option<Vec<u8>> {
+    let key = open_bytes(&XChaCha20Poly1305::new(&from.0), wrapped, tenant.0.as_bytes())?;
+    Some(seal_bytes(&XChaCha20Poly1305::new(&to.0), &key, tenant.0.as_bytes()))
+}
+
 /// The subjects that `event` holds personal values of.
 pub(crate) fn subjects(event: &mut Event) -> Vec<SubjectId> {
     event.personal().into_iter().filter(|field| field.value.0.is_some()).map(|field| field.subject).collect()

@@ -1,6 +1,7 @@
 //! The log on Postgres: append, read, handle commands, run projections.
 
 mod acting;
+pub mod archive;
 mod batch;
 mod cache;
 mod connect;
@@ -9,6 +10,7 @@ mod denial;
 mod digest;
 mod envelope;
 mod handle;
+mod key_use;
 mod keyring;
 mod log;
 mod personal_read;
@@ -46,6 +48,8 @@ struct Inner {
     cache: cache::Cache,
     writers: writer::Writers,
     keyring: keyring::Keyring,
+    /// For keys that come from elsewhere or go there.
+    master_key: MasterKey,
     /// Told when a log has moved, as far as this process knows.
     moved: watch::Sender<()>,
     /// Members of subscriptions that fetch.
@@ -67,6 +71,7 @@ impl Store {
             pool,
             projector,
             keyring,
+            master_key: options.master_key,
             moved: watch::Sender::new(()),
             lines: subscribe::Lines::default(),
             past: Mutex::new(()),

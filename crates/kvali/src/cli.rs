@@ -2,22 +2,25 @@
 
 use crate::failure::Failure;
 use crate::forms::{self, Filled};
+use crate::logs::LogFormat;
 use crate::output::Format;
+use crate::settings::Settings;
 use crate::{
-    audit, bench, board, completeness, deal, demo, duplicates, forecast, funnel, help, key, load, log, merge,
-    order, overdue, pg, project, projections, search, serve, subscriptions, task, timeline, user,
+    audit, bench, board, completeness, config, deal, demo, duplicates, forecast, funnel, help, key, load, log, logs,
+    merge, order, overdue, pg, project, projections, search, serve, subscriptions, task, tenant, timeline, user,
 };
-use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+use kvali_api::Issuer;
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use tracing_subscriber::EnvFilter;
 
 const ABOUT: &str = "An event-sourced CRM core: load a sales history, keep every change, ask it questions.";
 
 const EXAMPLES: &str = "\
 Examples:
-  kvali demo
-      A sample company to look at, in a tenant of its own.
+  kvali demo --serve
+      A sample company to look at, in a tenant of its own, and to ask over HTTP.
   kvali import history moves.csv --pipeline Sales --dry-run
       What would become of a file with the columns deal, stage, actor, occurred_at.
   kvali import deals export.csv --pipeline Sales --map export.toml
@@ -46,6 +49,8 @@ Examples:
       Who changed what of a deal, when, why and by which path; `kvali audit --help` has the rest.
   kvali serve
       All of it over HTTP; the first start prints a key.
+  kvali config
+      The settings in force: flags before environment before kvali.toml before defaults.
 
 Where the data is:
   With DATABASE_URL (or --database-url) Kvali uses that Postgres. Without, it runs a private one in its data
@@ -71,10 +76,10 @@ struct Cli {
 #[command(next_help_heading = "Options of every command")]
 pub(crate) struct Global {
     /// How to print the answer
-    #[arg(long, global = true, value_enum, default_value_t)]
+    #[arg(long, global = true, value_enum, default_value_t, env = "KVALI_FORMAT")]
     pub(crate) format: Format,
     /// The organisation whose data it is: any name, or a UUID [default: default]
-    #[arg(long, global = true, value_name = "NAME")]
+    #[arg(long, global = true, value_name = "NAME", env = "KVALI_TENANT")]
     pub(crate) tenant: Option<String>,
     /// Where the private Postgres and the master key lie [default: /var/lib/kvali for root, else ~/.local/share/kvali]
     #[arg(long, global = true, value_name = "DIR", env = "KVALI_DATA_DIR")]
@@ -85,6 +90,18 @@ pub(crate) struct Global {
     /// The file with the key that seals personal data; made if missing [default: master.key in the data directory]
     #[arg(long, global = true, value_name = "FILE", env = "KVALI_MASTER_KEY")]
     pub(crate) master_key: Option<PathBuf>,
+    /// How to write the log, which goes to stderr
+    #[arg(long, global = true, value_enum, default_value_t, env = "KVALI_LOG_FORMAT")]
+    pub(crate) log_format: LogFormat,
+    /// What to log, such as info or kvali_api=debug,warn [default: warn; info for what runs for long]
+    #[arg(long, global = true, value_name = "FILTER", env = "KVALI_LOG")]
+    pub(crate) log: Option<String>,
+    /// A TOML file with settings, named as the flags with _ for - [default: kvali.toml here, if there is one]
+    #[arg(long, global = true, value_name = "FILE", env = "KVALI_CONFIG")]
+    config: Option<PathBuf>,
+    /// Identity providers, which stand in the file alone.
+    #[arg(skip)]
+    pub(crate) issuers: Vec<Issuer>,
 }
 
 #[derive(Subcommand)]
@@ -160,6 +177,11 @@ enum Command {
     Serve(serve::Serve),
     /// Fold the log into the read models, until told to stop
     Project(project::Project),
+    /// Write everything of a tenant to a file, or bring it in elsewhere
+    #[command(subcommand)]
+    Tenant(tenant::Tenant),
+    /// Show the settings in force, and where each comes from
+    Config(config::Config),
     /// How well duplicates are found in data of which the truth is known
     #[command(subcommand)]
     Bench(bench::Bench),
@@ -169,6 +191,14 @@ enum Command {
 }
 
 impl Command {
+    fn runs_for_long(&self) -> bool {
+        match self {
+            Self::Serve(_) | Self::Project(_) => true,
+            Self::Demo(demo) => demo.serves(),
+            _ => false,
+        }
+    }
+
     /// How it is taken up again after it broke off.
     fn way_on(&self) -> Option<String> {
         let command_id = match self {
@@ -211,12 +241,23 @@ pub(crate) fn command() -> clap::Command {
 
 /// The whole program.
 pub fn run() -> ExitCode {
-    let Cli { global, command } =
-        Cli::from_arg_matches(&command().get_matches()).unwrap_or_else(|error| error.exit());
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn,sqlx=error"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
-    let way_on = command.way_on();
-    match carry_out(&global, command) {
+    let words: Vec<OsString> = std::env::args_os().collect();
+    let told = Settings::load(command(), &words).map_err(Failure::from).and_then(|settings| {
+        let matches = settings.command.clone().get_matches_from(&words);
+        let Cli { mut global, command } =
+            Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+        global.issuers.clone_from(&settings.issuers);
+        let filter = if command.runs_for_long() { logs::OF_SERVICES } else { logs::OF_COMMANDS };
+        let _logs = logs::start(&global, filter)?;
+        let way_on = command.way_on();
+        let done = match command {
+            Command::Config(_) => report(&settings, &matches, global.format),
+            command => carry_out(&global, command),
+        };
+        Ok((done, way_on))
+    });
+    let (done, way_on) = told.unwrap_or_else(|failure| (Err(failure), None));
+    match done {
         Ok(Done::Well) => ExitCode::SUCCESS,
         Ok(Done::RowsRefused) => ExitCode::from(3),
         Err(failure) if failure.is_closed_pipe() => ExitCode::SUCCESS,
@@ -227,10 +268,17 @@ pub fn run() -> ExitCode {
     }
 }
 
+fn report(settings: &Settings, matches: &ArgMatches, format: Format) -> Result<Done, Failure> {
+    let of_config = matches.subcommand_matches("config").unwrap_or(matches);
+    settings.report(of_config).print(format)?;
+    Ok(Done::Well)
+}
+
 fn carry_out(global: &Global, command: Command) -> Result<Done, Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     runtime.map_err(Failure::Runtime)?.block_on(async {
         let command = match command {
+            Command::Demo(demo) => return demo.run(global, interrupted()).await,
             Command::Project(project) => return project.run(global, interrupted()).await,
             Command::Serve(serve) => return serve.run(global, interrupted()).await,
             command => command,
@@ -245,7 +293,7 @@ fn carry_out(global: &Global, command: Command) -> Result<Done, Failure> {
 
 async fn answer(global: &Global, command: Command) -> Result<Done, Failure> {
     match command {
-        Command::Demo(demo) => demo.run(global).await,
+        Command::Demo(demo) => demo.run(global, std::future::pending()).await,
         Command::Import(import) => import.run(global).await,
         Command::Funnel(funnel) => funnel.run(global).await,
         Command::Forecast(forecast) => forecast.run(global).await,
@@ -273,6 +321,8 @@ async fn answer(global: &Global, command: Command) -> Result<Done, Failure> {
         Command::Subscriptions(subscriptions) => subscriptions.run(global).await,
         Command::Project(project) => project.run(global, std::future::pending()).await,
         Command::Serve(serve) => serve.run(global, std::future::pending()).await,
+        Command::Tenant(tenant) => tenant.run(global).await,
+        Command::Config(_) => unreachable!("it is reported before anything is opened"),
         Command::Bench(bench) => bench.run(global),
         Command::Pg(pg) => pg.run(global),
     }

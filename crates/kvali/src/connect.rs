@@ -3,6 +3,7 @@
 use crate::cli::Global;
 use crate::failure::Failure;
 use crate::ids;
+use kvali_api::Issuer;
 use kvali_domain::TenantId;
 use kvali_eventstore::{MasterKey, Options, Store};
 use kvali_pglocal::{Cluster, Config, default_data_dir};
@@ -23,6 +24,7 @@ pub(crate) struct Session {
     pub(crate) tenant: TenantId,
     /// How to connect once more.
     pub(crate) options: Options,
+    pub(crate) issuers: Vec<Issuer>,
     /// Held to the end of the command; the last one to let go stops the server.
     _cluster: Option<Cluster>,
 }
@@ -61,7 +63,7 @@ impl Session {
         };
         let store = Store::connect(options.clone()).await?;
         let tenant = ids::tenant(global.tenant.as_deref().unwrap_or(default_tenant));
-        Ok(Self { store, tenant, options, _cluster: cluster })
+        Ok(Self { store, tenant, options, issuers: global.issuers.clone(), _cluster: cluster })
     }
 }
 

@@ -16,7 +16,8 @@ use crate::connect::Session;
 use crate::failure::Failure;
 use crate::ids::Fingerprint;
 use crate::output::Table;
-use crate::{funnel, progress};
+use crate::serve::Settings;
+use crate::{funnel, key, output, progress};
 use clap::Args;
 use kvali_domain::{Channel, Order};
 use kvali_eventstore::{Envelope, Error, Outcome, Plan};
@@ -36,39 +37,100 @@ What to try next:
   kvali --tenant demo log tail --limit 10
   kvali import history YOURS.csv --pipeline Sales --dry-run";
 
+/// What is asked of it over HTTP to begin with.
+const TRIED: [&str; 3] = [
+    "/v1/funnel?pipeline=Sales&rule=ordered&window=30d",
+    "/v1/search?text=beridze&limit=5",
+    "/v1/events?after=0&types=deal.won&limit=3",
+];
+
 #[derive(Args)]
 pub(crate) struct Demo {
     /// How many deals the company has had; more of them later are added to those there are
     #[arg(long, value_name = "N", default_value_t = 3_000)]
     deals: u32,
+    /// Then answer over HTTP, until told to stop, with a key of the demo's admin
+    #[arg(long)]
+    serve: bool,
+    #[command(flatten)]
+    settings: Settings,
 }
 
 impl Demo {
-    pub(crate) async fn run(&self, global: &Global) -> Result<Done, Failure> {
-        let session = Session::open(global, "demo").await?;
-        let scenes = story::tell(self.deals);
-        let bar = progress::bar("living through two years", scenes.len() as u64);
-        for scenes in scenes.chunks(CHUNK) {
-            let plans: Vec<Plan> = scenes.iter().map(|scene| plan(&session, scene)).collect();
-            let outcomes = session.store.handle_all(session.tenant, &plans).await?;
-            for (plan, outcome) in plans.iter().zip(outcomes) {
-                match outcome {
-                    Outcome::Accepted(_) => {}
-                    Outcome::Refused(refusal) => {
-                        let step = "a step of the demo's story".to_owned();
-                        return Err(Failure::Refused { step, refusal });
-                    }
-                    Outcome::Reused => return Err(Error::CommandIdReused(plan.envelope.command_id).into()),
-                }
-            }
-            bar.inc(scenes.len() as u64);
-        }
-        bar.finish_and_clear();
-        let mut answer = funnel::summary(&session, company::PIPELINE, NEXT_STEPS).await?;
-        answer.tables.insert(0, contents(&session).await?);
-        answer.print(global.format)?;
-        Ok(Done::Well)
+    pub(crate) fn serves(&self) -> bool {
+        self.serve
     }
+
+    pub(crate) async fn run(
+        self,
+        global: &Global,
+        told_to_stop: impl Future<Output = ()>,
+    ) -> Result<Done, Failure> {
+        let mut told_to_stop = std::pin::pin!(told_to_stop);
+        let door = if self.serve { Some(self.settings.open().await?) } else { None };
+        let session = tokio::select! {
+            ready = self.made_ready(global) => ready?,
+            () = &mut told_to_stop => return Err(Failure::Interrupted),
+        };
+        let Some(door) = door else { return Ok(Done::Well) };
+        let key = key::of_demo(&session).await?;
+        let told = format!(
+            "A key of the demo's admin, valid for {} days, shown this once:\n  {key}",
+            key::DEMO_DAYS
+        );
+        let welcome = door.welcome(&told, Some(&key), &TRIED);
+        door.answer(session, &welcome, told_to_stop).await
+    }
+
+    /// The company is there, and was looked at.
+    async fn made_ready(&self, global: &Global) -> Result<Session, Failure> {
+        let session = self.settings.session(global, "demo").await?;
+        let plans: Vec<Plan> = story::tell(self.deals).iter().map(|scene| plan(&session, scene)).collect();
+        if self.serve && is_told(&session, &plans).await? {
+            output::write(b"The sample company is there already.\n")?;
+        } else {
+            tell(&session, &plans).await?;
+            let mut answer = funnel::summary(&session, company::PIPELINE, NEXT_STEPS).await?;
+            answer.tables.insert(0, contents(&session).await?);
+            answer.print(global.format)?;
+        }
+        Ok(session)
+    }
+}
+
+/// Whether every command of the story is in the log.
+async fn is_told(session: &Session, plans: &[Plan]) -> Result<bool, Failure> {
+    let ids: Vec<_> = plans.iter().map(|plan| plan.envelope.command_id.0).collect();
+    let known: i64 = sqlx::query_scalar(
+        "select count(*) from unnest($2::uuid[]) x (id) cross join lateral \
+         (select from kvali.command c where c.tenant_id = $1 and c.command_id = x.id limit 1) known",
+    )
+    .bind(session.tenant.0)
+    .bind(&ids)
+    .fetch_one(&mut *session.connection().await?)
+    .await
+    .map_err(Failure::LookUp)?;
+    Ok(usize::try_from(known).is_ok_and(|known| known == plans.len()))
+}
+
+async fn tell(session: &Session, plans: &[Plan]) -> Result<(), Failure> {
+    let bar = progress::bar("living through two years", plans.len() as u64);
+    for plans in plans.chunks(CHUNK) {
+        let outcomes = session.store.handle_all(session.tenant, plans).await?;
+        for (plan, outcome) in plans.iter().zip(outcomes) {
+            match outcome {
+                Outcome::Accepted(_) => {}
+                Outcome::Refused(refusal) => {
+                    let step = "a step of the demo's story".to_owned();
+                    return Err(Failure::Refused { step, refusal });
+                }
+                Outcome::Reused => return Err(Error::CommandIdReused(plan.envelope.command_id).into()),
+            }
+        }
+        bar.inc(plans.len() as u64);
+    }
+    bar.finish_and_clear();
+    Ok(())
 }
 
 /// What the log holds, aggregate by aggregate.

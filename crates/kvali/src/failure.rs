@@ -29,6 +29,15 @@ pub(crate) enum Failure {
     Stages(#[from] StageTableError),
     #[error(transparent)]
     Command(#[from] kvali_domain::CommandError),
+    #[error(transparent)]
+    Archive(#[from] kvali_eventstore::archive::ArchiveError),
+    #[error(transparent)]
+    Settings(#[from] crate::settings::SettingsError),
+    #[error("{filter:?} is no filter of log lines; one looks like info, or kvali_api=debug,warn")]
+    LogFilter { filter: String, source: tracing_subscriber::filter::ParseError },
+    #[cfg(feature = "otel")]
+    #[error("traces cannot be sent as the OTEL_ variables say")]
+    Traces(#[source] opentelemetry_otlp::ExporterBuildError),
     #[error("cannot read the command's fields from {place}")]
     Body { place: String, source: io::Error },
     #[error("the command's fields are no JSON; give one object, such as '{{\"to\": \"…\"}}'")]

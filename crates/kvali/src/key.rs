@@ -8,13 +8,14 @@ use crate::names::Names;
 use crate::order::Sent;
 use crate::output::{Answer, Table};
 use crate::{edge, ids};
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use clap::Subcommand;
 use kvali_api::{Secret, Token};
-use kvali_domain::access::{self, Access, ApiKeyIssued, Command, Role};
+use kvali_domain::access::{self, Access, ApiKeyIssued, Command, Permission, Role};
 use kvali_domain::{ApiKeyId, CommandId, Order};
 use kvali_eventstore::{Envelope, Outcome};
 use serde_json::json;
+use std::collections::BTreeSet;
 
 #[derive(Subcommand)]
 pub(crate) enum Key {
@@ -47,6 +48,13 @@ pub(crate) struct Issue {
     /// Until when it is valid (RFC 3339) [default: until it is revoked]
     #[arg(long, value_name = "INSTANT")]
     expires: Option<DateTime<Utc>>,
+    #[arg(
+        long = "scope",
+        value_name = "RIGHT",
+        value_delimiter = ',',
+        help = "Narrow it to this right of the role, such as read or follow; repeat for each [default: all]"
+    )]
+    scopes: Vec<Permission>,
     #[command(flatten)]
     by: By,
 }
@@ -88,6 +96,7 @@ impl Issue {
             owner,
             digest: token.secret.digest(),
             expires: self.expires,
+            scopes: (!self.scopes.is_empty()).then(|| self.scopes.iter().copied().collect()),
         };
         issue(session, issued, self.by.envelope(session).await?).await?;
         let token = token.reveal();
@@ -104,21 +113,34 @@ pub(crate) async fn first(session: &Session) -> Result<Option<String>, Failure> 
     if access.keys().any(is_admin) {
         return Ok(None);
     }
+    Ok(Some(of_admin(session, "First key", None).await?))
+}
+
+/// How long a key of the demo is valid.
+pub(crate) const DEMO_DAYS: i64 = 7;
+
+/// Each serving of the demo has a key of its own, since those before were shown once.
+pub(crate) async fn of_demo(session: &Session) -> Result<String, Failure> {
+    of_admin(session, "Demo", Some(edge::now() + TimeDelta::days(DEMO_DAYS))).await
+}
+
+async fn of_admin(session: &Session, name: &str, expires: Option<DateTime<Utc>>) -> Result<String, Failure> {
     let command_id = CommandId(edge::new_id());
     let key = ApiKeyId(ids::made_by(command_id.0, "key"));
     let token = Token { tenant: session.tenant, key, secret: secret()? };
     let issued = ApiKeyIssued {
         key,
-        name: "First key".to_owned(),
+        name: name.to_owned(),
         role: Role::Admin,
         owner: None,
         digest: token.secret.digest(),
-        expires: None,
+        expires,
+        scopes: None,
     };
     let channel = kvali_domain::Channel::Cli;
     let envelope = Envelope::new(session.tenant, command_id, ids::operator(), channel, edge::now());
     issue(session, issued, envelope).await?;
-    Ok(Some(token.reveal()))
+    Ok(token.reveal())
 }
 
 async fn issue(session: &Session, issued: ApiKeyIssued, envelope: Envelope) -> Result<(), Failure> {
@@ -141,8 +163,10 @@ fn secret() -> Result<Secret, Failure> {
 
 async fn list(session: &Session) -> Result<Answer, Failure> {
     let access: Access = session.store.aggregate(session.tenant, access::STREAM).await?;
+    let uses = session.store.key_uses(session.tenant).await?;
     let mut names = Names::new(session);
-    let mut table = Table::new("Keys", &["key", "name", "role", "owner", "expires", "valid"]);
+    let mut table =
+        Table::new("Keys", &["key", "name", "role", "scopes", "owner", "expires", "valid", "last_used"]);
     for key in access.keys() {
         let owner = match key.issued.owner {
             Some(owner) => Some(names.user(owner).await?),
@@ -152,10 +176,16 @@ async fn list(session: &Session) -> Result<Answer, Failure> {
             json!(key.issued.key),
             json!(key.issued.name),
             json!(key.issued.role),
+            json!(key.issued.scopes.as_ref().map(words)),
             json!(owner),
             json!(key.issued.expires),
             json!(key.is_valid(edge::now())),
+            json!(uses.get(&key.issued.key)),
         ]);
     }
     Ok(Answer::of(table))
+}
+
+fn words(scopes: &BTreeSet<Permission>) -> String {
+    scopes.iter().map(|scope| scope.as_str()).collect::<Vec<_>>().join(", ")
 }

@@ -3,8 +3,8 @@
 use crate::failure::Failure;
 use kvali_eventstore::project::Status;
 use kvali_eventstore::subscribe::Standing;
-use metrics::{Unit, describe_gauge, gauge};
-use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use metrics::{Unit, describe_counter, describe_gauge, describe_histogram, gauge};
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use std::net::SocketAddr;
 
 const LAG_EVENTS: &str = "kvali_projection_lag_events";
@@ -14,6 +14,10 @@ const FAILING: &str = "kvali_projection_failing";
 const SUBSCRIPTION_EVENTS: &str = "kvali_subscription_lag_events";
 const SUBSCRIPTION_SECONDS: &str = "kvali_subscription_lag_seconds";
 const SUBSCRIPTION_PARKED: &str = "kvali_subscription_parked_streams";
+const REQUESTS: &str = "kvali_http_requests_total";
+const REQUEST_SECONDS: &str = "kvali_http_request_seconds";
+/// In seconds: from an answer out of memory to a question that folds first.
+const REQUEST_BUCKETS: [f64; 11] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0];
 
 /// Answers at `http://address/metrics` from now on.
 pub(crate) fn serve(address: SocketAddr) -> Result<(), Failure> {
@@ -25,9 +29,13 @@ pub(crate) fn serve(address: SocketAddr) -> Result<(), Failure> {
 
 /// What is measured from now on, to be told in Prometheus' text format.
 pub(crate) fn recorded(address: SocketAddr) -> Result<PrometheusHandle, Failure> {
-    let recorder = PrometheusBuilder::new().install_recorder();
+    let builder = PrometheusBuilder::new();
+    let builder = builder.set_buckets_for_metric(Matcher::Full(REQUEST_SECONDS.to_owned()), &REQUEST_BUCKETS);
+    let recorder = builder.and_then(PrometheusBuilder::install_recorder);
     let handle = recorder.map_err(|source| Failure::Metrics { address, source })?;
     describe();
+    describe_counter!(REQUESTS, Unit::Count, "requests by method, route and status");
+    describe_histogram!(REQUEST_SECONDS, Unit::Seconds, "until an answer begins, by method and route");
     Ok(handle)
 }
 

@@ -33,11 +33,17 @@ pub(crate) struct Project {
     #[arg(long = "model", value_name = "NAME")]
     models: Vec<String>,
     /// Read models and tenants that are folded at once
-    #[arg(long, default_value = "2", value_name = "N")]
+    #[arg(long, default_value = "2", value_name = "N", env = "KVALI_AT_ONCE")]
     at_once: NonZeroU8,
-    /// Serve Prometheus metrics at `http://ADDRESS/metrics`
-    #[arg(long, value_name = "ADDRESS", env = "KVALI_METRICS")]
-    metrics: Option<SocketAddr>,
+    #[command(flatten)]
+    metrics: Metrics,
+}
+
+#[derive(clap::Args)]
+pub(crate) struct Metrics {
+    /// `kvali project` serves Prometheus metrics at `http://ADDRESS/metrics`
+    #[arg(long = "metrics", id = "metrics", value_name = "ADDRESS", env = "KVALI_METRICS")]
+    address: Option<SocketAddr>,
 }
 
 impl Project {
@@ -55,7 +61,7 @@ impl Project {
         };
         let at_once = self.at_once.get();
         let session = Session::open_for(global, "default", connections(at_once)).await?;
-        if let Some(address) = self.metrics {
+        if let Some(address) = self.metrics.address {
             measured::serve(address)?;
         }
         let workload = Workload { models, at_once: at_once.into(), worker: edge::new_id() };
@@ -63,7 +69,7 @@ impl Project {
         let workers = Workers::start(&session.store, &workload);
         tokio::select! {
             () = told_to_stop => {}
-            () = measure(&session.store, self.metrics.is_some()) => {}
+            () = measure(&session.store, self.metrics.address.is_some()) => {}
         }
         workers.stop().await;
         session.store.close().await;

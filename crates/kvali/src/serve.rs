@@ -4,12 +4,13 @@ use crate::cli::{Done, Global};
 use crate::connect::Session;
 use crate::failure::Failure;
 use crate::{edge, key, measured, output, project};
-use kvali_api::{Api, Limits};
+use kvali_api::{Api, Issuer, Limits, Rates};
 use kvali_eventstore::project::{Workers, Workload};
 use kvali_eventstore::{Options, Store};
 use std::net::SocketAddr;
-use std::num::NonZeroU8;
+use std::num::{NonZeroU8, NonZeroU32};
 use std::thread::JoinHandle;
+use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::{oneshot, watch};
 
@@ -26,21 +27,42 @@ Examples:
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Serve {
+    #[command(flatten)]
+    settings: Settings,
+}
+
+/// How to serve, whoever's data it is.
+#[derive(clap::Args)]
+#[command(next_help_heading = "Options of serving")]
+pub(crate) struct Settings {
     /// Where to listen
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:7878", env = "KVALI_LISTEN")]
     listen: SocketAddr,
     /// Leave the read models to `kvali project`
-    #[arg(long)]
+    #[arg(long, env = "KVALI_NO_WORKERS")]
     no_workers: bool,
     /// Read models and tenants that are folded at once
-    #[arg(long, default_value = "2", value_name = "N")]
+    #[arg(long, default_value = "2", value_name = "N", env = "KVALI_AT_ONCE")]
     at_once: NonZeroU8,
     /// Connections to Postgres for requests; appends have half as many of their own
-    #[arg(long, default_value_t = 24, value_name = "N", value_parser = clap::value_parser!(u32).range(2..=1000))]
+    #[arg(long, default_value_t = 24, value_name = "N", env = "KVALI_DATABASE_CONNECTIONS",
+          value_parser = clap::value_parser!(u32).range(2..=1000))]
     database_connections: u32,
     /// Connections of clients at once; further ones wait
-    #[arg(long, default_value_t = Limits::default().connections, value_name = "N")]
+    #[arg(long, default_value_t = Limits::default().connections, value_name = "N", env = "KVALI_CONNECTIONS")]
     connections: usize,
+    /// Not ready (503 at /readyz) while a read model is further behind than this [default: however far]
+    #[arg(long, value_name = "SECONDS", env = "KVALI_READY_LAG")]
+    ready_lag: Option<u32>,
+    /// Requests per second of one key; more are answered with 429
+    #[arg(long, default_value_t = Rates::default().requests_per_second, value_name = "N", env = "KVALI_REQUESTS_PER_SECOND")]
+    requests_per_second: NonZeroU32,
+    /// Requests of one key at once, after a pause
+    #[arg(long, default_value_t = Rates::default().burst, value_name = "N", env = "KVALI_BURST")]
+    burst: NonZeroU32,
+    /// Requests without a valid key per minute and address
+    #[arg(long, default_value_t = Rates::default().failures_per_minute, value_name = "N", env = "KVALI_FAILURES_PER_MINUTE")]
+    failures_per_minute: NonZeroU32,
 }
 
 impl Serve {
@@ -50,23 +72,85 @@ impl Serve {
         global: &Global,
         told_to_stop: impl Future<Output = ()>,
     ) -> Result<Done, Failure> {
+        let door = self.settings.open().await?;
+        let session = self.settings.session(global, "default").await?;
+        let first_key = key::first(&session).await?;
+        let told = match &first_key {
+            Some(key) => format!("The admin's key, shown this once:\n  {key}"),
+            None => {
+                "The admin's key was shown at the first start; `kvali key issue` issues others.".to_owned()
+            }
+        };
+        let welcome = door.welcome(&told, first_key.as_deref(), &TRIED);
+        door.answer(session, &welcome, told_to_stop).await
+    }
+}
+
+/// Questions to begin with, for any tenant.
+const TRIED: [&str; 3] =
+    ["/v1/me", "/v1/funnel?pipeline=Sales&rule=ordered&window=30d", "/v1/events?after=0&limit=3"];
+
+impl Settings {
+    /// The address is taken first: whoever cannot listen need not start a database.
+    pub(crate) async fn open(&self) -> Result<Door<'_>, Failure> {
         let address = self.listen;
         let listener =
             TcpListener::bind(address).await.map_err(|source| Failure::Listen { address, source })?;
         let address = listener.local_addr().map_err(|source| Failure::Listen { address, source })?;
-        let session = Session::open_for(global, "default", self.database_connections).await?;
-        let first_key = key::first(&session).await?;
+        Ok(Door { listener, address, settings: self })
+    }
+
+    pub(crate) async fn session(&self, global: &Global, tenant: &str) -> Result<Session, Failure> {
+        Session::open_for(global, tenant, self.database_connections).await
+    }
+
+    fn of_api(&self, issuers: Vec<Issuer>) -> kvali_api::Settings {
+        let Self { requests_per_second, burst, failures_per_minute, .. } = *self;
+        kvali_api::Settings {
+            rates: Rates { requests_per_second, burst, failures_per_minute },
+            ready_lag: self.ready_lag.map(|seconds| Duration::from_secs(seconds.into())),
+            issuers,
+        }
+    }
+}
+
+/// Where requests come in, before anybody answers them.
+pub(crate) struct Door<'s> {
+    listener: TcpListener,
+    address: SocketAddr,
+    settings: &'s Settings,
+}
+
+impl Door<'_> {
+    /// What to do next, as it can be typed; `told` is about the key.
+    pub(crate) fn welcome(&self, told: &str, key: Option<&str>, paths: &[&str]) -> String {
+        let (address, key) = (self.address, key.unwrap_or("$KEY"));
+        let curl = format!("  curl -s -H \"Authorization: Bearer {key}\" \"http://{address}");
+        let lines: String = paths.iter().map(|path| format!("{curl}{path}\"\n")).collect();
+        format!("Kvali answers at http://{address}\n{told}\nTry:\n{lines}Ctrl-C stops it.\n")
+    }
+
+    /// Answers until `told_to_stop`; `welcome` is printed as soon as it does.
+    pub(crate) async fn answer(
+        self,
+        session: Session,
+        welcome: &str,
+        told_to_stop: impl Future<Output = ()>,
+    ) -> Result<Done, Failure> {
+        let Self { listener, address, settings } = self;
         let metrics = measured::recorded(address)?;
-        let at_once = self.at_once.get();
-        let folding = if self.no_workers {
+        let at_once = settings.at_once.get();
+        let folding = if settings.no_workers {
             None
         } else {
             let options = Options { connections: project::connections(at_once), ..session.options.clone() };
             Some(Folding::start(options, at_once, session.store.moved())?)
         };
-        output::write(welcome(address, first_key.as_deref()).as_bytes())?;
-        let api = Api::new(session.store.clone(), move || metrics.render());
-        let limits = Limits { connections: self.connections, ..Limits::default() };
+        output::write(welcome.as_bytes())?;
+        let api = Api::new(session.store.clone(), settings.of_api(session.issuers.clone()), move || {
+            metrics.render()
+        });
+        let limits = Limits { connections: settings.connections, ..Limits::default() };
         tokio::select! {
             () = kvali_api::serve(listener, api, limits, told_to_stop) => {}
             () = project::measure(&session.store, true) => {}
@@ -77,24 +161,6 @@ impl Serve {
         session.store.close().await;
         Ok(Done::Well)
     }
-}
-
-/// What to do next, as it can be typed.
-fn welcome(address: SocketAddr, key: Option<&str>) -> String {
-    let (told, key) = match key {
-        Some(key) => (format!("The admin's key, shown this once:\n  {key}\n"), key),
-        None => (
-            "The admin's key was shown at the first start; `kvali key issue` issues others.\n".to_owned(),
-            "$KEY",
-        ),
-    };
-    let curl = format!("curl -s -H \"Authorization: Bearer {key}\" \"http://{address}");
-    format!(
-        "Kvali answers at http://{address}\n{told}Try:\n  \
-         {curl}/v1/me\"\n  \
-         {curl}/v1/funnel?pipeline=Sales&rule=ordered&window=30d\"\n  \
-         {curl}/v1/events?after=0&limit=3\"\n"
-    )
 }
 
 /// Workers on threads of their own: a page that is folded keeps no request waiting.

@@ -61,13 +61,23 @@ pub(crate) struct Problem {
 #[derive(JsonSchema)]
 pub(crate) struct Ready {
     ready: bool,
+    /// Why it is not.
+    detail: Option<String>,
 }
 
 #[derive(JsonSchema)]
 pub(crate) struct Me {
     tenant: Uuid,
     actor: Uuid,
-    role: String,
+    /// The key that was borne; null for a token of an identity provider.
+    key: Option<Uuid>,
+    /// What proved it, as the audit trail has it.
+    credential: String,
+    /// The first of the roles.
+    role: Option<String>,
+    roles: Vec<String>,
+    /// When the key was last used before, to the minute.
+    last_used: Option<String>,
     /// Each right, and up to whose records it reaches: own, team, all.
     permissions: BTreeMap<String, String>,
 }

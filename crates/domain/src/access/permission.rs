@@ -2,9 +2,10 @@
 
 use super::{Role, Scope};
 use crate::{Command, note};
-use serde::Serialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Permission {
     /// Commands to records of customers and to work.
@@ -139,5 +140,19 @@ impl Role {
     /// How far the right reaches; `None` without it.
     pub fn scope(self, permission: Permission) -> Option<Scope> {
         permission.row().iter().find(|(role, _)| *role == self).map(|(_, scope)| *scope)
+    }
+}
+
+#[derive(thiserror::Error, Clone, PartialEq, Eq, Debug)]
+#[error(
+    "{0:?} is no right; the rights are work, merge, configure, staff, grant_access, erase, read, read_personal, \
+     follow, audit"
+)]
+pub struct NotARight(pub String);
+
+impl std::str::FromStr for Permission {
+    type Err = NotARight;
+    fn from_str(text: &str) -> Result<Self, NotARight> {
+        Self::all().find(|right| right.as_str() == text).ok_or_else(|| NotARight(text.to_owned()))
     }
 }

@@ -279,3 +279,21 @@ fn each_command_takes_the_right_of_what_it_changes() {
     }
     assert_eq!(met, rights);
 }
+
+#[test]
+fn a_key_may_be_narrowed_to_some_rights_of_its_role() {
+    let narrowed = |scopes: &[Permission]| {
+        let scopes = Some(scopes.iter().copied().collect());
+        ApiKeyIssued { scopes, ..issued(None) }
+    };
+    let read = narrowed(&[Permission::Read, Permission::Work]);
+    given(log([])).when(Command::IssueApiKey(read.clone())).then([Event::ApiKeyIssued(read)]);
+    given(log([]))
+        .when(Command::IssueApiKey(narrowed(&[Permission::Read, Permission::Erase])))
+        .refused(access_refusal!(Refusal::ScopeBeyondRole { scope: Permission::Erase, .. }))
+        .naming(["sales", "erase", "read_personal"]);
+    given(log([])).when(Command::IssueApiKey(narrowed(&[]))).refused(access_refusal!(Refusal::NoScopes));
+    assert_eq!("read_personal".parse(), Ok(Permission::ReadPersonal));
+    let told = "see".parse::<Permission>().expect_err("it is none").to_string();
+    assert!(Permission::all().all(|right| told.contains(right.as_str())), "{told}");
+}

@@ -121,7 +121,7 @@ pub(crate) fn a_handover_command() -> impl Strategy<Value = handover::Command> {
 
 pub(crate) fn key_of(key: ApiKeyId, role: Role) -> ApiKeyIssued {
     let digest = ContentHash::parse(&"0c".repeat(32)).expect("64 hexadecimal digits");
-    ApiKeyIssued { key, name: "Till".to_owned(), role, owner: None, digest, expires: None }
+    ApiKeyIssued { key, name: "Till".to_owned(), role, owner: None, digest, expires: None, scopes: None }
 }
 
 pub(crate) fn an_access_command() -> impl Strategy<Value = access::Command> {

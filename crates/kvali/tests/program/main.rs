@@ -3,9 +3,11 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail the test, too")]
 
 mod audit;
+mod config;
 mod data;
 mod deals;
 mod demo;
+mod demo_served;
 mod duplicates;
 mod exports;
 mod failures;
@@ -25,8 +27,11 @@ mod reference;
 mod revert;
 mod seeing;
 mod serve;
+mod serve_logs;
+mod serving;
 mod shipped_maps;
 mod stages;
 mod support;
+mod tenant;
 mod workbook;
 mod workers;

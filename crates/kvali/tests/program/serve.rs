@@ -1,67 +1,7 @@
+use crate::serving::{Serving, get};
 use crate::support::Kvali;
 use serde_json::{Value, json};
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
-use std::process::{Child, Command, Stdio};
-
-struct Serving {
-    process: Child,
-    told: Vec<String>,
-}
-
-impl Serving {
-    /// What it prints, until it waits for requests.
-    fn start(kvali: &Kvali) -> Self {
-        let args: Vec<_> = ["serve", "--listen", "127.0.0.1:0"].iter().map(AsRef::as_ref).collect();
-        let mut process = kvali.command(&args).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
-        let mut told = Vec::new();
-        for line in BufReader::new(process.stdout.take().unwrap()).lines() {
-            told.push(line.unwrap());
-            if told.iter().any(|line| line.contains("/v1/events?")) {
-                break;
-            }
-        }
-        Self { process, told }
-    }
-
-    fn key(&self) -> Option<&str> {
-        self.told.iter().map(|line| line.trim()).find(|line| line.starts_with("kvali_"))
-    }
-
-    /// The requests as they are printed: their headers and addresses.
-    fn requests(&self) -> Vec<(String, String)> {
-        let quoted = |line: &str| line.split('"').map(str::to_owned).collect::<Vec<_>>();
-        let printed = self.told.iter().filter(|line| line.trim().starts_with("curl "));
-        printed.map(|line| quoted(line)).map(|parts| (parts[1].clone(), parts[3].clone())).collect()
-    }
-
-    fn ended_by_term(mut self) -> Option<i32> {
-        let told = Command::new("kill").args(["-TERM", &self.process.id().to_string()]).status().unwrap();
-        assert!(told.success());
-        self.process.wait().unwrap().code()
-    }
-}
-
-impl Drop for Serving {
-    fn drop(&mut self) {
-        let _dead_already = self.process.kill();
-        let _reaped = self.process.wait();
-    }
-}
-
-/// The status and the body.
-fn get(header: &str, url: &str) -> (u16, Value) {
-    let rest = url.strip_prefix("http://").unwrap();
-    let (address, path) = rest.split_at(rest.find('/').unwrap());
-    let mut stream = TcpStream::connect(address).unwrap();
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: {address}\r\n{header}\r\nConnection: close\r\n\r\n")
-        .unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-    (status, serde_json::from_str(body).unwrap_or_default())
-}
+use std::net::TcpListener;
 
 #[test]
 fn the_first_start_prints_a_key_once_and_requests_that_work_as_printed() {
@@ -69,7 +9,7 @@ fn the_first_start_prints_a_key_once_and_requests_that_work_as_printed() {
     let file = kvali
         .file("moves.csv", "deal,stage,actor,occurred_at\n1,Lead,Nino,2024-01-01\n1,Offer,Nino,2024-01-02\n");
     kvali.import(0, &file, &[]);
-    let serving = Serving::start(&kvali);
+    let serving = Serving::start(&kvali, &[]);
     let key = serving.key().expect("the first start prints a key").to_owned();
     let requests = serving.requests();
     assert_eq!(requests.len(), 3, "{:?}", serving.told);
@@ -84,7 +24,7 @@ fn the_first_start_prints_a_key_once_and_requests_that_work_as_printed() {
     assert_eq!(funnel["answer"]["cases"], 1);
     assert_eq!(serving.ended_by_term(), Some(0), "told to stop, it ends well");
 
-    let again = Serving::start(&kvali);
+    let again = Serving::start(&kvali, &[]);
     assert_eq!(again.key(), None, "it is shown once");
     let address = again.requests()[0].1.replace("/v1/me", "");
     let (status, _) = get(&format!("Authorization: Bearer {key}"), &format!("{address}/v1/me"));

@@ -71,7 +71,7 @@ impl Kvali {
 
     pub(crate) fn command(&self, args: &[&OsStr]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_kvali"));
-        for name in ["DATABASE_URL", "KVALI_MASTER_KEY", "RUST_LOG"] {
+        for name in ["DATABASE_URL", "KVALI_MASTER_KEY", "KVALI_LOG", "KVALI_LOG_FORMAT", "KVALI_CONFIG"] {
             command.env_remove(name);
         }
         command.arg("--tenant").arg(&self.tenant).args(args).stdin(Stdio::null());
