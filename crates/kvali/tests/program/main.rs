@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail the test, too")]
 
+mod candidates;
 mod data;
 mod deals;
 mod demo;
