@@ -11,7 +11,7 @@ use kvali_domain::{
 use kvali_eventstore::Store;
 use kvali_eventstore::project::Projection;
 use kvali_projections::duplicate_candidates::{
-    Ask, Candidate, Details, DuplicateCandidates, Filter, Hasher, Rarity, Weights, rule,
+    Ask, BLOCK_LIMIT, Candidate, Details, DuplicateCandidates, Filter, Hasher, Rarity, Weights, rule,
 };
 use kvali_tests::{Database, accepted, envelope, new_id, order, tenant};
 use sqlx::Connection;
@@ -257,7 +257,7 @@ async fn a_key_that_too_many_share_brings_nobody_together_until_it_is_none_any_m
     let store = database.connect().await;
     let scene = Scene { store: &store, tenant: tenant(1) };
     let mut contacts = Vec::new();
-    for nth in 0..152 {
+    for nth in 0..BLOCK_LIMIT + 2 {
         contacts.push(scene.contact("Anna Smith", Vec::new()).await);
         if nth == 20 {
             assert_eq!(scene.candidates().await.len(), 21 * 20 / 2);
@@ -267,7 +267,7 @@ async fn a_key_that_too_many_share_brings_nobody_together_until_it_is_none_any_m
     for contact in &contacts[..3] {
         scene.send(contact.stream(), contact::Command::Archive {}).await;
     }
-    assert_eq!(scene.candidates().await.len(), 149 * 148 / 2);
+    assert_eq!(scene.candidates().await.len(), (BLOCK_LIMIT - 1) * (BLOCK_LIMIT - 2) / 2);
     let (live, _) = store.catch_up(model(), scene.tenant, &quiet).await.unwrap();
     let before = database.rows(&live.schema_name).await;
     let rebuilt = store.rebuild(model(), &quiet).await.unwrap();

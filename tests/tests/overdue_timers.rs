@@ -182,6 +182,24 @@ async fn what_became_due_while_nobody_worked_is_told_once_and_as_of_then() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_due_is_told_even_if_whoever_asked_or_rebuilt_left_the_workers_no_event_to_fold() {
+    for rebuilds in [false, true] {
+        let desk = Desk::set_up().await;
+        let nino = desk.user("Nino").await;
+        let instant = micros(now()) - TimeDelta::days(1);
+        let agenda = Agenda::of(&desk, nino, instant).await;
+        desk.as_of(AsOf::NOW, now(), Asked::default()).await;
+        if rebuilds {
+            desk.store.rebuild(Arc::new(OverdueTasks), &|_, _| {}).await.unwrap();
+        }
+        let working = working(&desk.store);
+        agenda.check(&told_in_all(&desk, Agenda::TOLD).await, instant);
+        working.stop().await;
+        desk.database.drop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn another_due_another_visit_and_another_last_task_are_told_of_again() {
     let desk = Desk::set_up().await;
     let nino = desk.user("Nino").await;

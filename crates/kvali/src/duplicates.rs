@@ -11,7 +11,8 @@ use crate::order::Sent;
 use crate::output::{Answer, Table};
 use chrono_tz::Tz;
 use kvali_domain::access::Reach;
-use kvali_domain::{Order, UserId, match_rule};
+use kvali_domain::match_rule::{self, Rule};
+use kvali_domain::{Order, UserId};
 use kvali_projections::duplicate_candidates::{
     self as candidates, Addend, Ask, Candidate, Details, DuplicateCandidates, Explained, Filter, Found,
     Hasher, Named, RecordKind, Score, Verdict, fit, rule,
@@ -316,7 +317,9 @@ impl Refit {
         let title = if self.dry_run { "What would be published" } else { "Published" };
         let mut table = Table::new(title, &["decisions", "surprise_before_bits", "surprise_after_bits"]);
         table.row([json!(hold_out.decisions), json!(hold_out.before), json!(hold_out.after)]);
-        let define = match_rule::Command::Define(rule(&weights, &rarity, Some(hold_out)));
+        // Which records are compared at all is not a fit's to say.
+        let rule = Rule { keys: model.keys, ..rule(&weights, &rarity, Some(hold_out)) };
+        let define = match_rule::Command::Define(rule);
         if !self.dry_run {
             let order = Order { stream: match_rule::STREAM, command: define.into() };
             let envelope = self.by.envelope(session).await?;

@@ -8,7 +8,7 @@ use super::score::Model;
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 /// A key that more records share is common to too many to say anything.
-pub const BLOCK_LIMIT: usize = 150;
+pub const BLOCK_LIMIT: usize = 100;
 
 /// Places of two records, the smaller first.
 pub type Pair = (u32, u32);

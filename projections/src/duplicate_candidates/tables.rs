@@ -73,10 +73,11 @@ const PROFILES: &str = "select r.* from unnest($2::uuid[]) x (id) cross join lat
 const MEMBERS: &str = "select k.key, r.record_id from unnest($2::bigint[]) k (key) cross join lateral (select record_id, \
     tenant_id from {schema}.compared where keys @> array[k.key] limit $3) r where r.tenant_id = $1";
 
-/// Whoever has one of the keys that are no crowd's. By the keys alone, for the same reason.
+/// Whoever has one of the keys that are no crowd's. By the keys alone, for the same reason; and crowds key by key, since the
+/// planner would hash all of them.
 const FOUND: &str = "select record_id, profile from (select * from {schema}.compared where keys && array(select k.key from \
-    unnest($2::bigint[]) k (key) where not exists (select from {schema}.crowd c where c.tenant_id = $1 and c.key = k.key)) \
-    offset 0) r where r.tenant_id = $1";
+    unnest($2::bigint[]) k (key) left join lateral (select key from {schema}.crowd where tenant_id = $1 and key = k.key \
+    limit 1) c on true where c.key is null) offset 0) r where r.tenant_id = $1";
 
 const COUNTS: &str = "select k.key, r.records from unnest($2::bigint[]) k (key) cross join lateral (select count(*) as \
     records from (select tenant_id from {schema}.compared where keys @> array[k.key] offset 0) r where r.tenant_id = $1) r";

@@ -198,7 +198,7 @@ async fn apply(pool: &PgPool, unit: &Unit, page: &Page, keyed: &KeyedIds) -> Res
     let mut tx = begin_for(&mut connection, unit.tenant).await?;
     let moved = sqlx::query(
         "update kvali.projection_checkpoint \
-            set position = $6, updated_at = clock_timestamp(), failure = null, failures = 0, \
+            set position = $6, updated_at = clock_timestamp(), failure = null, failures = 0, timer_at = '-infinity', \
                 leased_until = case when $7 is null then leased_until else clock_timestamp() + $8 end \
           where tenant_id = $1 and projection = $2 and version = $3 and generation = $4 and position = $5 \
             and ($7 is null or epoch = $7)",

@@ -5,6 +5,9 @@ use super::{Generation, Projection, wrote};
 use crate::{Error, Store};
 use chrono::{DateTime, Utc};
 use kvali_domain::TenantId;
+use sqlx::postgres::PgArguments;
+use sqlx::query::Query;
+use sqlx::{AssertSqlSafe, Postgres};
 use std::sync::Arc;
 use std::time::Duration;
 use uuid::Uuid;
@@ -100,16 +103,21 @@ impl Store {
         Ok(Some(Leased { unit, position: given.position, head: given.head, live: given.live }))
     }
 
-    /// Lets go of a unit, which is then looked at again at `timer_at` or when there are events.
-    pub(super) async fn release(&self, unit: &Unit, timer_at: Option<DateTime<Utc>>) -> Result<(), Error> {
-        self.let_go(
-            unit,
-            "update kvali.projection_checkpoint \
-                set holder = null, leased_until = '-infinity', timer_at = $6, failure = null, failures = 0 \
-              where tenant_id = $1 and projection = $2 and version = $3 and generation = $4 and epoch = $5",
-            timer_at,
-        )
-        .await
+    /// Lets go of a unit, which is then looked at again at `timer_at` or when there are events. Where somebody who asked
+    /// has folded beyond `at` meanwhile, it is looked at again at once.
+    pub(super) async fn release(
+        &self,
+        unit: &Unit,
+        at: i64,
+        timer_at: Option<DateTime<Utc>>,
+    ) -> Result<(), Error> {
+        let statement = "update kvali.projection_checkpoint \
+                set holder = null, leased_until = '-infinity', failure = null, failures = 0, \
+                    timer_at = case when position = $6 then $7::timestamptz else '-infinity' end \
+              where tenant_id = $1 and projection = $2 and version = $3 and generation = $4 and epoch = $5";
+        let query = held(unit, statement.to_owned()).bind(at).bind(timer_at);
+        query.execute(&self.inner.projector).await.map_err(wrote(&*unit.projection))?;
+        Ok(())
     }
 
     /// Lets go of a unit after a failure; it rests for a while, longer with each failure in a row.
@@ -122,25 +130,8 @@ impl Store {
             Lease::FIRST_REST.as_millis(),
             Lease::LONGEST_REST.as_millis()
         );
-        self.let_go(unit, &statement, crate::chain(failure)).await
-    }
-
-    async fn let_go<'q, T>(&self, unit: &Unit, statement: &str, what: T) -> Result<(), Error>
-    where
-        T: sqlx::Encode<'q, sqlx::Postgres> + sqlx::Type<sqlx::Postgres> + 'q,
-    {
-        let epoch = unit.lease.as_ref().map(|lease| lease.epoch);
-        // The statements are the two above; what varies in them is made of constants.
-        sqlx::query(sqlx::AssertSqlSafe(statement.to_owned()))
-            .bind(unit.tenant.0)
-            .bind(unit.projection.name())
-            .bind(unit.projection.version())
-            .bind(unit.generation.generation)
-            .bind(epoch)
-            .bind(what)
-            .execute(&self.inner.projector)
-            .await
-            .map_err(wrote(&*unit.projection))?;
+        let query = held(unit, statement).bind(crate::chain(failure));
+        query.execute(&self.inner.projector).await.map_err(wrote(&*unit.projection))?;
         Ok(())
     }
 
@@ -168,4 +159,15 @@ impl Store {
         .map_err(Error::Read)?;
         Ok(())
     }
+}
+
+/// A statement on the unit's checkpoint, as long as its lease holds.
+fn held(unit: &Unit, statement: String) -> Query<'static, Postgres, PgArguments> {
+    // The statements are the two above; what varies in them is made of constants.
+    sqlx::query(AssertSqlSafe(statement))
+        .bind(unit.tenant.0)
+        .bind(unit.projection.name())
+        .bind(unit.projection.version())
+        .bind(unit.generation.generation)
+        .bind(unit.lease.as_ref().map(|lease| lease.epoch))
 }

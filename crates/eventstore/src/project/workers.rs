@@ -3,6 +3,7 @@
 use super::Projection;
 use super::lease::Leased;
 use crate::{Error, Store};
+use chrono::DateTime;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -147,8 +148,10 @@ impl Store {
     async fn take_turn(&self, leased: &Leased) -> Result<(), Error> {
         let Leased { unit, position, head, live } = leased;
         let at = self.advance(unit, (*head).min(position + TURN), None, &|_, _| {}).await?;
-        let timer_at = if *live && at >= *head { self.send_due(unit).await? } else { None };
-        self.release(unit, timer_at).await
+        // What does not answer yet sends nothing; it is looked at again as soon as it does.
+        let timer_at =
+            if *live && at >= *head { self.send_due(unit).await? } else { Some(DateTime::UNIX_EPOCH) };
+        self.release(unit, at, timer_at).await
     }
 
     async fn movement(&self) -> Result<Movement, Error> {

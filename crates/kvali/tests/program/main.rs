@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail the test, too")]
 
 mod audit;
+mod candidates;
 mod config;
 mod data;
 mod deals;
