@@ -18,6 +18,7 @@ mod routes;
 mod serve;
 mod streams;
 mod subscriptions;
+pub mod webhooks;
 
 pub use cursor::Cursor;
 pub use key::{Secret, Token};
@@ -31,6 +32,7 @@ use kvali_eventstore::Store;
 use principal::KnownAccess;
 use std::sync::Arc;
 use tokio::sync::watch;
+use webhooks::Loopback;
 
 /// What every request is answered with.
 #[derive(Clone)]
@@ -45,12 +47,30 @@ struct Inner {
     metrics: Box<dyn Fn() -> String + Send + Sync>,
     /// Whoever waits for events is sent home when the server stops.
     stopping: watch::Sender<bool>,
+    /// Whether webhooks may go to this machine.
+    loopback: Loopback,
 }
 
 impl Api {
     pub fn new(store: Store, metrics: impl Fn() -> String + Send + Sync + 'static) -> Self {
         let (access, stopping) = (KnownAccess::default(), watch::Sender::new(false));
-        Self { inner: Arc::new(Inner { store, access, metrics: Box::new(metrics), stopping }) }
+        Self {
+            inner: Arc::new(Inner {
+                store,
+                access,
+                metrics: Box::new(metrics),
+                stopping,
+                loopback: Loopback::Refused,
+            }),
+        }
+    }
+
+    /// Lets webhooks go to this machine, for development and tests.
+    #[must_use]
+    pub fn with_loopback(self, loopback: Loopback) -> Self {
+        let mut inner = Arc::into_inner(self.inner).expect("it is not shared before it serves");
+        inner.loopback = loopback;
+        Self { inner: Arc::new(inner) }
     }
 
     fn store(&self) -> &Store {

@@ -5,7 +5,7 @@ use crate::forms::{self, Filled};
 use crate::output::Format;
 use crate::{
     bench, board, completeness, deal, demo, duplicates, forecast, funnel, help, key, load, log, merge, order,
-    overdue, pg, project, projections, search, serve, subscriptions, task, timeline, user,
+    overdue, pg, project, projections, search, serve, subscriptions, task, timeline, user, webhooks,
 };
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use std::path::PathBuf;
@@ -152,6 +152,9 @@ enum Command {
     /// Where the services stand that follow the log in groups, and what they could not do
     #[command(subcommand)]
     Subscriptions(subscriptions::Subscriptions),
+    /// Send events to URLs, signed; see what became of it, send again
+    #[command(subcommand)]
+    Webhooks(webhooks::Webhooks),
     /// Answer over HTTP, until told to stop
     Serve(serve::Serve),
     /// Fold the log into the read models, until told to stop
@@ -265,6 +268,7 @@ async fn answer(global: &Global, command: Command) -> Result<Done, Failure> {
         Command::Key(key) => key.run(global).await,
         Command::Log(log) => log.run(global).await,
         Command::Projections(projections) => projections.run(global).await,
+        Command::Webhooks(webhooks) => webhooks.run(global).await,
         Command::Subscriptions(subscriptions) => subscriptions.run(global).await,
         Command::Project(project) => project.run(global, std::future::pending()).await,
         Command::Serve(serve) => serve.run(global, std::future::pending()).await,

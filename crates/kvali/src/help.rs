@@ -21,7 +21,7 @@ const GROUPS: [(&str, &[&str]); 4] = [
             "do",
         ],
     ),
-    ("Upkeep", &["serve", "project", "projections", "subscriptions", "bench", "pg"]),
+    ("Upkeep", &["serve", "project", "projections", "subscriptions", "webhooks", "bench", "pg"]),
 ];
 
 const WIDEST_NAME: usize = 13;

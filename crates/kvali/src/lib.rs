@@ -38,6 +38,7 @@ mod subscriptions;
 mod task;
 mod timeline;
 mod user;
+mod webhooks;
 mod words;
 
 pub use cli::run;

@@ -4,6 +4,7 @@ use crate::cli::{Done, Global};
 use crate::connect::Session;
 use crate::failure::Failure;
 use crate::{edge, key, measured, output, project};
+use kvali_api::webhooks::{Dispatch, Dispatcher, Loopback};
 use kvali_api::{Api, Limits};
 use kvali_eventstore::project::{Workers, Workload};
 use kvali_eventstore::{Options, Store};
@@ -38,6 +39,9 @@ pub(crate) struct Serve {
     /// Connections to Postgres for requests; appends have half as many of their own
     #[arg(long, default_value_t = 24, value_name = "N", value_parser = clap::value_parser!(u32).range(2..=1000))]
     database_connections: u32,
+    /// Let webhooks go to this machine, without TLS too: for development
+    #[arg(long)]
+    webhooks_to_loopback: bool,
     /// Connections of clients at once; further ones wait
     #[arg(long, default_value_t = Limits::default().connections, value_name = "N")]
     connections: usize,
@@ -65,12 +69,16 @@ impl Serve {
             Some(Folding::start(options, at_once, session.store.moved())?)
         };
         output::write(welcome(address, first_key.as_deref()).as_bytes())?;
-        let api = Api::new(session.store.clone(), move || metrics.render());
+        let loopback = if self.webhooks_to_loopback { Loopback::Allowed } else { Loopback::Refused };
+        let api = Api::new(session.store.clone(), move || metrics.render()).with_loopback(loopback);
+        let dispatch = Dispatch { loopback, ..Dispatch::default() };
+        let dispatcher = Dispatcher::start(session.store.clone(), dispatch);
         let limits = Limits { connections: self.connections, ..Limits::default() };
         tokio::select! {
             () = kvali_api::serve(listener, api, limits, told_to_stop) => {}
             () = project::measure(&session.store, true) => {}
         }
+        dispatcher.stop().await;
         if let Some(folding) = folding {
             tokio::task::spawn_blocking(|| folding.stop()).await.map_err(Failure::Task)?;
         }
