@@ -7,6 +7,7 @@ use hyper::{HeaderMap, Method, Request, Response, StatusCode};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
+use kvali_api::webhooks::Loopback;
 use kvali_api::{Api, Limits, Secret, Settings, Token};
 use kvali_domain::access::{self, ApiKeyIssued, Permission, Role};
 use kvali_domain::{ApiKeyId, TenantId, UserId};
@@ -74,6 +75,7 @@ impl Server {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback has a port");
         let address = listener.local_addr().expect("it is bound");
         let (stop, stopped) = oneshot::channel();
+        let settings = Settings { loopback: Loopback::Allowed, ..settings };
         let api = Api::new(store.clone(), settings, || "# nothing is measured\n".to_owned());
         let told = async move {
             let _told_or_dropped = stopped.await;

@@ -20,7 +20,7 @@ const SHARED: [(&str, &str); 3] = [
 const BY_KEYED_HASH: &str = "compared";
 
 /// What each role may do to the tables of the write side; a right that is not listed is not to be had.
-const RIGHTS: [(&str, &str, &str); 24] = [
+const RIGHTS: [(&str, &str, &str); 26] = [
     ("kvali.claim", "kvali_app", "DELETE INSERT SELECT"),
     ("kvali.command", "kvali_app", "INSERT SELECT"),
     ("kvali.denial", "kvali_app", "INSERT SELECT"),
@@ -45,6 +45,8 @@ const RIGHTS: [(&str, &str, &str); 24] = [
     ("kvali.tally", "kvali_app", "INSERT SELECT"),
     ("kvali.tenant_key", "kvali_app", "INSERT SELECT"),
     ("kvali.tenant_key", "kvali_projector", "SELECT"),
+    ("kvali.webhook", "kvali_app", "DELETE INSERT SELECT"),
+    ("kvali.webhook_delivery", "kvali_app", "DELETE INSERT SELECT"),
 ];
 
 /// Two tenants with the same doings, and every read model built of them.
@@ -111,6 +113,7 @@ async fn every_table_belongs_to_tenants_and_is_fenced() {
         ("ledger", "workers"),
         ("projection_checkpoint", "workers"),
         ("projection_parked", "workers"),
+        ("webhook", "workers"),
     ];
     assert_eq!(open, known);
     database.drop().await;

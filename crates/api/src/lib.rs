@@ -25,6 +25,7 @@ mod serve;
 mod shown;
 mod streams;
 mod subscriptions;
+pub mod webhooks;
 
 pub use cursor::Cursor;
 pub use format::no_formula;
@@ -45,6 +46,7 @@ use rates::Limiters;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
+use webhooks::Loopback;
 
 /// What every request is answered with.
 #[derive(Clone)]
@@ -63,6 +65,7 @@ struct Inner {
     noted_uses: NotedUses,
     issuers: Issuers,
     ready_lag: Option<Duration>,
+    loopback: Loopback,
 }
 
 /// What an operator may set.
@@ -73,6 +76,8 @@ pub struct Settings {
     pub ready_lag: Option<Duration>,
     /// Identity providers whose tokens are taken.
     pub issuers: Vec<Issuer>,
+    /// Whether webhooks may go to this machine, for development and tests.
+    pub loopback: Loopback,
 }
 
 impl Api {
@@ -82,7 +87,7 @@ impl Api {
         metrics: impl Fn() -> String + Send + Sync + 'static,
     ) -> Self {
         let (access, stopping) = (KnownAccess::default(), watch::Sender::new(false));
-        let Settings { rates, ready_lag, issuers } = settings;
+        let Settings { rates, ready_lag, issuers, loopback } = settings;
         let inner = Inner {
             store,
             access,
@@ -92,6 +97,7 @@ impl Api {
             noted_uses: NotedUses::default(),
             issuers: Issuers::new(issuers),
             ready_lag,
+            loopback,
         };
         Self { inner: Arc::new(inner) }
     }

@@ -1,13 +1,16 @@
 //! Every route there is: what answers it, who may ask, and what the API's description says of it.
 
 use crate::openapi::shapes::{
-    Acked, Answered, AnyCommand, Batch, CloudEvent, CommandAnswer, Extended, Fetched, GivenBack, History, Me,
-    Nothing, ParkedStream, Ready, Replayed, Rewound, Subscription, Text, Trail, Verdict,
+    Acked, Answered, AnyCommand, Batch, CloudEvent, CommandAnswer, Delivery, Extended, Fetched, GivenBack,
+    History, Me, NewSecret, NewWebhook, Nothing, ParkedStream, Ready, Replayed, Rewound, SentAgain,
+    Subscription, Text, Trail, Verdict, Webhook,
 };
-use crate::{Api, audit, batch, commands, feed, health, openapi, principal, queries, streams, subscriptions};
+use crate::{
+    Api, audit, batch, commands, feed, health, openapi, principal, queries, streams, subscriptions, webhooks,
+};
 use axum::Router;
 use axum::routing::{delete, get, post};
-use kvali_domain::access::Permission::{self, Audit, Follow, Read, ReadPersonal};
+use kvali_domain::access::Permission::{self, Audit, Follow, GrantAccess, Read, ReadPersonal};
 use kvali_projections::conversion_funnel::{self, ForecastAnswer};
 use kvali_projections::deal_board::Board;
 use kvali_projections::duplicate_candidates::Candidate;
@@ -91,5 +94,13 @@ routes! {
     get "/v1/subscriptions/{name}/parked": subscriptions::parked, Some(Follow), Nothing Nothing => 200 JSON Vec<ParkedStream>, "Streams that were given up after too many tries";
     post "/v1/subscriptions/{name}/parked/replay": subscriptions::replay, Some(Follow), Body subscriptions::Replay => 200 JSON Replayed, "Give them out again";
     get "/v1/timeline/{id}": queries::timeline, Some(Read), Query queries::Entries => 200 JSON Answered<timeline::Page>, "Everything about one customer, newest first";
+    get "/v1/webhooks": webhooks::list, Some(GrantAccess), Nothing Nothing => 200 JSON Vec<Webhook>, "Where events are sent to, and how far each is";
+    post "/v1/webhooks": webhooks::create, Some(GrantAccess), Body webhooks::Create => 201 JSON NewWebhook, "Send events to a URL; the secret that signs them is shown once";
+    get "/v1/webhooks/{id}": webhooks::one, Some(GrantAccess), Nothing Nothing => 200 JSON Webhook, "One of them";
+    delete "/v1/webhooks/{id}": webhooks::delete, Some(GrantAccess), Nothing Nothing => 204 JSON Nothing, "Deliver nothing more, and forget it";
+    post "/v1/webhooks/{id}/rotate": webhooks::rotate, Some(GrantAccess), Body webhooks::Rotate => 200 JSON NewSecret, "A new secret; for a while the one before signs too";
+    post "/v1/webhooks/{id}/enable": webhooks::enable, Some(GrantAccess), Nothing Nothing => 204 JSON Nothing, "Deliver again after 410";
+    post "/v1/webhooks/{id}/replay": webhooks::replay, Some(GrantAccess), Body webhooks::Replay => 200 JSON SentAgain, "Send again what was given up, or all after a place";
+    get "/v1/webhooks/{id}/deliveries": webhooks::deliveries, Some(GrantAccess), Nothing Nothing => 200 JSON Vec<Delivery>, "The newest attempts";
     post "/v1/{aggregate}/{id}/{command}": commands::carry_out, None, Body AnyCommand => 200 JSON CommandAnswer, "One command";
 }

@@ -144,19 +144,24 @@ pub(crate) async fn create(
     api.demand(&principal, Permission::Follow, "a subscription").await?;
     let Json(Create { name, types, from }) = body?;
     let subscription = api.store().subscription(principal.tenant, checked(name)?);
-    for word in types.iter().flatten() {
-        feed::types(word)?;
-        if word.trim().is_empty() || word.contains(',') {
-            return Err(Problem::malformed("types", format!("{word:?} is not one type, such as deal.won")));
-        }
-    }
+    checked_types(types.as_deref())?;
     let from = from.as_ref().map_or(Ok(From::Beginning), place)?;
     let is_new = subscription.create(types.as_deref(), from).await?;
     let status = if is_new { StatusCode::CREATED } else { StatusCode::OK };
     Ok((status, Json(told(&subscription.standing().await?))))
 }
 
-fn place(from: &Value) -> Result<From, Problem> {
+pub(crate) fn checked_types(types: Option<&[String]>) -> Result<(), Problem> {
+    for word in types.into_iter().flatten() {
+        feed::types(word)?;
+        if word.trim().is_empty() || word.contains(',') {
+            return Err(Problem::malformed("types", format!("{word:?} is not one type, such as deal.won")));
+        }
+    }
+    Ok(())
+}
+
+pub(crate) fn place(from: &Value) -> Result<From, Problem> {
     match from {
         Value::String(word) if word == "beginning" => Ok(From::Beginning),
         Value::String(word) if word == "now" => Ok(From::Now),
@@ -262,7 +267,7 @@ fn lease_of(text: Option<&str>) -> Result<Duration, Problem> {
 }
 
 /// In whole seconds: `30s`, or `30`.
-fn duration(field: &'static str, text: &str, least: u64, most: u64) -> Result<Duration, Problem> {
+pub(crate) fn duration(field: &'static str, text: &str, least: u64, most: u64) -> Result<Duration, Problem> {
     let seconds = text.strip_suffix('s').unwrap_or(text).parse().ok();
     let seconds = seconds.filter(|seconds| (least..=most).contains(seconds));
     seconds

@@ -22,6 +22,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (7, "workers", include_str!("../../../schemas/sql/0007_workers.sql")),
     (8, "denials", include_str!("../../../schemas/sql/0008_denials.sql")),
     (9, "subscriptions", include_str!("../../../schemas/sql/0009_subscriptions.sql")),
+    (10, "webhooks", include_str!("../../../schemas/sql/0010_webhooks.sql")),
     (11, "personal reads", include_str!("../../../schemas/sql/0011_personal_reads.sql")),
     (12, "key use", include_str!("../../../schemas/sql/0012_key_use.sql")),
     (13, "row security", include_str!("../../../schemas/sql/0013_row_security.sql")),

@@ -97,6 +97,15 @@ impl TenantKey {
         }
     }
 
+    /// For what only the tenant's own processes may read; it opens with the same `bound_to` and no other.
+    pub(crate) fn seal(&self, text: &[u8], bound_to: &[u8]) -> Vec<u8> {
+        seal_bytes(&self.wrap, text, bound_to)
+    }
+
+    pub(crate) fn open(&self, sealed: &[u8], bound_to: &[u8]) -> Option<Vec<u8>> {
+        open_bytes(&self.wrap, sealed, bound_to)
+    }
+
     /// A keyed hash: equal inputs of one tenant meet, and nobody without the key can guess at them.
     pub(crate) fn hash(&self, bytes: &[u8]) -> blake3::Hash {
         blake3::keyed_hash(&self.hash, bytes)

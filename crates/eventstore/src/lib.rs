@@ -18,6 +18,7 @@ pub mod project;
 mod read;
 mod rehearse;
 pub mod subscribe;
+pub mod webhook;
 mod writer;
 
 pub use connect::Options;

@@ -6,8 +6,9 @@ use crate::logs::LogFormat;
 use crate::output::Format;
 use crate::settings::Settings;
 use crate::{
-    audit, bench, board, completeness, config, deal, demo, duplicates, forecast, funnel, help, key, load, log, logs,
-    merge, order, overdue, pg, project, projections, search, serve, subscriptions, task, tenant, timeline, user,
+    audit, bench, board, completeness, config, deal, demo, duplicates, forecast, funnel, help, key, load,
+    log, logs, merge, order, overdue, pg, project, projections, search, serve, subscriptions, task, tenant,
+    timeline, user, webhooks,
 };
 use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use kvali_api::Issuer;
@@ -173,6 +174,9 @@ enum Command {
     /// Where the services stand that follow the log in groups, and what they could not do
     #[command(subcommand)]
     Subscriptions(subscriptions::Subscriptions),
+    /// Send events to URLs, signed; see what became of it, send again
+    #[command(subcommand)]
+    Webhooks(webhooks::Webhooks),
     /// Answer over HTTP, until told to stop
     Serve(serve::Serve),
     /// Fold the log into the read models, until told to stop
@@ -318,6 +322,7 @@ async fn answer(global: &Global, command: Command) -> Result<Done, Failure> {
         Command::Log(log) => log.run(global).await,
         Command::Audit(audit) => audit.run(global).await,
         Command::Projections(projections) => projections.run(global).await,
+        Command::Webhooks(webhooks) => webhooks.run(global).await,
         Command::Subscriptions(subscriptions) => subscriptions.run(global).await,
         Command::Project(project) => project.run(global, std::future::pending()).await,
         Command::Serve(serve) => serve.run(global, std::future::pending()).await,

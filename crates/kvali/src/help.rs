@@ -22,7 +22,10 @@ const GROUPS: [(&str, &[&str]); 4] = [
             "do",
         ],
     ),
-    ("Upkeep", &["serve", "project", "projections", "subscriptions", "tenant", "config", "bench", "pg"]),
+    (
+        "Upkeep",
+        &["serve", "project", "projections", "subscriptions", "webhooks", "tenant", "config", "bench", "pg"],
+    ),
 ];
 
 const WIDEST_NAME: usize = 13;

@@ -44,6 +44,7 @@ mod task;
 mod tenant;
 mod timeline;
 mod user;
+mod webhooks;
 mod words;
 
 pub use cli::run;

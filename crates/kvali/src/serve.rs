@@ -4,6 +4,7 @@ use crate::cli::{Done, Global};
 use crate::connect::Session;
 use crate::failure::Failure;
 use crate::{edge, key, measured, output, project};
+use kvali_api::webhooks::{Dispatch, Dispatcher, Loopback};
 use kvali_api::{Api, Issuer, Limits, Rates};
 use kvali_eventstore::project::{Workers, Workload};
 use kvali_eventstore::{Options, Store};
@@ -48,6 +49,9 @@ pub(crate) struct Settings {
     #[arg(long, default_value_t = 24, value_name = "N", env = "KVALI_DATABASE_CONNECTIONS",
           value_parser = clap::value_parser!(u32).range(2..=1000))]
     database_connections: u32,
+    /// Let webhooks go to this machine, without TLS too: for development
+    #[arg(long, env = "KVALI_WEBHOOKS_TO_LOOPBACK")]
+    webhooks_to_loopback: bool,
     /// Connections of clients at once; further ones wait
     #[arg(long, default_value_t = Limits::default().connections, value_name = "N", env = "KVALI_CONNECTIONS")]
     connections: usize,
@@ -110,6 +114,7 @@ impl Settings {
             rates: Rates { requests_per_second, burst, failures_per_minute },
             ready_lag: self.ready_lag.map(|seconds| Duration::from_secs(seconds.into())),
             issuers,
+            loopback: if self.webhooks_to_loopback { Loopback::Allowed } else { Loopback::Refused },
         }
     }
 }
@@ -147,14 +152,16 @@ impl Door<'_> {
             Some(Folding::start(options, at_once, session.store.moved())?)
         };
         output::write(welcome.as_bytes())?;
-        let api = Api::new(session.store.clone(), settings.of_api(session.issuers.clone()), move || {
-            metrics.render()
-        });
+        let of_api = settings.of_api(session.issuers.clone());
+        let dispatch = Dispatch { loopback: of_api.loopback, ..Dispatch::default() };
+        let dispatcher = Dispatcher::start(session.store.clone(), dispatch);
+        let api = Api::new(session.store.clone(), of_api, move || metrics.render());
         let limits = Limits { connections: settings.connections, ..Limits::default() };
         tokio::select! {
             () = kvali_api::serve(listener, api, limits, told_to_stop) => {}
             () = project::measure(&session.store, true) => {}
         }
+        dispatcher.stop().await;
         if let Some(folding) = folding {
             tokio::task::spawn_blocking(|| folding.stop()).await.map_err(Failure::Task)?;
         }

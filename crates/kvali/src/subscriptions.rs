@@ -42,7 +42,7 @@ pub(crate) enum Subscriptions {
     },
 }
 
-fn place(text: &str) -> Result<From, String> {
+pub(crate) fn place(text: &str) -> Result<From, String> {
     match text {
         "beginning" => Ok(From::Beginning),
         "now" => Ok(From::Now),
@@ -83,7 +83,7 @@ impl Subscriptions {
     }
 }
 
-fn said(words: String, json: serde_json::Value) -> Answer {
+pub(crate) fn said(words: String, json: serde_json::Value) -> Answer {
     Answer { tables: Vec::new(), notes: vec![words], json }
 }
 

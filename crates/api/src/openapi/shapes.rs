@@ -183,6 +183,9 @@ pub(crate) struct CloudEvent {
     /// When it happened; absent where nobody knows.
     #[schemars(default)]
     occurredat: Option<DateTime<Utc>>,
+    /// Which try it is, of a subscription.
+    #[schemars(default)]
+    attempt: Option<i32>,
     data: Map<String, Value>,
 }
 
@@ -225,7 +228,8 @@ pub(crate) struct Acked {
 #[derive(JsonSchema)]
 pub(crate) struct GivenBack {
     given_back: i64,
-    parked: i64,
+    /// Streams that are given up from now on.
+    parked: Vec<Uuid>,
     left: i64,
 }
 
@@ -261,4 +265,59 @@ pub(crate) struct Trail {
     /// Where to go on; null at the end.
     cursor: Option<String>,
     parked_streams: i64,
+}
+
+/// Where events are sent to, and how far it is.
+#[derive(JsonSchema)]
+pub(crate) struct Webhook {
+    id: Uuid,
+    url: String,
+    types: Option<Vec<String>>,
+    created_at: DateTime<Utc>,
+    disabled_at: Option<DateTime<Utc>>,
+    disabled_reason: Option<String>,
+    /// Until when the secret before the present one signs too.
+    previous_secret_until: Option<DateTime<Utc>>,
+    checkpoint: String,
+    behind_streams: i64,
+    parked_streams: i64,
+    lag: Lag,
+}
+
+#[derive(JsonSchema)]
+pub(crate) struct NewWebhook {
+    id: Uuid,
+    url: String,
+    types: Option<Vec<String>>,
+    /// Shown this once.
+    secret: String,
+}
+
+#[derive(JsonSchema)]
+pub(crate) struct NewSecret {
+    /// Shown this once.
+    secret: String,
+}
+
+/// How many streams are sent again, or after which position all is.
+#[derive(JsonSchema)]
+pub(crate) struct SentAgain {
+    #[schemars(default)]
+    replayed: Option<i64>,
+    #[schemars(default)]
+    position: Option<String>,
+}
+
+/// One attempt.
+#[derive(JsonSchema)]
+pub(crate) struct Delivery {
+    at: DateTime<Utc>,
+    position: String,
+    event: Uuid,
+    /// 1 for the first.
+    attempt: i32,
+    took_ms: i32,
+    /// Of the answer, if there was one.
+    status: Option<i16>,
+    failure: Option<String>,
 }

@@ -42,8 +42,10 @@ const LARGEST_PAGE: usize = 5_000;
 const MOST_IN_HAND: usize = 20_000;
 /// How often another process may be quicker.
 const MOST_ATTEMPTS: u32 = 32;
-/// Whoever appended or settled in this process tells at once; for other processes, leases and pauses it is looked so often.
-const POLL: Duration = Duration::from_millis(200);
+/// Whoever appended or settled in this process tells at once; for other processes, leases and pauses it is looked so often,
+/// at first and later.
+const SOONEST: Duration = Duration::from_millis(100);
+const LATEST: Duration = Duration::from_secs(1);
 
 /// The subscription as it was found.
 #[derive(sqlx::FromRow)]
@@ -79,7 +81,7 @@ impl Subscription {
         stopped: &mut watch::Receiver<bool>,
     ) -> Result<Option<Batch>, SubscribeError> {
         let mut moved = self.store.moved();
-        let until = Instant::now() + wait;
+        let (until, mut pause) = (Instant::now() + wait, SOONEST);
         loop {
             moved.borrow_and_update();
             let found = self.fetch(ask).await?;
@@ -90,7 +92,7 @@ impl Subscription {
             tokio::select! {
                 _ = moved.changed() => {}
                 _ = stopped.changed() => {}
-                () = tokio::time::sleep(left.min(POLL)) => {}
+                () = tokio::time::sleep(left.min(pause)) => pause = (pause * 2).min(LATEST),
             }
         }
     }
@@ -226,8 +228,7 @@ impl Subscription {
         lease: Duration,
     ) -> Result<Option<Batch>, SubscribeError> {
         let Chosen { events, held, cursor, .. } = chosen;
-        let held = held.into_iter().map(|(stream, (position, version))| (stream, (position, version)));
-        let (held, (from, versions)): (Vec<Uuid>, (Vec<i64>, Vec<i32>)) = held.unzip();
+        let (held, (from, versions)): (Vec<Uuid>, (Vec<i64>, Vec<i32>)) = held.into_iter().unzip();
         let places = events.iter().map(|given| (given.recorded.position, given.recorded.stream.0));
         let (positions, streams): (Vec<i64>, Vec<Uuid>) = places.unzip();
         let taken: Option<(i64, Option<DateTime<Utc>>)> = sqlx::query_as(include_str!("give_out.sql"))

@@ -147,6 +147,20 @@ impl Subscription {
         given_back.await
     }
 
+    /// Lets go of what is in hand, for others to take at once; it counts as no try.
+    pub async fn give_up(&self, token: i64) -> Result<(), SubscribeError> {
+        let this = self.clone();
+        let given_up = detached(async move {
+            let (mut transaction, _) = this.lock().await?;
+            let in_hand = this.in_hand(&mut transaction, token).await?;
+            let how = Return { tries: 0, pause: None, failure: None };
+            this.give_back(&mut transaction, &in_hand, &how).await?;
+            this.keep(&mut transaction, token, &InHand::of(Vec::new())).await?;
+            transaction.commit().await.map_err(SubscribeError::read)
+        });
+        given_up.await
+    }
+
     /// Keeps what is in hand for so long from now.
     pub async fn extend(&self, token: i64, lease: Duration) -> Result<DateTime<Utc>, SubscribeError> {
         let until: Option<DateTime<Utc>> = sqlx::query_scalar(
