@@ -45,7 +45,7 @@ impl<'a> Tables<'a> {
             table = R::TABLE,
         );
         let query = sqlx::query_scalar(sql(self.schema, &statement)).bind(self.tenant.0).bind(ids);
-        read(query.fetch_all(&mut *self.connection).await?)
+        read(&query.fetch_all(&mut *self.connection).await?)
     }
 
     /// The rows for which `condition` holds; its values are `$2` and on, bound by `bind`.
@@ -59,13 +59,13 @@ impl<'a> Tables<'a> {
             table = R::TABLE,
         );
         let query = sqlx::query_scalar(sql(self.schema, &statement)).bind(self.tenant.0);
-        read(bind(query).fetch_all(&mut *self.connection).await?)
+        read(&bind(query).fetch_all(&mut *self.connection).await?)
     }
 }
 
 pub(crate) type Bound<'q> = QueryScalar<'q, Postgres, String, PgArguments>;
 
-fn read<R: Row>(rows: Vec<String>) -> Result<Vec<R>, sqlx::Error> {
+fn read<R: Row>(rows: &[String]) -> Result<Vec<R>, sqlx::Error> {
     rows.iter().map(|json| parsed(json)).collect()
 }
 
@@ -123,9 +123,10 @@ impl<R: Row> Rows<R> {
         self.0.contains_key(key)
     }
 
-    /// A row as it stands in its table.
-    pub(crate) fn keep(&mut self, row: R) {
-        self.0.insert(row.key(), Held { stored: Some(row.clone()), now: Some(row) });
+    /// Rows as they stand in their table.
+    pub(crate) fn keep(&mut self, rows: impl IntoIterator<Item = R>) {
+        let held = |row: R| (row.key(), Held { stored: Some(row.clone()), now: Some(row) });
+        self.0.extend(rows.into_iter().map(held));
     }
 
     /// A new row, or another in its place.
@@ -187,7 +188,7 @@ impl<R: Row> Rows<R> {
             .bind(Value::Array(wanted).to_string())
             .fetch_all(&mut *tables.connection)
             .await?;
-        read(found)?.into_iter().for_each(|row| self.keep(row));
+        self.keep(read(&found)?);
         Ok(())
     }
 
@@ -198,11 +199,9 @@ impl<R: Row> Rows<R> {
         tables: &mut Tables<'_>,
         values: impl IntoIterator<Item = Uuid>,
     ) -> Result<(), sqlx::Error> {
-        for row in tables.by::<R>(column, values).await? {
-            if !self.knows(&row.key()) {
-                self.keep(row);
-            }
-        }
+        let mut found = tables.by::<R>(column, values).await?;
+        found.retain(|row| !self.knows(&row.key()));
+        self.keep(found);
         Ok(())
     }
 

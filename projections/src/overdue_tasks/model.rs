@@ -79,13 +79,12 @@ async fn load_setup(tables: &mut Tables<'_>, facts: &mut Facts, wanted: &Wanted)
     if wanted.calendars {
         // Whatever goes by working days ends on others.
         let rows = tables.which::<DealRow>("outcome = 'open' and clock = 'business'", |query| query).await?;
-        rows.into_iter().for_each(|row| facts.deals.keep(row));
+        facts.deals.keep(rows);
     }
-    let calendars = tables.which::<CalendarRow>("true", |query| query).await?;
-    calendars.into_iter().for_each(|row| facts.calendars.keep(row));
+    facts.calendars.keep(tables.which::<CalendarRow>("true", |query| query).await?);
     let entered: Vec<_> = wanted.versions.iter().copied().collect();
     let versions = tables.which::<PipelineRow>("version = any($2)", |query| query.bind(entered)).await?;
-    versions.into_iter().for_each(|row| facts.pipelines.keep(row));
+    facts.pipelines.keep(versions);
     facts.pipelines.load_by("pipeline_id", tables, wanted.pipelines.iter().map(|pipeline| pipeline.0)).await
 }
 
