@@ -17,6 +17,7 @@ use kvali_tests::samples::{LEAD, OFFER, Sales, move_to};
 use kvali_tests::{Database, accepted, envelope, new_id, now, order, tenant};
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, Executor};
+use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -253,8 +254,7 @@ async fn whoever_is_shown_personal_texts_is_recorded_before_he_sees_them() {
         for role in ["kvali_app", "kvali_owner"] {
             admin.execute(AssertSqlSafe(format!("set role {role}"))).await.unwrap();
             let refused = admin.execute(statement).await.unwrap_err();
-            let code =
-                refused.as_database_error().and_then(|error| error.code().map(|code| code.into_owned()));
+            let code = refused.as_database_error().and_then(|error| error.code().map(Cow::into_owned));
             assert_eq!(code.as_deref(), Some("42501"), "{role}: {statement}");
         }
     }
@@ -361,23 +361,23 @@ async fn pages_hold_every_entry_once_while_others_write() {
             }
         })
     };
-    let (paged, pages) = firm.pages("limit=7").await;
+    let (told, pages) = firm.pages("limit=7").await;
     writing.store(false, Ordering::Relaxed);
     writer.await.unwrap();
     assert!(pages > 3, "{pages} pages");
-    let ids: BTreeSet<&str> = paged.iter().map(|entry| entry["id"].as_str().unwrap()).collect();
-    assert_eq!(ids.len(), paged.len(), "none came twice");
+    let ids: BTreeSet<&str> = told.iter().map(|entry| entry["id"].as_str().unwrap()).collect();
+    assert_eq!(ids.len(), told.len(), "none came twice");
     // The reader's own reads came in between, and what was written since stands before.
-    let begun = paged.iter().position(|entry| entry["id"] == whole[0]["id"]).expect("nothing was lost");
-    assert_eq!(paged[begun..], whole);
-    let times: Vec<&str> = paged.iter().map(|entry| entry["recorded_at"].as_str().unwrap()).collect();
+    let begun = told.iter().position(|entry| entry["id"] == whole[0]["id"]).expect("nothing was lost");
+    assert_eq!(told[begun..], whole);
+    let times: Vec<&str> = told.iter().map(|entry| entry["recorded_at"].as_str().unwrap()).collect();
     let time = |text: &str| text.parse::<DateTime<Utc>>().unwrap();
     assert!(times.windows(2).all(|pair| time(pair[0]) >= time(pair[1])), "newest first");
 
     for query in ["field=given", "kind=refused", "kind=event&aggregate=contact"] {
-        let (paged, pages) = firm.pages(&format!("{query}&limit=3")).await;
+        let (told, pages) = firm.pages(&format!("{query}&limit=3")).await;
         assert!(pages > 10, "{query}: {pages} pages");
-        assert_eq!(paged, firm.audit(&format!("{query}&limit=1000")).await, "{query}");
+        assert_eq!(told, firm.audit(&format!("{query}&limit=1000")).await, "{query}");
     }
     firm.close().await;
 }
@@ -530,9 +530,12 @@ async fn before_is_what_the_change_before_left() {
 
 async fn break_in(database: &Database, statement: &str) {
     let mut admin = database.admin().await;
-    admin.execute("set session_replication_role = replica").await.unwrap();
-    let broken =
-        sqlx::query(AssertSqlSafe(statement.to_owned())).bind(tenant(1).0).execute(&mut admin).await.unwrap();
+    admin.execute("set session_replication_role = replica").await.expect("a superuser may");
+    let broken = sqlx::query(AssertSqlSafe(statement.to_owned()))
+        .bind(tenant(1).0)
+        .execute(&mut admin)
+        .await
+        .expect("nothing stops him");
     assert!(broken.rows_affected() > 0, "{statement}");
 }
 

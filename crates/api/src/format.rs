@@ -80,7 +80,7 @@ pub(crate) trait Listed {
         match format {
             Format::Json => Json(self.whole()).into_response(),
             Format::Ndjson => {
-                let lines: String = self.items().iter().map(|item| format!("{item}\n")).collect();
+                let lines: String = self.items().iter().map(|item| item.to_string() + "\n").collect();
                 typed("application/x-ndjson", lines.into_bytes())
             }
             Format::Csv => typed("text/csv; charset=utf-8", csv(&self.table())),

@@ -12,7 +12,7 @@ use crate::output::{Answer, Format, Table};
 use crate::progress::{self, Folding};
 use crate::{edge, ids};
 use chrono_tz::Tz;
-use kvali_domain::{ActorId, StreamId};
+use kvali_domain::{ActorId, StreamId, Target};
 use kvali_eventstore::project::TIMER;
 use kvali_eventstore::{Digest, Inspection};
 use kvali_projections::audit_trail::{self, COLUMNS, Category, Filter, Kind, Place, Sees};
@@ -138,7 +138,7 @@ impl Audit {
 
     async fn filter(self, session: &Session) -> Result<Filter, Failure> {
         let directory = Directory::new(session);
-        let named = self.about.targets(&directory).await?.into_iter().map(|target| target.stream());
+        let named = self.about.targets(&directory).await?.into_iter().map(Target::stream);
         let objects: Vec<StreamId> = named.chain(self.object.map(StreamId)).collect();
         if objects.len() > 1 {
             let said = "say one thing: a --contact, --company, --lead, --deal or --object";
@@ -232,7 +232,8 @@ async fn verify(session: &Session, to: Option<i64>, format: Format) -> Result<()
     let faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
     let notes = vec![format!("{position} events: {}", if sound { "sound" } else { "not sound" })];
     let json = json!({ "position": position, "digest": digest, "faults": faults });
-    Answer { tables: vec![table], notes, json }.print(format)?;
+    let tables = if sound && format == Format::Table { Vec::new() } else { vec![table] };
+    Answer { tables, notes, json }.print(format)?;
     if sound {
         return Ok(());
     }

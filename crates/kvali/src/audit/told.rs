@@ -89,11 +89,26 @@ async fn told(names: &mut Names<'_>, happened: &Happened, change: &Value) -> Res
         };
     }
     let [before, after] = values;
+    let [before, after] = [before, after].map(shortened);
     let field = match field.strip_prefix("fields.").and_then(|id| id.parse().ok()) {
         Some(id) => names.field(id).await?,
         None => field.to_owned(),
     };
     Ok([json!(field), before, after])
+}
+
+/// A table is for looking; JSON and CSV have all of it.
+fn shortened(value: Value) -> Value {
+    const LONGEST: usize = 100;
+    let text = match &value {
+        Value::String(text) => text.clone(),
+        Value::Array(_) | Value::Object(_) => value.to_string(),
+        _ => return value,
+    };
+    match text.char_indices().nth(LONGEST) {
+        Some((cut, _)) => json!(format!("{}…", &text[..cut])),
+        None => json!(text),
+    }
 }
 
 /// What an id stands for, if it stands for something with a name.
