@@ -7,7 +7,8 @@ use crate::output::Format;
 use crate::settings::Settings;
 use crate::{
     bench, board, completeness, config, deal, demo, duplicates, forecast, funnel, help, key, load, log, logs,
-    merge, order, overdue, pg, project, projections, search, serve, subscriptions, task, tenant, timeline, user,
+    merge, order, overdue, pg, project, projections, search, serve, subscriptions, task, tenant, timeline,
+    user,
 };
 use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use kvali_api::Issuer;
@@ -91,7 +92,7 @@ pub(crate) struct Global {
     /// How to write the log, which goes to stderr
     #[arg(long, global = true, value_enum, default_value_t, env = "KVALI_LOG_FORMAT")]
     pub(crate) log_format: LogFormat,
-    /// What to log, such as info or kvali_api=debug,warn [default: warn; info for what runs for long]
+    /// What to log, such as `info` or `kvali_api=debug,warn` [default: warn; info for what runs for long]
     #[arg(long, global = true, value_name = "FILTER", env = "KVALI_LOG")]
     pub(crate) log: Option<String>,
     /// A TOML file with settings, named as the flags with _ for - [default: kvali.toml here, if there is one]
