@@ -1,5 +1,7 @@
 //! A tenant leaves as a file and comes in elsewhere: the same log, byte for byte, or nothing at all.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail the test, too")]
+
 use kvali_domain::access::Role;
 use kvali_domain::{CompanyId, Personal, canonical, company};
 use kvali_eventstore::archive::{ArchiveError, Manifest, checked};

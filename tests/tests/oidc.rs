@@ -1,5 +1,7 @@
 //! Tokens of an identity provider: whom they prove to be there, and what proves nothing.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail the test, too")]
+
 use ed25519_dalek::pkcs8::EncodePrivateKey;
 use hyper::StatusCode;
 use jsonwebtoken::jwk::Jwk;

@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::extract::rejection::{BytesRejection, JsonRejection, PathRejection, QueryRejection};
-use axum::http::{HeaderValue, Method, StatusCode, Uri, header};
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use kvali_domain::{CommandError, General, Refusal};
 use kvali_eventstore::Error;
@@ -24,8 +24,14 @@ pub(crate) struct Problem {
     pub(crate) more: Map<String, Value>,
     /// The stream's version, where it stands in the way.
     pub(crate) version: Option<i32>,
-    /// In seconds.
-    pub(crate) retry_after: Option<u64>,
+    /// Of who asks too often. Boxed, since few problems have it and all are moved about.
+    pub(crate) pause: Option<Box<Pause>>,
+}
+
+/// When to come back.
+#[derive(Debug)]
+pub(crate) struct Pause {
+    pub(crate) seconds: u64,
     /// What is left of the sender's rate.
     pub(crate) rate: Option<HeaderValue>,
 }
@@ -38,7 +44,7 @@ impl Problem {
     ) -> Self {
         let (code, detail) = (code.into(), detail.into());
         let (field, more, version) = (None, Map::new(), None);
-        Self { status, code, detail, field, more, version, retry_after: None, rate: None }
+        Self { status, code, detail, field, more, version, pause: None }
     }
 
     pub(crate) fn malformed(field: impl Into<String>, detail: impl Into<String>) -> Self {
@@ -96,11 +102,9 @@ impl IntoResponse for Problem {
             }
             _ => {}
         }
-        if let Some(seconds) = self.retry_after {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
-        }
-        if let Some(rate) = self.rate {
-            headers.insert("ratelimit", rate);
+        if let Some(pause) = self.pause {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(pause.seconds));
+            headers.extend(pause.rate.map(|rate| (HeaderName::from_static("ratelimit"), rate)));
         }
         if let Some(version) = self.version {
             headers.insert(header::ETAG, crate::answer::etag(version));

@@ -120,7 +120,7 @@ impl Issuers {
         validation.set_audience(&[&issuer.audience]);
         validation.validate_nbf = true;
         validation.leeway = LEEWAY;
-        let read = jsonwebtoken::decode(token, &key.key, &validation).map_err(NotProven::Invalid)?;
+        let read = jsonwebtoken::decode(token, &key.verifies, &validation).map_err(NotProven::Invalid)?;
         Ok((issuer, read.claims))
     }
 }

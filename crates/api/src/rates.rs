@@ -1,6 +1,6 @@
 //! How often one sender may ask: so many requests a second per key or token, and so many failed proofs per address.
 
-use crate::error::Problem;
+use crate::error::{Pause, Problem};
 use crate::principal::Peer;
 use axum::http::{HeaderValue, StatusCode};
 use dashmap::DashMap;
@@ -125,7 +125,7 @@ fn too_many(why: &str, wait: Duration, rate: Option<HeaderValue>) -> Problem {
     let wait = seconds(wait).max(1);
     let detail = format!("{why}; wait {wait} s");
     let problem = Problem::new(StatusCode::TOO_MANY_REQUESTS, "too_many_requests", detail);
-    Problem { retry_after: Some(wait), rate, ..problem }
+    Problem { pause: Some(Box::new(Pause { seconds: wait, rate })), ..problem }
 }
 
 #[cfg(test)]
@@ -151,7 +151,7 @@ mod tests {
         let left: Vec<_> = (0..3).map(|_| limiters.admit(one).expect("within the burst")).collect();
         assert_eq!(left, ["\"per-key\";r=2;t=0", "\"per-key\";r=1;t=0", "\"per-key\";r=0;t=0"]);
         let told = limiters.admit(one).expect_err("the burst is used up");
-        assert_eq!((told.status.as_u16(), told.retry_after), (429, Some(1)));
+        assert_eq!((told.status.as_u16(), told.pause.map(|pause| pause.seconds)), (429, Some(1)));
         assert!(limiters.admit(other).is_ok());
     }
 
@@ -165,7 +165,7 @@ mod tests {
         }
         limiters.failed(stranger);
         let told = limiters.may_ask(Some(peer("[2001:db8::2]:1"))).expect_err("the same network");
-        assert!(told.retry_after.is_some_and(|wait| (1..=60).contains(&wait)), "{told:?}");
+        assert!(told.pause.as_ref().is_some_and(|pause| (1..=60).contains(&pause.seconds)), "{told:?}");
         assert!(limiters.may_ask(Some(peer("192.0.2.1:1"))).is_ok());
         assert_eq!(network(peer("[::ffff:192.0.2.1]:1")), network(peer("192.0.2.1:2")));
     }

@@ -94,7 +94,7 @@ pub(crate) struct Global {
     /// How to write the log, which goes to stderr
     #[arg(long, global = true, value_enum, default_value_t, env = "KVALI_LOG_FORMAT")]
     pub(crate) log_format: LogFormat,
-    /// What to log, such as info or kvali_api=debug,warn [default: warn; info for what runs for long]
+    /// What to log, such as `info` or `kvali_api=debug,warn` [default: warn; info for what runs for long]
     #[arg(long, global = true, value_name = "FILTER", env = "KVALI_LOG")]
     pub(crate) log: Option<String>,
     /// A TOML file with settings, named as the flags with _ for - [default: kvali.toml here, if there is one]

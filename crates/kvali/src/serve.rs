@@ -131,8 +131,8 @@ impl Door<'_> {
     pub(crate) fn welcome(&self, told: &str, key: Option<&str>, paths: &[&str]) -> String {
         let (address, key) = (self.address, key.unwrap_or("$KEY"));
         let curl = format!("  curl -s -H \"Authorization: Bearer {key}\" \"http://{address}");
-        let lines: String = paths.iter().map(|path| format!("{curl}{path}\"\n")).collect();
-        format!("Kvali answers at http://{address}\n{told}\nTry:\n{lines}Ctrl-C stops it.\n")
+        let lines: Vec<String> = paths.iter().map(|path| format!("{curl}{path}\"")).collect();
+        format!("Kvali answers at http://{address}\n{told}\nTry:\n{}\nCtrl-C stops it.\n", lines.join("\n"))
     }
 
     /// Answers until `told_to_stop`; `welcome` is printed as soon as it does.

@@ -52,7 +52,7 @@ const LEAST_RSA_BITS: usize = 2_048;
 pub(super) struct Key {
     id: Option<String>,
     pub(super) algorithm: Algorithm,
-    pub(super) key: DecodingKey,
+    pub(super) verifies: DecodingKey,
 }
 
 #[derive(thiserror::Error, Debug)]
@@ -180,7 +180,7 @@ fn usable_key(key: &Jwk) -> Option<Key> {
         return None;
     }
     let read = DecodingKey::from_jwk(key).ok()?;
-    Some(Key { id: key.common.key_id.clone(), algorithm, key: read })
+    Some(Key { id: key.common.key_id.clone(), algorithm, verifies: read })
 }
 
 /// Of a number in base64url.
