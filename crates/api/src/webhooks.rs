@@ -177,16 +177,12 @@ pub(crate) async fn replay(
 ) -> Result<Json<Value>, Problem> {
     let (endpoint, _) = api.endpoint(&principal, id).await?;
     let Json(Replay { from }) = body?;
-    match from {
-        Some(from) => {
-            let position = endpoint.subscription().rewind(place(&from)?).await?;
-            Ok(Json(json!({ "position": position.to_string() })))
-        }
-        None => {
-            let replayed = endpoint.subscription().replay(None).await?;
-            Ok(Json(json!({ "replayed": replayed })))
-        }
+    if let Some(from) = from {
+        let position = endpoint.subscription().rewind(place(&from)?).await?;
+        return Ok(Json(json!({ "position": position.to_string() })));
     }
+    let replayed = endpoint.subscription().replay(None).await?;
+    Ok(Json(json!({ "replayed": replayed })))
 }
 
 /// The newest attempts.

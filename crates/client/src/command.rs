@@ -12,7 +12,7 @@ use uuid::Uuid;
 pub struct Command {
     aggregate: &'static str,
     id: Option<Uuid>,
-    command: &'static str,
+    word: &'static str,
     idempotency_key: Option<String>,
     if_version: Option<i32>,
     reason: Option<String>,
@@ -39,7 +39,7 @@ impl Command {
         Self {
             aggregate,
             id: id.into(),
-            command,
+            word: command,
             idempotency_key: None,
             if_version: None,
             reason: None,
@@ -100,7 +100,7 @@ impl Client {
 
     async fn send_once(&self, command: &Command, key: &str) -> Result<Outcome, Error> {
         let id = command.id.map_or_else(|| "-".to_owned(), |id| id.to_string());
-        let path = ["v1", command.aggregate, &id, command.command];
+        let path = ["v1", command.aggregate, &id, command.word];
         let mut request = self.request(Method::POST, &path).header("idempotency-key", key);
         if let Some(version) = command.if_version {
             request = request.header("if-match", format!("\"{version}\""));

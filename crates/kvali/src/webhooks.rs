@@ -112,16 +112,12 @@ async fn add(session: &Session, url: &str, types: &[String], from: From) -> Resu
 
 async fn replay(endpoint: &Endpoint, from: Option<From>) -> Result<Answer, Failure> {
     let subscription = endpoint.subscription();
-    match from {
-        Some(from) => {
-            let position = subscription.rewind(from).await?;
-            Ok(said(format!("sent again after position {position}"), json!({ "position": position })))
-        }
-        None => {
-            let replayed = subscription.replay(None).await?;
-            Ok(said(format!("{replayed} streams are sent again"), json!({ "replayed": replayed })))
-        }
+    if let Some(from) = from {
+        let position = subscription.rewind(from).await?;
+        return Ok(said(format!("sent again after position {position}"), json!({ "position": position })));
     }
+    let replayed = subscription.replay(None).await?;
+    Ok(said(format!("{replayed} streams are sent again"), json!({ "replayed": replayed })))
 }
 
 async fn list(session: &Session) -> Result<Answer, Failure> {

@@ -29,7 +29,7 @@ pub enum Forbidden {
 /// Networks of version 4 that are not public (IANA special-purpose registry), and one address by which a cloud tells
 /// its machines their secrets although it looks public.
 const CLOSED: [(Ipv4Addr, u32); 17] = [
-    (Ipv4Addr::new(0, 0, 0, 0), 8),
+    (Ipv4Addr::UNSPECIFIED, 8),
     (Ipv4Addr::new(10, 0, 0, 0), 8),
     (Ipv4Addr::new(100, 64, 0, 0), 10),
     (Ipv4Addr::new(127, 0, 0, 0), 8),

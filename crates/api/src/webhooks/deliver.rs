@@ -5,7 +5,9 @@ use super::address::{Forbidden, Loopback, checked, resolved};
 use super::sign::signatures;
 use kvali_eventstore::webhook::SigningSecret;
 use reqwest::StatusCode;
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::redirect::Policy;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,6 +27,16 @@ pub(crate) enum Failed {
 impl Failed {
     pub(crate) fn status(&self) -> Option<StatusCode> {
         if let Self::Status(status) = self { Some(*status) } else { None }
+    }
+}
+
+/// Whatever the name, these are its addresses: those that were checked.
+struct Pinned(Vec<SocketAddr>);
+
+impl Resolve for Pinned {
+    fn resolve(&self, _: Name) -> Resolving {
+        let addresses: Addrs = Box::new(self.0.clone().into_iter());
+        Box::pin(std::future::ready(Ok(addresses)))
     }
 }
 
@@ -70,7 +82,7 @@ impl Sender {
             .no_proxy()
             .connect_timeout(CONNECT.min(self.patience))
             .timeout(self.patience)
-            .resolve_to_addrs(url.host_str().unwrap_or_default(), &addresses)
+            .dns_resolver(Arc::new(Pinned(addresses)))
             .build()
             .map_err(Failed::NoAnswer)?;
         let Message { id, timestamp, body } = message;

@@ -81,7 +81,7 @@ async fn supervise(store: Store, how: Dispatch, mut stopped: watch::Receiver<boo
                 }
             }
             Err(error) => {
-                tracing::warn!(error = kvali_eventstore::chain(&error), "no webhook could be looked for")
+                tracing::warn!(error = kvali_eventstore::chain(&error), "no webhook could be looked for");
             }
         }
         let _over = tokio::time::timeout(LOOK, stopped.changed()).await;

@@ -244,8 +244,8 @@ impl Subscription {
     async fn lock(&self) -> Result<(PgTransaction<'static>, Locked), SubscribeError> {
         let begin = format!("begin; set local kvali.tenant = '{}'", self.tenant);
         // `set` takes no bound value; an id is made of hexadecimal digits.
-        let begun = self.store.inner.pool.begin_with(sqlx::AssertSqlSafe(begin)).await;
-        let mut transaction = begun.map_err(SubscribeError::read)?;
+        let transaction = self.store.inner.pool.begin_with(sqlx::AssertSqlSafe(begin)).await;
+        let mut transaction = transaction.map_err(SubscribeError::read)?;
         let locked: Option<Locked> = sqlx::query_as(
             "select types, cursor, exists (select from kvali.subscription_stream b \
                 where b.tenant_id = $1 and b.subscription = $2) as behind \
