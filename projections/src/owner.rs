@@ -3,6 +3,7 @@
 use kvali_domain::{Event, UserId, company, contact, deal, lead, merge};
 
 /// The owner from the event on, if it says so; `Some(None)`: nobody.
+#[expect(clippy::option_option, reason = "to say nothing of an owner is not to say that there is none")]
 pub(crate) fn said(event: &Event) -> Option<Option<UserId>> {
     macro_rules! alike {
         ($event:expr, $kind:ident) => {
@@ -28,6 +29,7 @@ pub(crate) fn said(event: &Event) -> Option<Option<UserId>> {
     }
 }
 
+#[expect(clippy::option_option, reason = "as above")]
 fn changed(changes: &[merge::Change]) -> Option<Option<UserId>> {
     let change = changes.iter().find(|change| change.field == "owner")?;
     Some(merge::value(change.to.as_ref()))

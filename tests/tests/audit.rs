@@ -252,7 +252,8 @@ async fn whoever_is_shown_personal_texts_is_recorded_before_he_sees_them() {
         "truncate kvali.personal_read",
     ] {
         for role in ["kvali_app", "kvali_owner"] {
-            admin.execute(AssertSqlSafe(format!("set role {role}"))).await.unwrap();
+            let acting = format!("set role {role}; set kvali.tenant = '{}'", tenant(1));
+            admin.execute(AssertSqlSafe(acting)).await.unwrap();
             let refused = admin.execute(statement).await.unwrap_err();
             let code = refused.as_database_error().and_then(|error| error.code().map(Cow::into_owned));
             assert_eq!(code.as_deref(), Some("42501"), "{role}: {statement}");

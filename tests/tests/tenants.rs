@@ -20,14 +20,17 @@ const SHARED: [(&str, &str); 3] = [
 const BY_KEYED_HASH: &str = "compared";
 
 /// What each role may do to the tables of the write side; a right that is not listed is not to be had.
-const RIGHTS: [(&str, &str, &str); 26] = [
+const RIGHTS: [(&str, &str, &str); 29] = [
     ("kvali.claim", "kvali_app", "DELETE INSERT SELECT"),
     ("kvali.command", "kvali_app", "INSERT SELECT"),
     ("kvali.denial", "kvali_app", "INSERT SELECT"),
     ("kvali.event", "kvali_app", "INSERT SELECT"),
     ("kvali.event", "kvali_projector", "SELECT"),
+    ("kvali.key_use", "kvali_app", "INSERT SELECT"),
     ("kvali.ledger", "kvali_app", "INSERT SELECT"),
     ("kvali.ledger", "kvali_projector", "SELECT"),
+    ("kvali.migration", "kvali_app", "SELECT"),
+    ("kvali.personal_read", "kvali_app", "INSERT SELECT"),
     ("kvali.projection_checkpoint", "kvali_app", "SELECT"),
     ("kvali.projection_checkpoint", "kvali_projector", "DELETE INSERT SELECT UPDATE"),
     ("kvali.projection_generation", "kvali_app", "SELECT"),

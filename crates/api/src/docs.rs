@@ -5,6 +5,7 @@ use axum::extract::Path;
 use axum::extract::rejection::PathRejection;
 use axum::http::header;
 use axum::response::{Html, IntoResponse, Response};
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::io::{Cursor, Read};
 use std::sync::LazyLock;
@@ -22,7 +23,7 @@ static UNPACKED: LazyLock<HashMap<&'static str, Vec<u8>>> = LazyLock::new(|| {
     let mut unpacked = HashMap::new();
     for at in 0..archive.len() {
         let mut file = archive.by_index(at).expect("it can be read");
-        let path = file.name().map(|path| path.into_owned()).unwrap_or_default();
+        let path = file.name().map(Cow::into_owned).unwrap_or_default();
         if let Some((name, _)) = FILES.iter().find(|(name, _)| path.rsplit('/').next() == Some(name)) {
             let mut bytes = Vec::new();
             file.read_to_end(&mut bytes).expect("it can be unpacked");

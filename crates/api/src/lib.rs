@@ -25,6 +25,7 @@ mod serve;
 mod shown;
 mod streams;
 mod subscriptions;
+mod tls;
 pub mod webhooks;
 
 pub use cursor::Cursor;

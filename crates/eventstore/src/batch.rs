@@ -21,9 +21,9 @@ impl Store {
     pub async fn handle_all(&self, tenant: TenantId, plans: &[Plan]) -> Result<Vec<Outcome>, Error> {
         let mut batch = Batch::new(self, tenant, plans);
         for start in (0..plans.len()).step_by(PART) {
-            batch.part(start..plans.len().min(start + PART)).await?;
+            Box::pin(batch.part(start..plans.len().min(start + PART))).await?;
         }
-        batch.finish().await
+        Box::pin(batch.finish()).await
     }
 }
 

@@ -162,7 +162,7 @@ impl Store {
         .bind(first)
         .bind(last)
         .bind(i64::try_from(TOLD).expect("few are told"))
-        .fetch_all(&self.inner.pool)
+        .fetch_all(&mut *self.connection(tenant).await?)
         .await
         .map_err(Error::Read)?;
         Ok(rows.into_iter().map(|(position, command)| Fault::NoCommand { position, command }).collect())

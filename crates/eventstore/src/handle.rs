@@ -98,7 +98,8 @@ impl Store {
     pub async fn handle(&self, order: Order, envelope: Envelope) -> Result<Outcome, Error> {
         let plan = Plan::new(order, envelope);
         if plan.erases.is_none() {
-            return self.carry_out(&plan).await;
+            // On the heap, for every caller's future would be as large.
+            return Box::pin(self.carry_out(&plan)).await;
         }
         // Both steps, even if the caller stops waiting.
         let store = self.clone();

@@ -1,12 +1,9 @@
 //! The keys of an identity provider: read from a file or a URL, kept for an hour, and read anew when a token names one that
 //! is not among them.
 
+use crate::tls;
 use axum::body::Bytes;
 use axum::http::Uri;
-use http_body_util::{BodyExt, Empty, Limited};
-use hyper_rustls::HttpsConnectorBuilder;
-use hyper_util::client::legacy::Client;
-use hyper_util::rt::TokioExecutor;
 use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, PublicKeyUse};
 use jsonwebtoken::{Algorithm, DecodingKey};
 use serde::Deserialize;
@@ -144,15 +141,23 @@ async fn read(source: &KeySource) -> Result<Bytes, String> {
     }
 }
 
+/// Of a longer answer no more is read.
 async fn fetch(url: Uri) -> Result<Bytes, String> {
-    let connector = HttpsConnectorBuilder::new().with_webpki_roots().https_or_http().enable_http1().build();
-    let client: Client<_, Empty<Bytes>> = Client::builder(TokioExecutor::new()).build(connector);
-    let answer = client.get(url.clone()).await.map_err(|error| kvali_eventstore::chain(&error))?;
+    let told = |error: reqwest::Error| kvali_eventstore::chain(&error);
+    let client = reqwest::Client::builder().tls_backend_preconfigured(tls::of_the_web()).no_proxy();
+    let client = client.redirect(reqwest::redirect::Policy::none()).build().map_err(told)?;
+    let mut answer = client.get(url.to_string()).send().await.map_err(told)?;
     if !answer.status().is_success() {
         return Err(format!("{url} answers {}", answer.status()));
     }
-    let body = Limited::new(answer.into_body(), LONGEST).collect().await;
-    Ok(body.map_err(|error| error.to_string())?.to_bytes())
+    let mut body = Vec::new();
+    while let Some(chunk) = answer.chunk().await.map_err(told)? {
+        if body.len() + chunk.len() > LONGEST {
+            return Err(format!("{url} answers with more than {LONGEST} bytes"));
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body.into())
 }
 
 #[derive(Deserialize)]

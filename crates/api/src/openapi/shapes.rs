@@ -1,4 +1,4 @@
-//! The shapes of what has no type of its own elsewhere, for the description. `tests/tests/openapi.rs` holds answers of a
+//! The shapes of what has no type of its own elsewhere, for the description. `scripts/schemathesis` holds answers of a
 //! running server to them.
 
 #![expect(dead_code, reason = "they are read by their derived schemas alone")]
@@ -227,7 +227,8 @@ pub(crate) struct Acked {
 
 #[derive(JsonSchema)]
 pub(crate) struct GivenBack {
-    given_back: i64,
+    #[schemars(rename = "given_back")]
+    events: i64,
     /// Streams that are given up from now on.
     parked: Vec<Uuid>,
     left: i64,

@@ -3,6 +3,7 @@
 
 use super::address::{Forbidden, Loopback, checked, resolved};
 use super::sign::signatures;
+use crate::tls;
 use kvali_eventstore::webhook::SigningSecret;
 use reqwest::StatusCode;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
@@ -58,14 +59,7 @@ pub(crate) struct Sender {
 
 impl Sender {
     pub(crate) fn new(loopback: Loopback, patience: Duration) -> Self {
-        let roots = rustls::RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let tls = rustls::ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .expect("ring has the suites of these versions")
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        Self { loopback, patience, tls }
+        Self { loopback, patience, tls: tls::of_the_web() }
     }
 
     pub(crate) async fn deliver(

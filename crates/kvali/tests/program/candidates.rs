@@ -2,6 +2,7 @@
 
 use crate::support::Kvali;
 use serde_json::{Value, json};
+use std::fmt::Write;
 use std::path::Path;
 
 /// Namesakes behind one switchboard, who are two.
@@ -29,11 +30,13 @@ fn office(tenant: &str) -> Kvali {
         TWO.iter().chain([&OPEN]).map(|name| (name, false)).chain(ONE.iter().map(|name| (name, true)));
     for (at, (name, shares_mail)) in people.enumerate() {
         for (twin, box_of_ones_own) in ["sales", "kitchen"].into_iter().enumerate() {
-            let (mailbox, firm, line) = match shares_mail {
-                true => ("office", at, 100 + 2 * at + twin),
-                false => (box_of_ones_own, 200 + 2 * at + twin, at),
+            let (mailbox, firm, line) = if shares_mail {
+                ("office", at, 100 + 2 * at + twin)
+            } else {
+                (box_of_ones_own, 200 + 2 * at + twin, at)
             };
-            file += &format!("{at}-{twin},{name},{mailbox}@firm{firm}.ge,+995555{:06}\n", line * 3_571);
+            let number = line * 3_571;
+            writeln!(file, "{at}-{twin},{name},{mailbox}@firm{firm}.ge,+995555{number:06}").unwrap();
         }
     }
     kvali.import_records(0, "contacts", &kvali.file("people.csv", &file), &["--duplicates", "keep"]);
@@ -74,9 +77,7 @@ fn pairs_are_listed_with_their_reasons_and_hidden_once_decided_upon() {
     let all = pairs(&kvali, &[]);
     assert_eq!(all.len(), TWO.len() + ONE.len() + 1, "{all:?}");
     assert!(all.iter().all(|pair| pair["level"] == "likely" && pair["state"] == "candidate"), "{all:?}");
-    assert!(
-        all.is_sorted_by_key(|pair| std::cmp::Reverse((pair["bits"].as_f64().unwrap() * 1_000.0) as i64))
-    );
+    assert!(all.is_sorted_by(|one, other| one["bits"].as_f64() >= other["bits"].as_f64()));
     assert!(all[0]["because"].as_str().unwrap().contains("email equal +9.5"), "{}", all[0]);
     assert_eq!(pairs(&kvali, &["--limit", "2"]), all[..2]);
     assert_eq!(pairs(&kvali, &["--kind", "company"]), [] as [Value; 0]);
@@ -142,14 +143,18 @@ fn a_refit_learns_from_decisions_and_changes_what_is_likely() {
     let open = of(&all, OPEN);
     let refit = ["duplicates", "refit"];
     assert!(kvali.fails(1, &refit).contains("0 decisions are too few to fit weights"));
-    TWO.iter().for_each(|name| decide(&kvali, "RejectDuplicate", of(&all, name)));
+    for name in &TWO {
+        decide(&kvali, "RejectDuplicate", of(&all, name));
+    }
     decide(&kvali, "ConfirmDuplicate", of(&all, ONE[0]));
     assert!(
         kvali
             .fails(1, &refit)
             .contains("9 decisions are too few to fit weights; confirm, merge or reject 1 more")
     );
-    ONE[1..].iter().for_each(|name| decide(&kvali, "ConfirmDuplicate", of(&all, name)));
+    for name in &ONE[1..] {
+        decide(&kvali, "ConfirmDuplicate", of(&all, name));
+    }
 
     let before = (kvali.log().len(), adds(&kvali, open, "phone"), adds(&kvali, open, "email"));
     let foreseen = kvali.json(0, &["duplicates", "refit", "--dry-run"]);
@@ -184,8 +189,12 @@ fn a_refit_keeps_the_kinds_of_keys_that_were_published_by_hand() {
                     "phone": levels(3_000, -1_300) },
     });
     kvali.json(0, &["do", "DefineMatchRule", "--json", &by_hand.to_string()]);
-    TWO.iter().for_each(|name| decide(&kvali, "RejectDuplicate", of(&all, name)));
-    ONE.iter().for_each(|name| decide(&kvali, "ConfirmDuplicate", of(&all, name)));
+    for name in &TWO {
+        decide(&kvali, "RejectDuplicate", of(&all, name));
+    }
+    for name in &ONE {
+        decide(&kvali, "ConfirmDuplicate", of(&all, name));
+    }
     kvali.json(0, &["duplicates", "refit"]);
     let log = kvali.log();
     let refitted = &log.last().unwrap()["data"];
