@@ -49,12 +49,12 @@ impl Office {
                 office.tell(team, team::Command::AddMember { member: *member }).await;
             }
         }
-        for at in 0..4 {
+        for (at, name) in NAMES.into_iter().enumerate() {
             let owner = office.people.get(at).copied();
             let open = deal::Command::Open(Open { owner, ..Open::new(office.sales.pipeline) });
             office.tell(office.deals[at].stream(), open).await;
             let create = company::Create {
-                name: Personal::new(NAMES[at]),
+                name: Personal::new(name),
                 domains: Vec::new(),
                 legal_ids: None,
                 external: None,

@@ -94,8 +94,13 @@ impl Seen {
 }
 
 /// Reads and settles, fails now and then, and goes on until everything is settled.
-async fn member(subscription: Subscription, seen: Arc<Mutex<Seen>>, seed: u64, until: watch::Receiver<bool>) {
-    let mut dice = Dice::new(seed);
+async fn member(
+    subscription: Subscription,
+    seen: Arc<Mutex<Seen>>,
+    number: u64,
+    until: watch::Receiver<bool>,
+) {
+    let mut dice = Dice::new(number);
     let mut until = until;
     while !*until.borrow() {
         let lease = Duration::from_millis(500);
@@ -140,14 +145,14 @@ async fn members_that_are_killed_and_resumed_miss_nothing_and_keep_the_order_of_
         tokio::spawn(async move {
             let mut dice = Dice::new(7);
             let mut members: Vec<_> = Vec::new();
-            let mut seed = 0;
+            let mut number = 0;
             let mut stopped = until.clone();
             while !*stopped.borrow() {
                 while members.len() < 4 {
-                    seed += 1;
-                    let store = &stores[usize::try_from(seed % 2).unwrap()];
+                    number += 1;
+                    let store = &stores[usize::try_from(number % 2).unwrap()];
                     let subscription = store.subscription(tenant(1), "warehouse");
-                    members.push(tokio::spawn(member(subscription, seen.clone(), seed, until.clone())));
+                    members.push(tokio::spawn(member(subscription, seen.clone(), number, until.clone())));
                 }
                 let pause = Duration::from_millis(dice.roll(120));
                 let _over = tokio::time::timeout(pause, stopped.changed()).await;
@@ -189,8 +194,8 @@ async fn members_that_are_killed_and_resumed_miss_nothing_and_keep_the_order_of_
     killing.await.unwrap();
     let parked = subscription.parked().await.unwrap();
     assert!(parked.is_empty(), "{parked:?}");
-    let seen = seen.lock().unwrap();
-    assert_eq!(seen.times.keys().copied().collect::<Vec<_>>(), (1..=head).collect::<Vec<_>>());
+    let positions: Vec<i64> = seen.lock().unwrap().times.keys().copied().collect();
+    assert_eq!(positions, (1..=head).collect::<Vec<_>>());
     // Nothing is left behind but the cursor.
     let mut admin = database.admin().await;
     let rows = "select (select count(*) from kvali.subscription_lease) + (select count(*) from kvali.subscription_stream)";

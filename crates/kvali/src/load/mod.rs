@@ -110,7 +110,7 @@ impl Import {
     pub(crate) async fn run(&self, global: &Global) -> Result<Done, Failure> {
         match self {
             Self::History(history) => history.run(global).await,
-            Self::Deals(deals) => deals.run(global).await,
+            Self::Deals(deals) => Box::pin(deals.run(global)).await,
             Self::Companies(companies) => companies.run(Kind::Companies, global).await,
             Self::Contacts(contacts) => contacts.run(Kind::Contacts, global).await,
             Self::Leads(leads) => leads.run(Kind::Leads, global).await,
