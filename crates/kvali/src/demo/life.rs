@@ -35,6 +35,8 @@ pub(crate) struct Life {
     value: Decimal,
     of_lines: bool,
     expected: Option<DateTime<Utc>>,
+    /// Asked for so far.
+    approvals: i32,
     visits: i32,
     was_elsewhere: bool,
     pub(crate) script: Script,
@@ -61,6 +63,7 @@ impl Life {
             value: Decimal::from((1 + dice.below(40)) * (1 + dice.below(40)) * 50),
             of_lines: dice.percent(30),
             expected: None,
+            approvals: 0,
             visits: 1,
             was_elsewhere: false,
             dice,
@@ -241,10 +244,12 @@ impl Life {
     fn ask_for_discount(&mut self) {
         let reason = Personal::new("They order for three shops");
         self.tell(Command::RequestApproval { matter: Matter::Discount, reason });
+        self.approvals += 1;
+        let approval = self.approvals;
         let answer = if self.dice.percent(70) {
-            Command::GrantApproval { approval: 1 }
+            Command::GrantApproval { approval }
         } else {
-            Command::RefuseApproval { approval: 1, reason: Personal::new("No margin left") }
+            Command::RefuseApproval { approval, reason: Personal::new("No margin left") }
         };
         let soon = self.now + TimeDelta::minutes(45);
         self.script.tell(soon, company::head(), self.deal.stream(), answer);
@@ -325,7 +330,7 @@ impl Life {
         if self.now > END {
             return;
         }
-        (self.deal, self.of_lines, self.expected, self.visits) = (back, false, None, 1);
+        (self.deal, self.of_lines, self.expected, self.visits, self.approvals) = (back, false, None, 1, 0);
         self.value += Decimal::from(100);
         self.pass_through(0);
     }

@@ -1,6 +1,13 @@
 use crate::support::Kvali;
 use std::collections::BTreeSet;
 
+/// As the README has it started: three thousand deals meet what a few never do.
+#[test]
+fn the_demo_is_told_to_its_end() {
+    let kvali = Kvali::new("demo-whole");
+    kvali.run(&["demo"]).ended_with(0);
+}
+
 #[test]
 fn the_demo_has_every_outcome_and_adds_nothing_when_run_again() {
     let kvali = Kvali::new("demo-test");
