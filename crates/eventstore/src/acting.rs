@@ -4,7 +4,7 @@ use crate::{Error, Store};
 use kvali_domain::TenantId;
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::Postgres;
-use sqlx::{AssertSqlSafe, PgConnection, PgPool};
+use sqlx::{AssertSqlSafe, PgPool, PgTransaction};
 
 /// A connection that acts for `tenant` until it goes back. Whoever takes it next says anew for whom.
 pub(crate) async fn acting_for(
@@ -21,12 +21,11 @@ pub(crate) async fn acting_for(
 
 /// Begins a transaction that acts for `tenant`, in one round trip.
 pub(crate) async fn begin_for(
-    connection: &mut PgConnection,
+    pool: &PgPool,
     tenant: TenantId,
-) -> Result<sqlx::Transaction<'_, Postgres>, sqlx::Error> {
+) -> Result<PgTransaction<'static>, sqlx::Error> {
     // `set` takes no bound value; an id is made of hexadecimal digits.
-    let begin = format!("begin; set local kvali.tenant = '{tenant}'");
-    sqlx::Connection::begin_with(connection, AssertSqlSafe(begin)).await
+    pool.begin_with(AssertSqlSafe(format!("begin; set local kvali.tenant = '{tenant}'"))).await
 }
 
 impl Store {

@@ -38,6 +38,9 @@ impl Opened {
 
     /// The records whose texts can be read in it: the stream, and whoever they belong to.
     pub fn told_of(&self) -> BTreeSet<Uuid> {
+        if self.recorded.personal.is_none() {
+            return BTreeSet::new();
+        }
         let mut event = self.event.clone();
         let readable = event.personal().into_iter().filter(|found| found.value.0.is_some());
         let mut told: BTreeSet<Uuid> = readable.map(|found| found.subject.0).collect();

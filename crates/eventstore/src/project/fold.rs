@@ -194,8 +194,7 @@ impl Store {
 /// The checkpoint moves first: while its row is locked nobody else takes the unit, and whoever was overtaken, or slept
 /// past its lease, has written nothing.
 async fn apply(pool: &PgPool, unit: &Unit, page: &Page, keyed: &KeyedIds) -> Result<Moved, sqlx::Error> {
-    let mut connection = pool.acquire().await?;
-    let mut tx = begin_for(&mut connection, unit.tenant).await?;
+    let mut tx = begin_for(pool, unit.tenant).await?;
     let moved = sqlx::query(
         "update kvali.projection_checkpoint \
             set position = $6, updated_at = clock_timestamp(), failure = null, failures = 0, timer_at = '-infinity', \

@@ -70,8 +70,7 @@ impl Store {
         let parked = self.parked_count(&*projection, generation, tenant).await?;
         let (pool, generation) = (self.inner.pool.clone(), generation.clone());
         detached(async move {
-            let mut connection = pool.acquire().await?;
-            let mut tx = begin_for(&mut connection, tenant).await?;
+            let mut tx = begin_for(&pool, tenant).await?;
             tx.execute(SNAPSHOT).await?;
             let position = sqlx::query_scalar(
                 "select position from kvali.projection_checkpoint \
@@ -103,8 +102,7 @@ impl Store {
     ) -> Result<Q::Answer, Q::Error> {
         let pool = self.inner.pool.clone();
         detached(async move {
-            let mut connection = pool.acquire().await?;
-            let mut tx = begin_for(&mut connection, tenant).await?;
+            let mut tx = begin_for(&pool, tenant).await?;
             tx.execute(SNAPSHOT).await?;
             let head = sqlx::query_scalar("select head from kvali.ledger where tenant_id = $1")
                 .bind(tenant.0)

@@ -30,8 +30,7 @@ impl Store {
         let (pool, parked) =
             (self.inner.pool.clone(), self.parked_count(&*projection, &generation, tenant).await?);
         detached(async move {
-            let mut connection = pool.acquire().await?;
-            let mut tx = begin_for(&mut connection, tenant).await?;
+            let mut tx = begin_for(&pool, tenant).await?;
             tx.execute(SNAPSHOT).await?;
             let Bounds { position, at, .. } = bounds;
             let schema = &generation.schema_name;

@@ -72,8 +72,7 @@ impl Store {
     async fn look_for_timers(&self, unit: &Unit) -> Result<(DateTime<Utc>, Timers), Error> {
         let (pool, wrote, unit) = (self.inner.pool.clone(), wrote(&*unit.projection), unit.clone());
         detached(async move {
-            let mut connection = pool.acquire().await?;
-            let mut tx = begin_for(&mut connection, unit.tenant).await?;
+            let mut tx = begin_for(&pool, unit.tenant).await?;
             tx.execute(SNAPSHOT).await?;
             let (at, position) = sqlx::query_as(
                 "select clock_timestamp(), position from kvali.projection_checkpoint \

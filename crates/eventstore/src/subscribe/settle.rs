@@ -3,6 +3,7 @@
 
 use super::{From, MOST_TRIES, SubscribeError, Subscription};
 use crate::Error;
+use crate::acting::begin_for;
 use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, PgTransaction};
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -242,9 +243,7 @@ impl Subscription {
     }
 
     async fn lock(&self) -> Result<(PgTransaction<'static>, Locked), SubscribeError> {
-        let begin = format!("begin; set local kvali.tenant = '{}'", self.tenant);
-        // `set` takes no bound value; an id is made of hexadecimal digits.
-        let transaction = self.store.inner.pool.begin_with(sqlx::AssertSqlSafe(begin)).await;
+        let transaction = begin_for(&self.store.inner.pool, self.tenant).await;
         let mut transaction = transaction.map_err(SubscribeError::read)?;
         let locked: Option<Locked> = sqlx::query_as(
             "select types, cursor, exists (select from kvali.subscription_stream b \
