@@ -1,8 +1,10 @@
 //! `GET /v1/audit`: who did what, when, why and by which path; refused commands, denials and reads of personal texts.
 
+use crate::commands::uuid;
 use crate::error::Problem;
 use crate::format::{Format, Listed, Table};
 use crate::principal::Principal;
+use crate::queries::said;
 use crate::{Api, commands, edge};
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
@@ -14,7 +16,6 @@ use kvali_projections::audit_trail::{self, COLUMNS, Entry, Filter, Place, Sees, 
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use std::str::FromStr;
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -67,33 +68,20 @@ impl Asked {
         let instant =
             |field, text: Option<String>| text.map(|text| commands::instant(field, &text)).transpose();
         let filter = Filter {
-            kind: parsed("kind", self.kind.as_deref())?,
-            actor: id("actor", self.actor.as_deref())?.map(ActorId),
-            object: id("object", self.object.as_deref())?.map(StreamId),
+            kind: said("kind", self.kind.as_deref())?,
+            actor: uuid("actor", self.actor.as_deref())?.map(ActorId),
+            object: uuid("object", self.object.as_deref())?.map(StreamId),
             field: self.field,
             aggregate: self.aggregate,
             event_type: self.r#type,
-            category: parsed("category", self.category.as_deref())?,
+            category: said("category", self.category.as_deref())?,
             channel: self.channel,
             from: instant("from", self.from)?,
             to: instant("to", self.to)?,
         };
-        let after = parsed::<Place>("cursor", self.cursor.as_deref())?;
+        let after = said::<Place>("cursor", self.cursor.as_deref())?;
         Ok(audit_trail::Ask { filter, after, limit })
     }
-}
-
-fn parsed<T: FromStr>(field: &'static str, text: Option<&str>) -> Result<Option<T>, Problem>
-where
-    T::Err: std::fmt::Display,
-{
-    text.map(|text| text.parse().map_err(|wrong: T::Err| Problem::malformed(field, wrong.to_string())))
-        .transpose()
-}
-
-fn id(field: &'static str, text: Option<&str>) -> Result<Option<uuid::Uuid>, Problem> {
-    text.map(|text| text.parse().map_err(|_| Problem::malformed(field, format!("{text:?} is no UUID"))))
-        .transpose()
 }
 
 struct Told {

@@ -6,20 +6,27 @@ use crate::principal::Principal;
 use chrono::{DateTime, Utc};
 use kvali_domain::{Recorded, StreamId};
 use kvali_eventstore::Opened;
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
-#[derive(Serialize)]
+/// `CloudEvents` 1.0.
+#[derive(Serialize, JsonSchema)]
 pub(crate) struct CloudEvent<'a> {
     specversion: &'static str,
     id: Uuid,
+    /// The tenant's log, as a URN.
     source: String,
+    /// Such as `deal.won`.
     r#type: &'a str,
+    /// The stream.
     subject: StreamId,
+    /// When it was recorded.
     time: DateTime<Utc>,
     datacontenttype: &'static str,
+    /// In the log, as a decimal number.
     position: String,
     streamversion: i32,
     schemaversion: i16,
@@ -27,6 +34,7 @@ pub(crate) struct CloudEvent<'a> {
     channel: String,
     commandid: Uuid,
     correlationid: Uuid,
+    /// When it happened; absent where nobody knows.
     #[serde(skip_serializing_if = "Option::is_none")]
     occurredat: Option<DateTime<Utc>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -34,6 +42,7 @@ pub(crate) struct CloudEvent<'a> {
     /// Which try this is, where events are given out more than once.
     #[serde(skip_serializing_if = "Option::is_none")]
     attempt: Option<i32>,
+    #[schemars(with = "serde_json::Map<String, Value>")]
     data: Data<'a>,
 }
 

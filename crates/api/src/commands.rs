@@ -55,12 +55,12 @@ pub(crate) async fn carry_out(
     };
     let said = Said::of(&headers)?;
     let (order, envelope) = said.prepared(&principal, name, &id, &fields)?;
-    api.demand(&principal, Permission::of(&order.command), name).await?;
+    let permission = Permission::of(&order.command);
+    api.demand(&principal, permission, name).await?;
     let asked = Asked::of(principal.tenant, &order, envelope.command_id);
     let span = tracing::Span::current();
     span.record("command", name).record("command_id", display(envelope.command_id));
     span.record("stream", display(order.stream));
-    let permission = Permission::of(&order.command);
     let outcome = api.store().handle(order, envelope).await?;
     api.told_of(&principal, permission, name, &outcome).await?;
     api.inner.access.forget_after(name, principal.tenant);
@@ -206,6 +206,12 @@ impl Said {
         envelope.reaches = principal.reaches(permission);
         Ok((Order { stream, command }, envelope))
     }
+}
+
+/// An id among the fields of a question.
+pub(crate) fn uuid(field: &'static str, text: Option<&str>) -> Result<Option<Uuid>, Problem> {
+    text.map(|text| text.parse().map_err(|_| Problem::malformed(field, format!("{text:?} is no UUID"))))
+        .transpose()
 }
 
 pub(crate) fn instant(field: &'static str, text: &str) -> Result<DateTime<Utc>, Problem> {

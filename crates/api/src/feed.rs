@@ -3,6 +3,7 @@
 
 use crate::Api;
 use crate::cloud_event::CloudEvent;
+use crate::commands::uuid;
 use crate::cursor::Cursor;
 use crate::error::Problem;
 use crate::principal::Principal;
@@ -53,10 +54,8 @@ struct Filter {
 impl Filter {
     fn of(asked: &Asked) -> Result<Self, Problem> {
         let types = asked.types.as_deref().map(types).transpose()?;
-        let stream = asked.stream.as_deref().map(|id| {
-            id.parse().map(StreamId).map_err(|_| Problem::malformed("stream", format!("{id:?} is no UUID")))
-        });
-        Ok(Self { types, stream: stream.transpose()? })
+        let stream = uuid("stream", asked.stream.as_deref())?.map(StreamId);
+        Ok(Self { types, stream })
     }
 
     fn passes(&self, opened: &Opened) -> bool {

@@ -44,7 +44,7 @@ fn describe() -> Value {
     let mut schemas = generator.take_definitions(true);
     for known in command_types() {
         let path = format!("/v1/{}/{{id}}/{}", known.aggregate, kebab(known.name));
-        let body = resolved(&known, &mut schemas);
+        let body = lifted(known.schema.clone(), known.aggregate, &mut schemas);
         paths.insert(path, json!({ "post": command(&known, &body) }));
     }
     json!({
@@ -259,17 +259,16 @@ fn without_null(schema: &mut Value) {
     }
 }
 
-/// The schema of a command's fields; what it refers to is put beside the others, under the name of its aggregate.
-fn resolved(known: &CommandType, schemas: &mut Map<String, Value>) -> Value {
-    let mut schema = known.schema.clone();
+/// The schema of a command or an event; what it refers to is put beside the others, under the name of its aggregate.
+fn lifted(mut schema: Value, aggregate: &str, schemas: &mut Map<String, Value>) -> Value {
     let defined = schema.as_object_mut().and_then(|members| {
         members.remove("$schema");
         members.remove("$defs")
     });
-    let own = format!("#{DEFINITIONS}/{}.", known.aggregate);
+    let own = format!("#{DEFINITIONS}/{aggregate}.");
     for (name, mut definition) in defined.and_then(|all| all.as_object().cloned()).into_iter().flatten() {
         redirect(&mut definition, &own);
-        schemas.insert(format!("{}.{name}", known.aggregate), definition);
+        schemas.insert(format!("{aggregate}.{name}"), definition);
     }
     redirect(&mut schema, &own);
     schema
@@ -294,18 +293,8 @@ fn redirect(schema: &mut Value, to: &str) {
 pub fn asyncapi() -> Value {
     let (mut messages, mut schemas) = (Map::new(), Map::new());
     for (name, schema) in event_types() {
-        let mut schema = schema.to_value();
         let aggregate = name.split('.').next().unwrap_or_default();
-        let own = format!("#{DEFINITIONS}/{aggregate}.");
-        let defined = schema.as_object_mut().and_then(|members| {
-            members.remove("$schema");
-            members.remove("$defs")
-        });
-        for (name, mut definition) in defined.and_then(|all| all.as_object().cloned()).into_iter().flatten() {
-            redirect(&mut definition, &own);
-            schemas.insert(format!("{aggregate}.{name}"), definition);
-        }
-        redirect(&mut schema, &own);
+        let schema = lifted(schema.to_value(), aggregate, &mut schemas);
         messages.insert(
             name.to_owned(),
             json!({

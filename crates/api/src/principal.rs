@@ -17,6 +17,7 @@ use kvali_domain::{ActorId, ApiKeyId, Claim, StreamId, TeamId, TenantId, UserId}
 use kvali_eventstore::{Denial, Error};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
+use std::hash::Hash;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -272,50 +273,65 @@ const REMEMBERED: usize = 10_000;
 /// What was last read of who may do what.
 #[derive(Default)]
 pub(crate) struct KnownAccess {
-    tenants: DashMap<TenantId, (Instant, Arc<Access>)>,
-    active: DashMap<(TenantId, UserId), (Instant, bool)>,
-    teams: DashMap<(TenantId, UserId), (Instant, Reach)>,
+    tenants: Remembered<TenantId, Arc<Access>>,
+    active: Remembered<(TenantId, UserId), bool>,
+    teams: Remembered<(TenantId, UserId), Reach>,
+}
+
+/// Values with when each was read; they are good for a moment.
+struct Remembered<K, V>(DashMap<K, (Instant, V)>);
+
+impl<K: Eq + Hash, V> Default for Remembered<K, V> {
+    fn default() -> Self {
+        Self(DashMap::new())
+    }
+}
+
+impl<K: Eq + Hash, V: Clone> Remembered<K, V> {
+    fn fresh(&self, key: &K) -> Option<V> {
+        let known = self.0.get(key)?;
+        let (read, value) = &*known;
+        (read.elapsed() < FRESH).then(|| value.clone())
+    }
+
+    /// `read`: when reading began, for what is told may be as old.
+    fn keep(&self, key: K, read: Instant, value: V) {
+        if self.0.len() >= REMEMBERED {
+            self.0.clear();
+        }
+        self.0.insert(key, (read, value));
+    }
 }
 
 impl KnownAccess {
     /// What was read a moment ago.
     fn fresh(&self, tenant: TenantId) -> Option<Arc<Access>> {
-        let known = self.tenants.get(&tenant)?;
-        let (read, access) = &*known;
-        (read.elapsed() < FRESH).then(|| Arc::clone(access))
+        self.tenants.fresh(&tenant)
     }
 
     async fn read(&self, api: &Api, tenant: TenantId) -> Result<Arc<Access>, Error> {
         let read = Instant::now();
         let access = Arc::new(api.store().aggregate::<Access>(tenant, access::STREAM).await?);
-        if self.tenants.len() >= REMEMBERED {
-            self.tenants.clear();
-        }
         // Tenants that nobody ever gave a key or a role are not remembered: anybody may make up ids.
         if *access != Access::default() {
-            self.tenants.insert(tenant, (read, Arc::clone(&access)));
+            self.tenants.keep(tenant, read, Arc::clone(&access));
         }
         Ok(access)
     }
 
     async fn is_active(&self, api: &Api, tenant: TenantId, user: UserId) -> Result<bool, Error> {
-        let known = self.active.get(&(tenant, user)).map(|known| *known);
-        if let Some((_, active)) = known.filter(|(read, _)| read.elapsed() < FRESH) {
+        if let Some(active) = self.active.fresh(&(tenant, user)) {
             return Ok(active);
         }
         let read = Instant::now();
         let active = api.store().aggregate::<User>(tenant, user.stream()).await?.is_active();
-        if self.active.len() >= REMEMBERED {
-            self.active.clear();
-        }
-        self.active.insert((tenant, user), (read, active));
+        self.active.keep((tenant, user), read, active);
         Ok(active)
     }
 
     /// The user, and whoever is in a team with him or in one that he manages, or below it.
     async fn team(&self, api: &Api, tenant: TenantId, user: UserId) -> Result<Reach, Error> {
-        let known = self.teams.get(&(tenant, user)).map(|known| known.clone());
-        if let Some((_, team)) = known.filter(|(read, _)| read.elapsed() < FRESH) {
+        if let Some(team) = self.teams.fresh(&(tenant, user)) {
             return Ok(team);
         }
         let (read, store) = (Instant::now(), api.store());
@@ -337,10 +353,7 @@ impl KnownAccess {
             people.extend(team.record().into_iter().flat_map(|team| &team.members));
         }
         let reach = Reach::of(people);
-        if self.teams.len() >= REMEMBERED {
-            self.teams.clear();
-        }
-        self.teams.insert((tenant, user), (read, reach.clone()));
+        self.teams.keep((tenant, user), read, reach.clone());
         Ok(reach)
     }
 
@@ -349,13 +362,13 @@ impl KnownAccess {
         const CHANGING: [&str; 6] =
             ["GrantRole", "RevokeRole", "IssueApiKey", "RevokeApiKey", "ActivateUser", "DeactivateUser"];
         if CHANGING.contains(&command) {
-            self.tenants.remove(&tenant);
-            self.active.retain(|(of, _), _| *of != tenant);
+            self.tenants.0.remove(&tenant);
+            self.active.0.retain(|(of, _), _| *of != tenant);
         }
         if ["AddTeamMember", "RemoveTeamMember", "SetManager", "SetParentTeam", "CreateTeam"]
             .contains(&command)
         {
-            self.teams.retain(|(of, _), _| *of != tenant);
+            self.teams.0.retain(|(of, _), _| *of != tenant);
         }
     }
 }

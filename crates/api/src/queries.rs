@@ -16,14 +16,13 @@ use kvali_domain::funnel::{Corrections, Rule, Window};
 use kvali_domain::task::Cause;
 use kvali_domain::{DealId, StreamId, UserId};
 use kvali_eventstore::project::{AsOf, Projection, Query as Question};
-use kvali_projections::AskError;
 use kvali_projections::conversion_funnel::{self as funnels, Breakdown, Definition, Population};
 use kvali_projections::deal_board::{self, Card, DealBoard};
 use kvali_projections::duplicate_candidates::{
     DuplicateCandidates, Filter, Hasher, List, RecordKind, Verdict,
 };
 use kvali_projections::field_completeness::{self, FieldCompleteness};
-use kvali_projections::overdue_tasks::{self, Section};
+use kvali_projections::overdue_tasks::{self, OverdueTasks, Section};
 use kvali_projections::search::{self, Search};
 use kvali_projections::timeline::{self, Timeline};
 use schemars::JsonSchema;
@@ -129,15 +128,14 @@ impl Api {
         question: Q,
     ) -> Result<(Q::Answer, Value), Problem>
     where
-        Q: Question<Error = AskError>,
+        Q: Question,
+        Problem: From<Q::Error>,
     {
         let as_of = when.as_of()?;
         self.reached(principal, when).await?;
         let (store, tenant) = (self.store(), principal.tenant);
         let answered = store.ask(Arc::new(model), tenant, as_of, edge::now(), &|_, _| {}, question).await?;
-        let stands = json!({
-            "position": answered.position, "at": answered.at, "parked_streams": answered.parked,
-        });
+        let stands = stands(answered.position, answered.at, answered.parked);
         Ok((answered.answer, stands))
     }
 }
@@ -170,6 +168,11 @@ impl Api {
     }
 }
 
+/// What an answer rests on.
+fn stands(position: i64, at: DateTime<Utc>, parked_streams: i64) -> Value {
+    json!({ "position": position, "at": at, "parked_streams": parked_streams })
+}
+
 /// The answer, and what it rests on, in the format that is asked for; `rows` leads to what CSV has lines of.
 fn told(headers: &HeaderMap, answer: &impl Serialize, stands: Value, rows: &'static str) -> Told {
     let answer = serde_json::to_value(answer).expect("answers hold no maps with odd keys");
@@ -185,7 +188,7 @@ fn limited(limit: Option<i64>, usual: i64) -> Result<i64, Problem> {
 }
 
 /// A word of a query that names one of several things.
-fn said<T: FromStr>(field: &'static str, text: Option<&str>) -> Result<Option<T>, Problem>
+pub(crate) fn said<T: FromStr>(field: &'static str, text: Option<&str>) -> Result<Option<T>, Problem>
 where
     T::Err: std::fmt::Display,
 {
@@ -395,7 +398,7 @@ pub(crate) async fn funnel(
         None => Definition { window, ..Definition::new(facts.default_steps(), rule, facts.at) },
     };
     let zone = asked.zone.unwrap_or(Tz::UTC);
-    let stands = json!({ "position": facts.position, "at": facts.at, "parked_streams": facts.parked });
+    let stands = stands(facts.position, facts.at, facts.parked);
     told(&headers, &facts.funnel(Definition { by, zone, ..definition })?, stands, "/stages")
 }
 
@@ -429,7 +432,7 @@ pub(crate) async fn forecast(
     };
     let (store, tenant) = (api.store(), principal.tenant);
     let answer = funnels::forecast(store, tenant, &question, as_of, edge::now(), &|_, _| {}).await?;
-    let stands = json!({ "position": answer.position, "at": answer.at, "parked_streams": answer.parked });
+    let stands = stands(answer.position, answer.at, answer.parked);
     told(&headers, &answer, stands, "/currencies")
 }
 
@@ -461,8 +464,6 @@ pub(crate) async fn overdue(
     api.demand(&principal, Permission::ReadPersonal, "overdue tasks").await?;
     let Query(asked) = asked?;
     let when = asked.when();
-    let as_of = when.as_of()?;
-    api.reached(&principal, &when).await?;
     let sections = match asked.kind.as_deref() {
         None => Section::ALL.to_vec(),
         Some(words) => {
@@ -483,10 +484,7 @@ pub(crate) async fn overdue(
         from: asked.from,
         to: asked.to,
     };
-    let (store, tenant) = (api.store(), principal.tenant);
-    let answered = overdue_tasks::overdue(store, tenant, as_of, edge::now(), &|_, _| {}, question).await?;
-    api.shows(&principal, "overdue tasks", answered.answer.named()).await?;
-    let stands =
-        json!({ "position": answered.position, "at": answered.at, "parked_streams": answered.parked });
-    told(&headers, &answered.answer, stands, "")
+    let (answer, stands) = api.ask(&principal, OverdueTasks, &when, question).await?;
+    api.shows(&principal, "overdue tasks", answer.named()).await?;
+    told(&headers, &answer, stands, "")
 }

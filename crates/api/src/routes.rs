@@ -1,9 +1,10 @@
 //! Every route there is: what answers it, who may ask, and what the API's description says of it.
 
+use crate::cloud_event::CloudEvent;
 use crate::openapi::shapes::{
-    Acked, Answered, AnyCommand, Batch, CloudEvent, CommandAnswer, Delivery, Extended, Fetched, GivenBack,
-    History, Me, NewSecret, NewWebhook, Nothing, ParkedStream, Ready, Replayed, Rewound, SentAgain,
-    Subscription, Text, Trail, Verdict, Webhook,
+    Acked, Answered, AnyCommand, Batch, CommandAnswer, Delivery, Extended, GivenBack, History, Me, NewSecret,
+    NewWebhook, Nothing, ParkedStream, Ready, Replayed, Rewound, SentAgain, Subscription, Text, Trail,
+    Verdict, Webhook,
 };
 use crate::{
     Api, audit, batch, commands, feed, health, openapi, principal, queries, streams, subscriptions, webhooks,
@@ -86,7 +87,7 @@ routes! {
     post "/v1/subscriptions": subscriptions::create, Some(Follow), Body subscriptions::Create => 201 JSON Subscription, "A new one; 200 if it is there already";
     get "/v1/subscriptions/{name}": subscriptions::one, Some(Follow), Nothing Nothing => 200 JSON Subscription, "One of them";
     delete "/v1/subscriptions/{name}": subscriptions::delete, Some(Follow), Nothing Nothing => 204 JSON Nothing, "Take it away";
-    post "/v1/subscriptions/{name}/fetch": subscriptions::fetch, Some(Follow), Body subscriptions::Ask => 200 JSON Fetched, "The next events, leased to whoever asks";
+    post "/v1/subscriptions/{name}/fetch": subscriptions::fetch, Some(Follow), Body subscriptions::Ask => 200 JSON subscriptions::Fetched, "The next events, leased to whoever asks";
     post "/v1/subscriptions/{name}/ack": subscriptions::ack, Some(Follow), Body subscriptions::Ack => 200 JSON Acked, "They are done";
     post "/v1/subscriptions/{name}/nack": subscriptions::nack, Some(Follow), Body subscriptions::Nack => 200 JSON GivenBack, "They are to be given out again, later";
     post "/v1/subscriptions/{name}/extend": subscriptions::extend, Some(Follow), Body subscriptions::Extend => 200 JSON Extended, "More time for what is leased";

@@ -2,7 +2,7 @@
 
 use crate::Api;
 use crate::cloud_event::CloudEvent;
-use crate::commands::instant;
+use crate::commands::{instant, uuid};
 use crate::error::Problem;
 use crate::feed;
 use crate::principal::Principal;
@@ -20,7 +20,6 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::time::Duration;
-use uuid::Uuid;
 
 /// Events that are given out at once, at most.
 const MOST: u16 = 5_000;
@@ -106,8 +105,9 @@ impl TryFrom<Value> for Number {
     }
 }
 
-#[derive(Serialize)]
-struct Fetched<'a> {
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct Fetched<'a> {
+    /// To be given back with ack and nack; null where there is nothing.
     token: Option<String>,
     leased_until: Option<chrono::DateTime<chrono::Utc>>,
     events: Vec<CloudEvent<'a>>,
@@ -369,10 +369,7 @@ pub(crate) async fn replay(
 ) -> Result<Json<Value>, Problem> {
     let subscription = api.subscription(&principal, name).await?;
     let Json(Replay { stream }) = body?;
-    let stream = stream.map(|id| {
-        let stream: Result<Uuid, _> = id.parse();
-        stream.map(StreamId).map_err(|_| Problem::malformed("stream", format!("{id:?} is no UUID")))
-    });
-    let replayed = subscription.replay(stream.transpose()?).await?;
+    let stream = uuid("stream", stream.as_deref())?.map(StreamId);
+    let replayed = subscription.replay(stream).await?;
     Ok(Json(json!({ "replayed": replayed })))
 }

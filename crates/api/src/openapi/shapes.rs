@@ -156,39 +156,6 @@ pub(crate) struct History {
     events: Vec<Event>,
 }
 
-/// `CloudEvents` 1.0.
-#[derive(JsonSchema)]
-pub(crate) struct CloudEvent {
-    specversion: String,
-    id: Uuid,
-    /// The tenant's log, as a URN.
-    source: String,
-    /// Such as `deal.won`.
-    r#type: String,
-    /// The stream.
-    subject: Uuid,
-    /// When it was recorded.
-    time: DateTime<Utc>,
-    datacontenttype: String,
-    /// In the log, as a decimal number.
-    position: String,
-    streamversion: i32,
-    schemaversion: i16,
-    actor: Uuid,
-    channel: String,
-    commandid: Uuid,
-    correlationid: Uuid,
-    #[schemars(default)]
-    causationid: Option<Uuid>,
-    /// When it happened; absent where nobody knows.
-    #[schemars(default)]
-    occurredat: Option<DateTime<Utc>>,
-    /// Which try it is, of a subscription.
-    #[schemars(default)]
-    attempt: Option<i32>,
-    data: Map<String, Value>,
-}
-
 /// Where a subscription stands.
 #[derive(JsonSchema)]
 pub(crate) struct Subscription {
@@ -209,14 +176,6 @@ pub(crate) struct Subscription {
 struct Lag {
     events: i64,
     seconds: f64,
-}
-
-#[derive(JsonSchema)]
-pub(crate) struct Fetched {
-    /// To be given back with ack and nack; null where there is nothing.
-    token: Option<String>,
-    leased_until: Option<DateTime<Utc>>,
-    events: Vec<CloudEvent>,
 }
 
 #[derive(JsonSchema)]
