@@ -1,6 +1,5 @@
 //! The board: what stands where, per owner, with age and next task.
 
-use kvali_domain::DealId;
 use kvali_domain::access::Reach;
 use kvali_domain::money::Currency;
 use kvali_eventstore::Store;
@@ -106,7 +105,8 @@ async fn pages_hold_every_card_once_in_every_order() {
         loop {
             let page = board(&store, Ask { sort, limit: 4, after, ..ask() }).await;
             paged.extend(deals(&page));
-            after = paged.last().copied().map(DealId);
+            after = page.next;
+            assert_eq!(page.more, after.is_some());
             if !page.more {
                 break;
             }
@@ -189,8 +189,6 @@ async fn what_is_unknown_is_named_with_what_there_is() {
     );
     let owner = Ask { owner: Some("Nobody".into()), ..ask() };
     assert_eq!(said(owner, AsOf::NOW).await, "there is no owner \"Nobody\"; there are \"Levan\", \"Tamar\"");
-    let deal = Ask { after: Some(DealId(Uuid::nil())), ..ask() };
-    assert_eq!(said(deal, AsOf::NOW).await, format!("there is no deal {}", Uuid::nil()));
     assert_eq!(
         said(ask(), AsOf::position(99)).await,
         format!(

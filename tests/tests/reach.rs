@@ -109,9 +109,12 @@ async fn a_seller_changes_his_own_records_and_those_that_are_nobodys() {
     let missing = office.rename(&key, CompanyId(new_id()), "D").await;
     assert_eq!((hidden.status, &hidden.body), (missing.status, &missing.body));
     // Nor is it joined to his own.
-    let merge = json!({ "losers": [of_team], "reason": { "code": "same" }, "choices": [] });
+    let merge = json!({
+        "losers": [of_team], "seen": [{ "id": own, "version": 2 }, { "id": of_team, "version": 1 }],
+        "choices": [{ "field": "name", "from": own }, { "field": "owner", "from": own }],
+    });
     let path = format!("/v1/company/{own}/merge-companies");
-    assert_ne!(office.server.post(&key, &path, &[], &merge).await.status, StatusCode::OK);
+    office.server.post(&key, &path, &[], &merge).await.refused(403, "not_yours");
     // A head of sales does all of it.
     let head = office.server.key(tenant(1), Role::HeadOfSales).await;
     office.rename(&head, of_others, "E").await.ok();
@@ -126,8 +129,8 @@ async fn a_seller_changes_his_own_records_and_those_that_are_nobodys() {
     assert_eq!(statuses, [&json!(200), &json!(403), &json!(missing.status.as_u16())]);
     let mut admin = office.database.admin().await;
     let denied: Vec<String> =
-        sqlx::query_scalar("select what from kvali.denial").fetch_all(&mut admin).await.expect("rows");
-    assert_eq!(denied, ["RenameCompany", "RenameCompany"]);
+        sqlx::query_scalar("select what from kvali.denial order by recorded_at").fetch_all(&mut admin).await.expect("rows");
+    assert_eq!(denied, ["RenameCompany", "MergeCompanies", "RenameCompany"]);
     office.server.stop().await;
     office.database.drop().await;
 }
@@ -156,8 +159,6 @@ async fn a_seller_sees_what_is_his_teams() {
         .map(|column| column["deals"].as_i64().expect("a count"))
         .sum();
     assert_eq!(counted, 3);
-    let page = server.get(&key, &format!("/v1/board?pipeline=Sales&after_deal={}", office.deals[2])).await;
-    assert_eq!(page.status, StatusCode::NOT_FOUND);
     let found = server.get(&key, "/v1/search?text=acme&kind=company").await.ok();
     assert_eq!(ids(&found["answer"], "id"), sorted([own, of_team, nobodys].map(|id| id.to_string())));
     let filled = server.get(&key, "/v1/completeness?kind=company").await.ok();

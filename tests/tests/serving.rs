@@ -95,7 +95,7 @@ async fn mistakes_are_named_with_the_way_out() {
         ("/v1/board?pipeline=Sales&clock=mine", "clock"),
         ("/v1/funnel?pipeline=Sales&rule=any", "rule"),
         ("/v1/funnel?pipeline=Sales&window=soon", "window"),
-        ("/v1/funnel?name=Nix", "query"),
+        ("/v1/funnel?name=Nix", "name"),
         ("/v1/funnel", "pipeline"),
         ("/v1/completeness?rare=2", "rare"),
         ("/v1/duplicates?level=sure", "level"),
@@ -330,9 +330,13 @@ async fn clients_that_hang_up_lose_no_acknowledged_command() {
             let id = new_id();
             requests.spawn(async move {
                 let path = format!("/v1/company/{id}/create-company");
-                // Most within what an answer takes; some longer, so that there is something to be lost.
-                let most = if n.is_multiple_of(3) { 200_000 } else { 5_000 };
-                let (patience, body) = (Duration::from_micros(n * 97 % most), json!({ "name": "Acme" }));
+                // Most within what an answer takes; some longer, and some wait for it: there is something to be lost.
+                let patience = match n % 6 {
+                    0 => Duration::from_secs(60),
+                    3 => Duration::from_micros(n * 97 % 200_000),
+                    _ => Duration::from_micros(n * 97 % 5_000),
+                };
+                let body = json!({ "name": "Acme" });
                 let answer = server.post(&key, &path, &[], &body);
                 (id, tokio::time::timeout(patience, answer).await.ok())
             });
@@ -399,6 +403,39 @@ async fn connections_that_never_finish_a_header_disturb_nobody() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn whoever_sends_too_much_is_told_so_though_he_reads_only_afterwards() {
+    let (database, server) = ground().await;
+    let key = server.key(tenant(1), Role::Admin).await;
+    // More than the sockets hold between the two.
+    let body = vec![b' '; 30_000_000];
+    for (key, status) in [(&*key, "413 Payload Too Large"), ("kvali_nobody", "401 Unauthorized")] {
+        let mut connection = TcpStream::connect(server.address).await.unwrap();
+        let length = body.len();
+        let head = format!(
+            "POST {}/create-company HTTP/1.1\r\nhost: kvali\r\nauthorization: Bearer {key}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n",
+            company()
+        );
+        connection.write_all(head.as_bytes()).await.unwrap();
+        connection.write_all(&body).await.unwrap();
+        let mut answer = String::new();
+        connection.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{answer}");
+    }
+    // A client that asks first need not send it.
+    let mut connection = TcpStream::connect(server.address).await.unwrap();
+    let head = format!(
+        "POST {}/create-company HTTP/1.1\r\nhost: kvali\r\nexpect: 100-continue\r\ncontent-length: 30000000\r\nconnection: close\r\n\r\n",
+        company()
+    );
+    connection.write_all(head.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    connection.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 401 Unauthorized"), "{answer}");
+    server.stop().await;
+    database.drop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn whatever_is_asked_is_answered_or_told_what_is_wrong_with_it() {
     let (database, server) = ground().await;
     Sales::set_up(&server.store, tenant(1), Policy::PERMISSIVE).await;
@@ -432,11 +469,15 @@ async fn whatever_is_asked_is_answered_or_told_what_is_wrong_with_it() {
         "deal",
         "true",
     ];
-    let questions: [(&str, &[&str]); 7] = [
-        ("/v1/board?pipeline=Sales", &["pipeline", "stage", "owner", "sort", "limit", "after_deal"]),
-        ("/v1/search?text=a", &["text", "kind", "archived", "limit"]),
+    let questions: [(&str, &[&str]); 11] = [
+        ("/v1/forecast?pipeline=Sales&to=2026-02-01", &["from"]),
+        ("/v1/forecast?pipeline=Sales&from=2026-02-01", &["to", "zone"]),
+        ("/v1/board?pipeline=Sales", &["pipeline", "stage", "owner", "sort", "limit", "cursor"]),
+        ("/v1/search?text=a", &["text", "kind", "archived", "limit", "cursor"]),
         ("/v1/completeness?rare=0.1", &["kind", "owner", "rare"]),
-        ("/v1/duplicates?limit=5", &["kind", "level", "owner", "decided", "limit"]),
+        ("/v1/duplicates?limit=5", &["kind", "level", "owner", "decided", "limit", "cursor"]),
+        ("/v1/overdue?limit=5", &["kind", "of", "team", "cause", "sort", "cursor", "zone", "from", "to"]),
+        ("/v1/funnels?clock=known", &[]),
         ("/v1/funnel?pipeline=Sales", &["pipeline", "name", "rule", "window", "by", "zone"]),
         ("/v1/events?limit=5", &["after", "types", "stream", "limit", "wait"]),
         (

@@ -3,10 +3,13 @@
 use crate::error::Problem;
 use crate::principal::Principal;
 use axum::http::HeaderValue;
-use kvali_domain::access::Permission;
-use kvali_domain::{CommandId, Order, Recorded, StreamId, TenantId};
+use kvali_domain::field_changes::SealedField;
+use kvali_domain::{CommandId, FieldId, Order, Recorded, StreamId, TenantId};
 use kvali_eventstore::{Error, Opened, Outcome, Store};
+use kvali_projections::audit_trail::Change;
+use serde::Deserialize;
 use serde_json::{Map, Value, json};
+use uuid::Uuid;
 
 /// A stream's version as an entity tag: `"7"`.
 pub(crate) fn etag(version: i32) -> HeaderValue {
@@ -81,8 +84,8 @@ fn data(event: &Recorded) -> Value {
     serde_json::from_str(&event.data).unwrap_or_else(|_| json!(event.data))
 }
 
-/// An event as history tells it, with the texts that the reader may see and that can still be read.
-pub(crate) fn event(opened: &Opened, principal: &Principal) -> Value {
+/// An event as history tells it, with what it changed, and the texts that the reader may see and that can still be read.
+pub(crate) fn event(opened: &Opened, changes: &[Change], principal: &Principal) -> Value {
     let recorded = &opened.recorded;
     let mut told = json!({
         "position": recorded.position,
@@ -101,6 +104,7 @@ pub(crate) fn event(opened: &Opened, principal: &Principal) -> Value {
         "correlation_id": recorded.correlation,
         "causation_id": recorded.causation,
         "data": data(recorded),
+        "changes": changes.iter().map(|change| change.json(principal.sees())).collect::<Vec<_>>(),
     });
     if let (Some(members), Some(personal)) = (told.as_object_mut(), personal(opened, principal)) {
         members.insert("personal".to_owned(), personal);
@@ -111,11 +115,13 @@ pub(crate) fn event(opened: &Opened, principal: &Principal) -> Value {
 /// Sealed values by field: the text, or null if it was erased or the reader may not see it. None, if nothing was sealed.
 pub(crate) fn personal(opened: &Opened, principal: &Principal) -> Option<Value> {
     opened.recorded.personal.as_ref()?;
-    let may = principal.may(Permission::ReadPersonal);
+    let sees = principal.sees();
     let mut event = opened.event.clone();
     let mut fields = Map::new();
     for found in event.personal() {
-        let text = found.value.0.as_ref().filter(|_| may).map_or(Value::Null, |text| json!(text));
+        let custom = (found.field == "sealed_value").then(|| sealed_field(&opened.recorded));
+        let text =
+            found.value.0.as_ref().filter(|_| sees.tells(custom)).map_or(Value::Null, |text| json!(text));
         // Several people may be named in one event under one field.
         match fields.get_mut(found.field) {
             None => {
@@ -126,4 +132,14 @@ pub(crate) fn personal(opened: &Opened, principal: &Principal) -> Option<Value> 
         }
     }
     Some(Value::Object(fields))
+}
+
+/// The custom field whose value is sealed in an event; one that does not exist, if the event does not say.
+fn sealed_field(recorded: &Recorded) -> FieldId {
+    #[derive(Deserialize)]
+    struct Sealing {
+        sealed: Option<SealedField>,
+    }
+    let sealing = serde_json::from_str::<Sealing>(&recorded.data).ok();
+    sealing.and_then(|sealing| sealing.sealed).map_or(FieldId(Uuid::nil()), |sealed| sealed.field)
 }

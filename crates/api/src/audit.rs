@@ -47,7 +47,7 @@ pub(crate) async fn audit(
     let format = Format::of(&headers)?;
     let ask = asked.ask()?;
     let trail = audit_trail::trail(api.store(), principal.tenant, ask, edge::now(), &|_, _| {}).await?;
-    let sees = if principal.may(Permission::ReadPersonal) { Sees::All } else { Sees::Masked };
+    let sees = principal.sees();
     let shown = trail.entries.iter().flat_map(|entry| entry.told_of(sees));
     api.shows(&principal, "the audit trail", shown).await?;
     let told = Told { trail, sees };
@@ -84,12 +84,12 @@ impl Asked {
     }
 }
 
-struct Told {
+struct Told<'a> {
     trail: Trail,
-    sees: Sees,
+    sees: Sees<'a>,
 }
 
-impl Listed for Told {
+impl Listed for Told<'_> {
     fn whole(&self) -> Value {
         let next = self.trail.next.map(|next| next.to_string());
         json!({ "entries": self.items(), "cursor": next, "parked_streams": self.trail.parked })

@@ -119,7 +119,7 @@ pub(crate) fn word(aggregate: &str, command: &str) -> Result<&'static str, Probl
 }
 
 /// What is said beside the command itself.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Said {
     pub(crate) idempotency_key: Option<String>,
     pub(crate) expected_version: Option<i32>,
@@ -131,7 +131,7 @@ pub(crate) struct Said {
 const LONGEST: usize = 200;
 
 impl Said {
-    fn of(headers: &HeaderMap) -> Result<Self, Problem> {
+    pub(crate) fn of(headers: &HeaderMap) -> Result<Self, Problem> {
         let text = |name: &'static str| -> Result<Option<String>, Problem> {
             let Some(value) = headers.get(name) else { return Ok(None) };
             let text =
@@ -165,6 +165,11 @@ impl Said {
         said.checked()
     }
 
+    /// The same for the same idempotency key.
+    pub(crate) fn command_id(&self, principal: &Principal) -> Uuid {
+        self.idempotency_key.as_ref().map_or_else(edge::new_id, |key| command_id(principal, key))
+    }
+
     pub(crate) fn checked(self) -> Result<Self, Problem> {
         let texts = [("Idempotency-Key", &self.idempotency_key), ("Kvali-Reason", &self.reason_code)];
         for (name, text) in texts {
@@ -186,17 +191,16 @@ impl Said {
         fields: &Value,
     ) -> Result<(Order, Envelope), Problem> {
         let command = Command::decode(name, fields)?;
-        let command_uuid =
-            self.idempotency_key.as_ref().map_or_else(edge::new_id, |key| command_id(principal, key));
+        let command_uuid = self.command_id(principal);
         let stream = stream(name, &command, id, command_uuid)?;
-        let permission = Permission::of(&command);
-        let mut envelope = Envelope::new(
-            principal.tenant,
-            CommandId(command_uuid),
-            principal.actor,
-            Channel::Api,
-            edge::now(),
-        );
+        let envelope = self.envelope(principal, command_uuid, Permission::of(&command));
+        Ok((Order { stream, command }, envelope))
+    }
+
+    /// What goes with a command of that id.
+    pub(crate) fn envelope(self, principal: &Principal, id: Uuid, permission: Permission) -> Envelope {
+        let (tenant, actor) = (principal.tenant, principal.actor);
+        let mut envelope = Envelope::new(tenant, CommandId(id), actor, Channel::Api, edge::now());
         envelope.expected_version = self.expected_version;
         envelope.reason_code = self.reason_code;
         envelope.occurred = self.occurred_at.map(|at| Occurred::Instant { at });
@@ -204,7 +208,7 @@ impl Said {
         envelope.request_id = Some(principal.request_id.clone());
         envelope.source_address = principal.peer.map(|peer| peer.ip().to_string());
         envelope.reaches = principal.reaches(permission);
-        Ok((Order { stream, command }, envelope))
+        envelope
     }
 }
 

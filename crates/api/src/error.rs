@@ -196,6 +196,7 @@ impl From<QueryError> for Problem {
         match error {
             QueryError::Store(error) => error.into(),
             QueryError::Read(_) => Self::internal(&error),
+            QueryError::NoSuchFunnel { .. } => Self::malformed("name", error.to_string()),
             error => Self::malformed("query", error.to_string()),
         }
     }

@@ -94,11 +94,13 @@ pub(crate) struct Answered {
     pub(crate) stands: Value,
     /// A JSON pointer to a list of rows, or to lists of them by name.
     pub(crate) rows: &'static str,
+    /// Where the next page begins.
+    pub(crate) cursor: Option<String>,
 }
 
 impl Listed for Answered {
     fn whole(&self) -> Value {
-        json!({ "answer": self.answer, "stands": self.stands })
+        json!({ "answer": self.answer, "stands": self.stands, "cursor": self.cursor })
     }
 
     fn items(&self) -> Vec<Value> {
@@ -128,12 +130,19 @@ impl Listed for Answered {
                 columns.push(name.clone());
             }
         }
+        // What is nested in one row may be null in another, which has no column of its own.
+        let nested = columns.clone();
+        columns.retain(|column| !nested.iter().any(|other| is_within(other, column)));
         let cell = |row: &[(String, Value)], column: &String| {
             row.iter().find(|(name, _)| name == column).map_or(Value::Null, |(_, value)| value.clone())
         };
         let rows = rows.iter().map(|row| columns.iter().map(|column| cell(row, column)).collect());
         Table { rows: rows.collect(), columns }
     }
+}
+
+fn is_within(column: &str, outer: &str) -> bool {
+    column.strip_prefix(outer).is_some_and(|rest| rest.starts_with('.'))
 }
 
 fn flat(row: Value) -> Vec<(String, Value)> {
@@ -187,7 +196,7 @@ pub fn no_formula(text: &str) -> Cow<'_, str> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Format, Table, csv, no_formula};
+    use super::{Answered, Format, Listed, Table, csv, no_formula};
     use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
     use serde_json::{Value, json};
 
@@ -216,6 +225,15 @@ mod tests {
         for accept in ["text/html", "application/json;q=0", "nonsense"] {
             assert_eq!(accepted(accept), Err(StatusCode::NOT_ACCEPTABLE), "{accept}");
         }
+    }
+
+    #[test]
+    fn what_is_null_in_one_row_and_nested_in_another_has_no_column_of_its_own() {
+        let rows =
+            json!([{ "id": 1, "value": null }, { "id": 2, "value": { "amount": "5", "currency": "GEL" } }]);
+        let answered = Answered { answer: rows, stands: Value::Null, rows: "", cursor: None };
+        assert_eq!(answered.table().columns, ["id", "value.amount", "value.currency"]);
+        assert_eq!(String::from_utf8(csv(&answered.table())).unwrap().lines().nth(1), Some("1,,"));
     }
 
     #[test]

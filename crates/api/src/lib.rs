@@ -16,6 +16,7 @@ mod key;
 mod key_use;
 mod oidc;
 mod openapi;
+mod page;
 mod principal;
 mod queries;
 mod rates;
@@ -26,6 +27,8 @@ mod shown;
 mod streams;
 mod subscriptions;
 mod tls;
+mod unread;
+mod upsert;
 pub mod webhooks;
 
 pub use cursor::Cursor;

@@ -11,10 +11,12 @@ use axum::http::request::Parts;
 use axum::http::{StatusCode, header};
 use dashmap::DashMap;
 use kvali_domain::access::{self, Access, Permission, Reach, Reaches, Role, Scope};
+use kvali_domain::fields::{self, Classification, Fields};
 use kvali_domain::team::{self, Team};
 use kvali_domain::user::User;
-use kvali_domain::{ActorId, ApiKeyId, Claim, StreamId, TeamId, TenantId, UserId};
+use kvali_domain::{ActorId, ApiKeyId, Claim, FieldId, StreamId, TeamId, TenantId, UserId};
 use kvali_eventstore::{Denial, Error};
+use kvali_projections::audit_trail::Sees;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::Hash;
@@ -40,6 +42,8 @@ pub(crate) struct Principal {
     /// As whom it acts: its own records, and those of its teams.
     own: Reach,
     team: Reach,
+    /// The custom fields whose sealed values it may read, where not all of them.
+    fields: Option<Arc<BTreeSet<FieldId>>>,
     pub(crate) bearer: Bearer,
     /// Of this request; also in its log lines and in the audit trail.
     pub(crate) request_id: String,
@@ -84,6 +88,15 @@ impl Principal {
 
     pub(crate) fn reaches(&self, permission: Permission) -> Reaches {
         Reaches { seeing: self.reach(Permission::Read), doing: self.reach(permission) }
+    }
+
+    /// Which personal texts it is told.
+    pub(crate) fn sees(&self) -> Sees<'_> {
+        match &self.fields {
+            _ if !self.may(Permission::ReadPersonal) => Sees::Masked,
+            Some(fields) => Sees::Fields(fields),
+            None => Sees::All,
+        }
     }
 
     pub(crate) fn key(&self) -> Option<ApiKeyId> {
@@ -162,7 +175,10 @@ impl FromRequestParts<Api> for Principal {
         if proven.as_ref().is_err_and(|problem| problem.status == StatusCode::UNAUTHORIZED) {
             api.inner.limiters.failed(peer);
         }
-        let principal = proven?;
+        let mut principal = proven?;
+        if principal.may(Permission::ReadPersonal) && !principal.may(Permission::ReadSensitive) {
+            principal.fields = Some(api.inner.access.personal_fields(api, principal.tenant).await?);
+        }
         let rate = api.inner.limiters.admit(principal.key().map_or(principal.actor.0, |key| key.0))?;
         let span = tracing::Span::current();
         span.record("tenant", display(principal.tenant)).record("actor", display(principal.actor));
@@ -218,6 +234,7 @@ async fn proven(parts: &Parts, api: &Api, peer: Option<Peer>) -> Result<Principa
         team: api.team_of(token.tenant, key.issued.owner, &roles).await?,
         roles,
         scopes: key.issued.scopes.clone(),
+        fields: None,
         bearer: Bearer::Key(token.key),
         request_id: request_id(parts),
         peer: peer.map(|Peer(address)| address),
@@ -248,6 +265,7 @@ async fn proven_by_token(
         team: api.team_of(tenant, Some(user), &roles).await?,
         roles,
         scopes: None,
+        fields: None,
         bearer: Bearer::Token { issuer, subject },
         request_id: request_id(parts),
         peer: peer.map(|Peer(address)| address),
@@ -276,6 +294,7 @@ pub(crate) struct KnownAccess {
     tenants: Remembered<TenantId, Arc<Access>>,
     active: Remembered<(TenantId, UserId), bool>,
     teams: Remembered<(TenantId, UserId), Reach>,
+    fields: Remembered<TenantId, Arc<BTreeSet<FieldId>>>,
 }
 
 /// Values with when each was read; they are good for a moment.
@@ -329,6 +348,18 @@ impl KnownAccess {
         Ok(active)
     }
 
+    /// The custom fields that are classed as personal, and so not as sensitive.
+    async fn personal_fields(&self, api: &Api, tenant: TenantId) -> Result<Arc<BTreeSet<FieldId>>, Error> {
+        if let Some(fields) = self.fields.fresh(&tenant) {
+            return Ok(fields);
+        }
+        let read = Instant::now();
+        let known = api.store().aggregate::<Fields>(tenant, fields::STREAM).await?;
+        let fields: Arc<BTreeSet<FieldId>> = Arc::new(known.classed(Classification::Personal).collect());
+        self.fields.keep(tenant, read, Arc::clone(&fields));
+        Ok(fields)
+    }
+
     /// The user, and whoever is in a team with him or in one that he manages, or below it.
     async fn team(&self, api: &Api, tenant: TenantId, user: UserId) -> Result<Reach, Error> {
         if let Some(team) = self.teams.fresh(&(tenant, user)) {
@@ -369,6 +400,9 @@ impl KnownAccess {
             .contains(&command)
         {
             self.teams.0.retain(|(of, _), _| *of != tenant);
+        }
+        if ["DefineField", "ClassifyField"].contains(&command) {
+            self.fields.0.remove(&tenant);
         }
     }
 }

@@ -2,24 +2,23 @@
 
 use crate::error::Problem;
 use crate::format::{Answered, Format, Listed};
+use crate::page::Pages;
 use crate::principal::Principal;
 use crate::{Api, commands, edge};
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::Response;
-use chrono::{DateTime, NaiveDate, Utc};
+use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use kvali_domain::access::{Permission, Reach};
 use kvali_domain::fields::Entity;
-use kvali_domain::funnel::{Corrections, Rule, Window};
 use kvali_domain::task::Cause;
-use kvali_domain::{DealId, StreamId, UserId};
+use kvali_domain::{StreamId, UserId};
 use kvali_eventstore::project::{AsOf, Projection, Query as Question};
-use kvali_projections::conversion_funnel::{self as funnels, Breakdown, Definition, Population};
 use kvali_projections::deal_board::{self, Card, DealBoard};
 use kvali_projections::duplicate_candidates::{
-    DuplicateCandidates, Filter, Hasher, List, RecordKind, Verdict,
+    Candidate, DuplicateCandidates, Filter, Hasher, List, RecordKind, Verdict,
 };
 use kvali_projections::field_completeness::{self, FieldCompleteness};
 use kvali_projections::overdue_tasks::{self, OverdueTasks, Section};
@@ -62,6 +61,10 @@ macro_rules! question {
         }
     };
 }
+
+mod funnels;
+
+pub(crate) use funnels::{Forecast, Funnel, Funnels, Standing, forecast, funnel, funnels, standing};
 
 /// As of when.
 struct When {
@@ -175,8 +178,23 @@ fn stands(position: i64, at: DateTime<Utc>, parked_streams: i64) -> Value {
 
 /// The answer, and what it rests on, in the format that is asked for; `rows` leads to what CSV has lines of.
 fn told(headers: &HeaderMap, answer: &impl Serialize, stands: Value, rows: &'static str) -> Told {
+    told_page(headers, answer, stands, rows, None)
+}
+
+/// The same, and the cursor of the next page, if there is one.
+fn told_page(
+    headers: &HeaderMap,
+    answer: &impl Serialize,
+    stands: Value,
+    rows: &'static str,
+    cursor: Option<String>,
+) -> Told {
     let answer = serde_json::to_value(answer).expect("answers hold no maps with odd keys");
-    Ok(Answered { answer, stands, rows }.told(Format::of(headers)?))
+    let next =
+        cursor.as_deref().map(|text| HeaderValue::from_str(text).expect("a cursor is of letters and digits"));
+    let mut response = Answered { answer, stands, rows, cursor }.told(Format::of(headers)?);
+    response.headers_mut().extend(next.map(|next| (HeaderName::from_static("kvali-cursor"), next)));
+    Ok(response)
 }
 
 fn limited(limit: Option<i64>, usual: i64) -> Result<i64, Problem> {
@@ -202,13 +220,15 @@ question!(Board {
     owner: Option<String>,
     sort: Option<String>,
     limit: Option<i64>,
-    after_deal: Option<DealId>,
+    /// Of the page before, to go on after it.
+    cursor: Option<String>,
 });
 
 pub(crate) async fn board(
     State(api): State<Api>,
     principal: Principal,
     headers: HeaderMap,
+    pages: Pages,
     asked: Asked<Board>,
 ) -> Told {
     api.demand(&principal, Permission::ReadPersonal, "the board").await?;
@@ -221,12 +241,13 @@ pub(crate) async fn board(
         reach: principal.reach(Permission::ReadPersonal),
         sort: said("sort", asked.sort.as_deref())?.unwrap_or_default(),
         limit: limited(asked.limit, 50)?,
-        after: asked.after_deal,
+        after: pages.place(asked.cursor.as_deref())?,
     };
     let (answer, stands) = api.ask(&principal, DealBoard, &when, question).await?;
     let named = answer.cards.iter().flat_map(Card::named);
     api.shows(&principal, "the board", named).await?;
-    told(&headers, &answer, stands, "/cards")
+    let next = answer.next.map(|place| pages.cursor(&place));
+    told_page(&headers, &answer, stands, "/cards", next)
 }
 
 question!(Searched {
@@ -234,39 +255,47 @@ question!(Searched {
     kind: Option<String>,
     archived: Option<bool>,
     limit: Option<i64>,
+    /// Of the page before, to go on after it.
+    cursor: Option<String>,
 });
 
 pub(crate) async fn search(
     State(api): State<Api>,
     principal: Principal,
     headers: HeaderMap,
+    pages: Pages,
     asked: Asked<Searched>,
 ) -> Told {
     api.demand(&principal, Permission::ReadPersonal, "search").await?;
     let Query(asked) = asked?;
     let when = asked.when();
+    let limit = usize::try_from(limited(asked.limit, 20)?).expect("a page is small");
     let question = search::Ask {
         text: asked.text,
         entity: said("kind", asked.kind.as_deref())?,
         archived: asked.archived.unwrap_or_default(),
         reach: principal.reach(Permission::ReadPersonal),
-        limit: usize::try_from(limited(asked.limit, 20)?).unwrap_or_default(),
+        after: pages.place(asked.cursor.as_deref())?,
+        limit: limit + 1,
     };
-    let (answer, stands) = api.ask(&principal, Search, &when, question).await?;
+    let (mut answer, stands) = api.ask(&principal, Search, &when, question).await?;
+    let next = search::next(&mut answer, limit).map(|place| pages.cursor(&place));
     api.shows(&principal, "search", answer.iter().map(|hit| hit.id)).await?;
-    told(&headers, &answer, stands, "")
+    told_page(&headers, &answer, stands, "", next)
 }
 
 question!(Entries {
     kind: Option<String>,
-    before: Option<i64>,
     limit: Option<i64>,
+    /// Of the page before, to go on after it.
+    cursor: Option<String>,
 });
 
 pub(crate) async fn timeline(
     State(api): State<Api>,
     principal: Principal,
     headers: HeaderMap,
+    pages: Pages,
     id: Result<Path<String>, PathRejection>,
     asked: Asked<Entries>,
 ) -> Told {
@@ -279,11 +308,12 @@ pub(crate) async fn timeline(
     let question = timeline::Ask {
         customer,
         kind: said("kind", asked.kind.as_deref())?,
-        before: asked.before,
+        before: pages.place(asked.cursor.as_deref())?,
         limit: limited(asked.limit, 100)?,
     };
     let (answer, stands) = api.ask(&principal, Timeline, &when, question).await?;
-    told(&headers, &answer, stands, "/entries")
+    let next = answer.before.map(|before| pages.cursor(&before));
+    told_page(&headers, &answer, stands, "/entries", next)
 }
 
 question!(Filled {
@@ -321,12 +351,15 @@ question!(Pairs {
     owner: Option<UserId>,
     decided: Option<bool>,
     limit: Option<i64>,
+    /// Of the page before, to go on after it.
+    cursor: Option<String>,
 });
 
 pub(crate) async fn duplicates(
     State(api): State<Api>,
     principal: Principal,
     headers: HeaderMap,
+    pages: Pages,
     asked: Asked<Pairs>,
 ) -> Told {
     api.demand(&principal, Permission::ReadPersonal, "duplicates").await?;
@@ -349,91 +382,17 @@ pub(crate) async fn duplicates(
     };
     let keyed = api.store().keyed_ids(principal.tenant).await?;
     let hasher = Hasher::new(move |bytes| keyed.number(bytes));
-    let question = List { hasher, filter, limit: limited(asked.limit, 50)? };
-    let (answer, stands) = api.ask(&principal, DuplicateCandidates, &when, question).await?;
+    let limit = limited(asked.limit, 50)?;
+    let after = pages.place(asked.cursor.as_deref())?;
+    let question = List { hasher, filter, after, limit: limit + 1 };
+    let (mut answer, stands) = api.ask(&principal, DuplicateCandidates, &when, question).await?;
+    let page = usize::try_from(limit).expect("a page is small");
+    let is_last = answer.len() <= page;
+    answer.truncate(page);
+    let next = answer.last().filter(|_| !is_last).map(Candidate::place);
     let pairs = answer.iter().flat_map(|pair| [pair.a.id, pair.b.id]);
     api.shows(&principal, "duplicates", pairs).await?;
-    told(&headers, &answer, stands, "")
-}
-
-question!(Funnel {
-    pipeline: Option<String>,
-    /// A named funnel in place of pipeline, rule and window.
-    name: Option<String>,
-    rule: Option<String>,
-    window: Option<String>,
-    by: Option<String>,
-    #[schemars(with = "Option<String>")]
-    zone: Option<Tz>,
-});
-
-pub(crate) async fn funnel(
-    State(api): State<Api>,
-    principal: Principal,
-    headers: HeaderMap,
-    asked: Asked<Funnel>,
-) -> Told {
-    api.demand(&principal, Permission::Read, "a funnel").await?;
-    let Query(asked) = asked?;
-    let when = asked.when();
-    let as_of = when.as_of()?;
-    api.reached(&principal, &when).await?;
-    let (store, tenant, now) = (api.store(), principal.tenant, edge::now());
-    let by: Breakdown = said("by", asked.by.as_deref())?.unwrap_or_default();
-    let rule = said::<Rule>("rule", asked.rule.as_deref())?.unwrap_or(Rule::Entered);
-    let window = said::<Window>("window", asked.window.as_deref())?;
-    let named = match &asked.name {
-        Some(name) => Some(funnels::funnel_named(store, tenant, name, None, now, &|_, _| {}).await?),
-        None => None,
-    };
-    let pipeline = named.as_ref().map(|named| named.pipeline().to_string()).or(asked.pipeline);
-    let pipeline = pipeline
-        .ok_or_else(|| Problem::malformed("pipeline", "name a pipeline, or a named funnel with name"))?;
-    let corrections = named.as_ref().map_or(Corrections::Effective, |named| named.definition.corrections);
-    let reach = principal.reach(Permission::Read);
-    let question = funnels::Question { pipeline, by: by.clone(), reach, ..funnels::Question::default() };
-    let facts = funnels::ground(store, tenant, question, as_of, corrections, now, &|_, _| {}).await?;
-    let definition = match &named {
-        Some(named) => named.asked(Population::All, facts.at),
-        None => Definition { window, ..Definition::new(facts.default_steps(), rule, facts.at) },
-    };
-    let zone = asked.zone.unwrap_or(Tz::UTC);
-    let stands = stands(facts.position, facts.at, facts.parked);
-    told(&headers, &facts.funnel(Definition { by, zone, ..definition })?, stands, "/stages")
-}
-
-question!(Forecast {
-    pipeline: String,
-    /// The first day.
-    from: NaiveDate,
-    /// The day after the last.
-    to: NaiveDate,
-    #[schemars(with = "Option<String>")]
-    zone: Option<Tz>,
-});
-
-pub(crate) async fn forecast(
-    State(api): State<Api>,
-    principal: Principal,
-    headers: HeaderMap,
-    asked: Asked<Forecast>,
-) -> Told {
-    api.demand(&principal, Permission::Read, "a forecast").await?;
-    let Query(asked) = asked?;
-    let when = asked.when();
-    let as_of = when.as_of()?;
-    api.reached(&principal, &when).await?;
-    let question = funnels::Forecast {
-        pipeline: asked.pipeline,
-        from: asked.from,
-        to: asked.to,
-        zone: asked.zone.unwrap_or(Tz::UTC),
-        reach: principal.reach(Permission::Read),
-    };
-    let (store, tenant) = (api.store(), principal.tenant);
-    let answer = funnels::forecast(store, tenant, &question, as_of, edge::now(), &|_, _| {}).await?;
-    let stands = stands(answer.position, answer.at, answer.parked);
-    told(&headers, &answer, stands, "/currencies")
+    told_page(&headers, &answer, stands, "", next.map(|place| pages.cursor(&place)))
 }
 
 question!(Overdue {
@@ -447,18 +406,21 @@ question!(Overdue {
     /// `due` (the default), `assignee` or `slips`.
     sort: Option<String>,
     limit: Option<i64>,
+    /// Of the page before, where one list is asked for.
+    cursor: Option<String>,
     /// Whose days are meant where a due names no zone.
     #[schemars(with = "Option<String>")]
     zone: Option<Tz>,
     /// Of what was done late: done at this instant or later, and before that one.
-    from: Option<DateTime<Utc>>,
-    to: Option<DateTime<Utc>>,
+    from: Option<String>,
+    to: Option<String>,
 });
 
 pub(crate) async fn overdue(
     State(api): State<Api>,
     principal: Principal,
     headers: HeaderMap,
+    pages: Pages,
     asked: Asked<Overdue>,
 ) -> Told {
     api.demand(&principal, Permission::ReadPersonal, "overdue tasks").await?;
@@ -472,19 +434,26 @@ pub(crate) async fn overdue(
             sections.map_err(|error| Problem::malformed("kind", error.to_string()))?
         }
     };
+    let is_paged = sections.len() == 1;
+    if asked.cursor.is_some() && !is_paged {
+        let detail = "a cursor goes on with one list; name it with kind";
+        return Err(Problem::malformed("cursor", detail));
+    }
     let question = overdue_tasks::Asked {
         sections,
         of: asked.of,
         team: asked.team,
         cause: asked.cause,
         sorting: said("sort", asked.sort.as_deref())?.unwrap_or_default(),
-        limit: usize::try_from(limited(asked.limit, 50)?).unwrap_or_default(),
+        limit: usize::try_from(limited(asked.limit, 50)?).expect("a page is small"),
+        after: pages.place(asked.cursor.as_deref())?,
         reach: principal.reach(Permission::ReadPersonal),
         zone: asked.zone.unwrap_or(Tz::UTC),
-        from: asked.from,
-        to: asked.to,
+        from: asked.from.as_deref().map(|text| commands::instant("from", text)).transpose()?,
+        to: asked.to.as_deref().map(|text| commands::instant("to", text)).transpose()?,
     };
     let (answer, stands) = api.ask(&principal, OverdueTasks, &when, question).await?;
     api.shows(&principal, "overdue tasks", answer.named()).await?;
-    told(&headers, &answer, stands, "")
+    let next = answer.next().filter(|_| is_paged).map(|place| pages.cursor(&place));
+    told_page(&headers, &answer, stands, "", next)
 }

@@ -4,13 +4,14 @@ use crate::cloud_event::CloudEvent;
 use crate::openapi::shapes::{
     Acked, Answered, AnyCommand, Batch, CommandAnswer, Delivery, Extended, GivenBack, History, Me, NewSecret,
     NewWebhook, Nothing, ParkedStream, Ready, Replayed, Rewound, SentAgain, Subscription, Text, Trail,
-    Verdict, Webhook,
+    Upserted, Verdict, Webhook,
 };
 use crate::{
-    Api, audit, batch, commands, feed, health, openapi, principal, queries, streams, subscriptions, webhooks,
+    Api, audit, batch, commands, feed, health, openapi, principal, queries, streams, subscriptions, upsert,
+    webhooks,
 };
 use axum::Router;
-use axum::routing::{delete, get, post};
+use axum::routing::{delete, get, post, put};
 use kvali_domain::access::Permission::{self, Audit, Follow, GrantAccess, Read, ReadPersonal};
 use kvali_projections::conversion_funnel::{self, ForecastAnswer};
 use kvali_projections::deal_board::Board;
@@ -46,7 +47,7 @@ const PLAIN: &str = "text/plain";
 const CLOUD_EVENTS: &str = "application/cloudevents-batch+json";
 
 macro_rules! routes {
-    ($($method:ident $path:literal: $handler:path, $right:expr, $with:ident $asked:ty => $status:literal $media:ident $answer:ty, $says:literal;)+) => {
+    ($($method:ident $path:literal: $handler:expr, $right:expr, $with:ident $asked:ty => $status:literal $media:ident $answer:ty, $says:literal;)+) => {
         /// In the order of the description.
         pub(crate) const ROUTES: &[Route] = &[$(Route {
             method: stringify!($method),
@@ -75,12 +76,18 @@ routes! {
     post "/v1/commands": batch::carry_out, None, Body Batch => 207 JSON Vec<Verdict>, "Up to 1,000 commands in order, each with a verdict of its own";
     get "/v1/events": feed::events, Some(Follow), Query feed::Asked => 200 CLOUD_EVENTS Vec<CloudEvent>, "The feed: the log in order and without gaps, by long poll or as server-sent events";
     get "/v1/streams/{id}": streams::history, Some(Read), Nothing Nothing => 200 JSON History, "The history of one record";
+    put "/v1/external/company/{source}/{id}": upsert::put::<upsert::Company>, Some(Read), Body upsert::Company => 201 JSON Upserted, "A company by the id that another system knows it by: created (201), changed or left as it is";
+    put "/v1/external/contact/{source}/{id}": upsert::put::<upsert::Contact>, Some(Read), Body upsert::Contact => 201 JSON Upserted, "A contact by the id that another system knows it by";
+    put "/v1/external/deal/{source}/{id}": upsert::put::<upsert::Deal>, Some(Read), Body upsert::Deal => 201 JSON Upserted, "A deal by the id that another system knows it by";
+    put "/v1/external/lead/{source}/{id}": upsert::put::<upsert::Lead>, Some(Read), Body upsert::Lead => 201 JSON Upserted, "A lead by the id that another system knows it by";
     get "/v1/audit": audit::audit, Some(Audit), Query audit::Asked => 200 JSON Trail, "Who did what, when, why and by which path; also as lines and as CSV";
     get "/v1/board": queries::board, Some(ReadPersonal), Query queries::Board => 200 JSON Answered<Board>, "What stands where, with age and next task";
     get "/v1/completeness": queries::completeness, Some(Read), Query queries::Filled => 200 JSON Answered<Vec<OfEntity>>, "Which fields are filled, per owner";
     get "/v1/duplicates": queries::duplicates, Some(ReadPersonal), Query queries::Pairs => 200 JSON Answered<Vec<Candidate>>, "Records that may be one";
     get "/v1/forecast": queries::forecast, Some(Read), Query queries::Forecast => 200 JSON Answered<ForecastAnswer>, "What will be won in a period, by category and by probability";
     get "/v1/funnel": queries::funnel, Some(Read), Query queries::Funnel => 200 JSON Answered<conversion_funnel::Answer>, "How many deals came how far";
+    get "/v1/funnels": queries::funnels, Some(Read), Query queries::Funnels => 200 JSON Answered<Vec<conversion_funnel::Named>>, "Funnels that have a name, as they are defined";
+    get "/v1/funnels/{name}": queries::standing, Some(Read), Query queries::Standing => 200 JSON Answered<conversion_funnel::StandingAnswer>, "What is counted of a named funnel, whole and per owner, however many deals there are";
     get "/v1/overdue": queries::overdue, Some(ReadPersonal), Query queries::Overdue => 200 JSON Answered<overdue_tasks::Answer>, "What is late and why, what stands still, who has how much to do";
     get "/v1/search": queries::search, Some(ReadPersonal), Query queries::Searched => 200 JSON Answered<Vec<search::Hit>>, "People, companies and deals by name, mail or phone";
     get "/v1/subscriptions": subscriptions::list, Some(Follow), Nothing Nothing => 200 JSON Vec<Subscription>, "Groups of services that share the feed, and how far each is";

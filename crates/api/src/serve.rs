@@ -2,7 +2,7 @@
 
 use crate::error::Problem;
 use crate::principal::Peer;
-use crate::{Api, requests, router};
+use crate::{Api, requests, router, unread};
 use axum::Extension;
 use axum::response::{IntoResponse, Response};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -47,6 +47,7 @@ fn panicked(_: Box<dyn std::any::Any + Send>) -> Response {
 /// Answers until `stop`, then ends what is under way.
 pub async fn serve(listener: TcpListener, api: Api, limits: Limits, stop: impl Future<Output = ()>) {
     let router = router(api.clone(), limits.body).layer(CatchPanicLayer::custom(panicked));
+    let router = router.layer(axum::middleware::from_fn(unread::drained));
     let router = router.layer(axum::middleware::from_fn(requests::told));
     let mut builder = Builder::new(TokioExecutor::new());
     builder.http1().timer(TokioTimer::new()).header_read_timeout(limits.header_timeout);

@@ -10,6 +10,7 @@ use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use kvali_domain::StreamId;
 use kvali_domain::access::Permission;
+use kvali_projections::audit_trail::of_history;
 use serde_json::json;
 
 pub(crate) async fn history(
@@ -28,7 +29,8 @@ pub(crate) async fn history(
     };
     let opened = api.store().open(principal.tenant, events).await?;
     api.shows_events(&principal, "a stream", &opened).await?;
-    let told: Vec<_> = opened.iter().map(|opened| event(opened, &principal)).collect();
+    let events = opened.iter().zip(of_history(&opened));
+    let told: Vec<_> = events.map(|(opened, changes)| event(opened, &changes, &principal)).collect();
     let mut response = Json(json!({ "id": stream, "version": version, "events": told })).into_response();
     response.headers_mut().insert("etag", etag(version));
     Ok(response)

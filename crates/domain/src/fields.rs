@@ -373,6 +373,11 @@ impl Fields {
         self.fields.iter().find(|field| field.entity == entity && folded(&field.key) == folded(key))
     }
 
+    /// Every field of a class, retired ones too.
+    pub fn classed(&self, class: Classification) -> impl Iterator<Item = FieldId> {
+        self.fields.iter().filter(move |field| field.class == class).map(|field| field.id)
+    }
+
     /// The fields of an entity that take values, in the order of their definition.
     pub fn of(&self, entity: Entity) -> impl Iterator<Item = &Field> {
         self.fields.iter().filter(move |field| field.active && field.entity == entity)

@@ -7,9 +7,8 @@ use crate::connect::Session;
 use crate::failure::Failure;
 use crate::output::{Answer, Table};
 use chrono_tz::Tz;
-use kvali_domain::DealId;
 use kvali_domain::access::Reach;
-use kvali_projections::deal_board::{self, Card, Column, DealBoard, Sort};
+use kvali_projections::deal_board::{self, Card, Column, DealBoard, Place, Sort};
 use serde_json::{Value, json};
 
 const EXAMPLES: &str = "\
@@ -39,9 +38,9 @@ pub(crate) struct Board {
     /// How many cards are shown, at most
     #[arg(long, default_value_t = 50, value_name = "N")]
     limit: i64,
-    /// Go on after this deal
-    #[arg(long, value_name = "DEAL")]
-    after: Option<DealId>,
+    /// Go on after the cards that were shown, as told beneath them
+    #[arg(long, value_name = "PLACE", allow_hyphen_values = true)]
+    after: Option<Place>,
     /// The zone of days (IANA)
     #[arg(long, default_value = "UTC", value_name = "ZONE")]
     zone: Tz,
@@ -65,14 +64,13 @@ impl Board {
         let answered = ask(&session, DealBoard, as_of, question).await?;
         let board = &answered.answer;
         let mut json = json!({ "position": answered.position, "at": answered.at, "sort": self.sort });
+        json["after"] = json!(board.next.map(|place| place.to_string()));
         for part in [json!(board), self.when.json()] {
             let (Value::Object(json), Value::Object(part)) = (&mut json, part) else { continue };
             json.extend(part);
         }
         let mut notes = stands(&answered);
-        if let (true, Some(last)) = (board.more, board.cards.last()) {
-            notes.push(format!("more with --after {}", last.deal));
-        }
+        notes.extend(board.next.map(|place| format!("more with --after {place}")));
         let tables = vec![columns(board), cards(board, self.zone)];
         Answer { tables, notes, json }.print(global.format)?;
         Ok(Done::Well)

@@ -175,7 +175,12 @@ impl List {
             owner,
             decided: self.all,
         };
-        let list = candidates::List { hasher: hasher(session).await?, filter, limit: self.limit.into() };
+        let list = candidates::List {
+            hasher: hasher(session).await?,
+            filter,
+            after: None,
+            limit: self.limit.into(),
+        };
         let found = ask_as_of(session, DuplicateCandidates, self.when.as_of(Tz::UTC)?, list).await?;
         let mut names = Names::new(session);
         let mut table = Table::new(

@@ -175,6 +175,7 @@ impl Overdue {
             cause: self.cause.map(Why::cause),
             sorting: self.order.sorting(),
             limit: self.limit,
+            after: None,
             reach: Reach::All,
             zone: self.zone,
             from: bound("--from", &self.from)?,

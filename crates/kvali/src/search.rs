@@ -47,7 +47,14 @@ impl Search {
         let as_of = self.when.as_of(self.zone)?;
         let session = Session::open(global, "default").await?;
         let Self { kind: entity, archived, limit, .. } = self;
-        let question = search::Ask { text: self.text.join(" "), entity, archived, reach: Reach::All, limit };
+        let question = search::Ask {
+            text: self.text.join(" "),
+            entity,
+            archived,
+            reach: Reach::All,
+            after: None,
+            limit,
+        };
         let answered = ask(&session, search::Search, as_of, question).await?;
         let mut table = Table::new("Found", &["kind", "id", "name", "matched", "archived", "score"]);
         for Hit { id, entity, name, matched, is_archived, score } in &answered.answer {

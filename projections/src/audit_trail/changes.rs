@@ -57,18 +57,30 @@ pub(super) fn needs_past(opened: &Opened) -> bool {
     opened.recorded.version > 1 && rules(&opened.recorded.event_type).iter().any(unsaid)
 }
 
-/// What each of the wanted versions of a stream changes, by version.
-pub(super) fn of_stream(history: &[Opened], wanted: &BTreeSet<i32>) -> HashMap<i32, Vec<Change>> {
+/// What each event of a stream changes; the history begins with the first of them.
+pub fn of_history(history: &[Opened]) -> impl Iterator<Item = Vec<Change>> {
     let mut known = Known::new();
-    let mut told = HashMap::new();
+    history.iter().map(move |opened| {
+        let changes = of_event(opened, &known);
+        learn(&mut known, &changes);
+        changes.into_iter().filter(Change::is_one).collect()
+    })
+}
+
+/// What the fields of a record hold after its history.
+pub fn standing(history: &[Opened]) -> BTreeMap<String, Held> {
+    let mut known = Known::new();
     for opened in history {
         let changes = of_event(opened, &known);
         learn(&mut known, &changes);
-        if wanted.contains(&opened.recorded.version) {
-            told.insert(opened.recorded.version, changes.into_iter().filter(Change::is_one).collect());
-        }
     }
-    told
+    known
+}
+
+/// What each of the wanted versions of a stream changes, by version.
+pub(super) fn of_stream(history: &[Opened], wanted: &BTreeSet<i32>) -> HashMap<i32, Vec<Change>> {
+    let versions = history.iter().map(|opened| opened.recorded.version);
+    versions.zip(of_history(history)).filter(|(version, _)| wanted.contains(version)).collect()
 }
 
 /// What an event changes that says all of it itself.

@@ -3,7 +3,7 @@
 use super::changes::{Change, Held};
 use super::filter::Kind;
 use chrono::{DateTime, Utc};
-use kvali_domain::Recorded;
+use kvali_domain::{FieldId, Recorded};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
 use uuid::Uuid;
@@ -57,10 +57,23 @@ pub struct Happened {
 
 /// Which personal texts a reader is told.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Sees {
+pub enum Sees<'a> {
     All,
+    /// Of custom fields, the values of these alone.
+    Fields(&'a BTreeSet<FieldId>),
     /// That there are some.
     Masked,
+}
+
+impl Sees<'_> {
+    /// Whether the value of a custom field, or of what is none, is told.
+    pub fn tells(self, custom: Option<FieldId>) -> bool {
+        match self {
+            Self::All => true,
+            Self::Fields(told) => custom.is_none_or(|field| told.contains(&field)),
+            Self::Masked => false,
+        }
+    }
 }
 
 /// Of a table with one row per changed field, or one for an entry that changed none.
@@ -99,7 +112,7 @@ impl Entry {
     /// The records whose texts a reader of it is shown.
     pub fn told_of(&self, sees: Sees) -> impl Iterator<Item = Uuid> {
         let told = match &self.particulars {
-            Particulars::Event(happened) if sees == Sees::All => Some(&happened.told_of),
+            Particulars::Event(happened) if sees != Sees::Masked => Some(&happened.told_of),
             _ => None,
         };
         told.into_iter().flatten().copied()
@@ -157,7 +170,7 @@ impl Particulars {
 impl Happened {
     fn json(&self, sees: Sees) -> Value {
         let Recorded { occurred, .. } = &self.recorded;
-        let (comment, _) = told(self.comment.as_ref(), sees);
+        let (comment, _) = told(self.comment.as_ref(), sees.tells(None));
         json!({
             "occurred_at": occurred.at(),
             "occurred": occurred,
@@ -179,6 +192,8 @@ impl Happened {
 
 impl Change {
     pub fn json(&self, sees: Sees) -> Value {
+        let custom = self.field.strip_prefix("fields.").and_then(|id| id.parse().ok().map(FieldId));
+        let sees = sees.tells(custom);
         let ((before, one), (after, other)) =
             (told(self.before.as_ref(), sees), told(self.after.as_ref(), sees));
         let mut change = json!({ "field": self.field, "before": before, "after": after });
@@ -190,11 +205,11 @@ impl Change {
 }
 
 /// The value, and why it is withheld if it is.
-fn told(held: Option<&Held>, sees: Sees) -> (Value, Option<&'static str>) {
+fn told(held: Option<&Held>, sees: bool) -> (Value, Option<&'static str>) {
     match (held, sees) {
         (None, _) => (Value::Null, None),
-        (Some(Held::Clear(value)), _) | (Some(Held::Personal(value)), Sees::All) => (value.clone(), None),
-        (Some(Held::Personal(_)), Sees::Masked) => (Value::Null, Some("masked")),
+        (Some(Held::Clear(value)), _) | (Some(Held::Personal(value)), true) => (value.clone(), None),
+        (Some(Held::Personal(_)), false) => (Value::Null, Some("masked")),
         (Some(Held::Erased), _) => (Value::Null, Some("erased")),
     }
 }

@@ -15,7 +15,7 @@ mod place;
 mod tests;
 mod trail;
 
-pub use changes::{Change, Held};
+pub use changes::{Change, Held, of_history, standing};
 pub use entry::{COLUMNS, Entry, Happened, Particulars, Sees};
 pub use filter::{Category, Filter, Kind, NotAWord};
 pub use place::{NotAPlace, Place};

@@ -47,12 +47,12 @@ pub use measures::{
     VelocityAnswer, WinRate, WinRateAnswer,
 };
 pub use model::ConversionFunnel;
-pub use named::{Named, funnel_named, funnels};
+pub use named::{Funnels, Named, funnel_named, funnels};
 pub use population::{NotAPeriod, Period, Population};
 pub use quantile::Durations;
 pub use query::{Ground as Facts, QueryError, Question, ground};
 pub use revival::{NotOnly, Only, RevivalAnswer, RevivalValue};
-pub use standing::{StandingAnswer, StandingCounts, StandingOwner, StandingStage, standing};
+pub use standing::{StandingAnswer, StandingAsk, StandingCounts, StandingOwner, StandingStage, standing};
 pub use tally::Dropped;
 
 use ground::Ground;

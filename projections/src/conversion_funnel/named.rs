@@ -8,7 +8,7 @@ use crate::sql::{column, sql};
 use chrono::{DateTime, Utc};
 use kvali_domain::pipeline::folded;
 use kvali_domain::{Event, FunnelId, PipelineId, TenantId, funnel};
-use kvali_eventstore::project::Look;
+use kvali_eventstore::project::{Look, Query};
 use kvali_eventstore::{Opened, Store};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -137,11 +137,24 @@ fn named(row: &PgRow) -> Result<Named, sqlx::Error> {
     })
 }
 
-/// Which funnels there are.
+/// The newest version of every funnel in force.
+pub struct Funnels;
+
+#[async_trait::async_trait]
+impl Query for Funnels {
+    type Answer = Vec<Named>;
+    type Error = QueryError;
+
+    async fn ask(self, look: &mut Look<'_>) -> Result<Vec<Named>, QueryError> {
+        Ok(newest(All.ask(look).await?))
+    }
+}
+
+/// All versions of them.
 struct All;
 
 #[async_trait::async_trait]
-impl kvali_eventstore::project::Query for All {
+impl Query for All {
     type Answer = Vec<Named>;
     type Error = QueryError;
 

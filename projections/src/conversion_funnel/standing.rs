@@ -20,7 +20,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use futures_util::TryStreamExt;
 use kvali_domain::funnel::{PopulationKind, Rule};
-use kvali_domain::{DealId, TenantId, UserId};
+use kvali_domain::{DealId, TenantId, UserId, access};
 use kvali_eventstore::Store;
 use kvali_eventstore::project::{AsOf, Look, Query};
 use schemars::JsonSchema;
@@ -320,8 +320,11 @@ fn whole(count: i64) -> u64 {
 }
 
 /// The counters of the funnel of that name.
-struct Ask {
-    name: String,
+#[derive(Clone, Debug)]
+pub struct StandingAsk {
+    pub name: String,
+    /// Whose deals are counted.
+    pub reach: access::Reach,
 }
 
 const COUNTERS: &str = "select c.owner, c.counts, o.name from {schema}.funnel_count c \
@@ -329,7 +332,7 @@ const COUNTERS: &str = "select c.owner, c.counts, o.name from {schema}.funnel_co
     where c.tenant_id = $1 and c.funnel_id = $2 order by c.owner";
 
 #[async_trait]
-impl Query for Ask {
+impl Query for StandingAsk {
     type Answer = StandingAnswer;
     type Error = QueryError;
 
@@ -347,6 +350,8 @@ impl Query for Ask {
             .bind(named.funnel.0)
             .fetch_all(&mut *look.connection)
             .await?;
+        let owner = |owner: Uuid| (owner != NOBODY).then_some(UserId(owner));
+        let rows = rows.into_iter().filter(|(of, ..)| self.reach.covers(owner(*of))).collect();
         Ok(answer(named, rows, look.position))
     }
 }
@@ -380,6 +385,6 @@ pub async fn standing(
     now: DateTime<Utc>,
     progress: &(dyn Fn(i64, i64) + Sync),
 ) -> Result<StandingAnswer, QueryError> {
-    let ask = Ask { name: name.to_owned() };
+    let ask = StandingAsk { name: name.to_owned(), reach: access::Reach::All };
     Ok(store.ask(Arc::new(ConversionFunnel), tenant, as_of, now, progress, ask).await?.answer)
 }

@@ -6,7 +6,7 @@ select row_to_json(x)::text
            (select name from {schema}.called where tenant_id = $1 and id = c.owner) as owner_name,
            (select name from {schema}.called where tenant_id = $1 and id = c.contact) as contact_name,
            (select name from {schema}.called where tenant_id = $1 and id = c.company) as company_name,
-           n.task_id, n.due
+           n.task_id, n.due, c.sort_key
       from (
         select c.*, {key} as sort_key
           from {schema}.card c
@@ -16,10 +16,7 @@ select row_to_json(x)::text
            and ($3::uuid is null or c.owner = $3)
            and ($4::uuid is null or c.stage_id = $4)
            and ($7::uuid[] is null or c.owner is null or c.owner = any ($7))
-           and ($5::uuid is null
-                or ({key}, c.deal_id) > (select {after}, a.deal_id
-                                           from {schema}.card a
-                                          where a.tenant_id = $1 and a.deal_id = $5))
+           and ($5::numeric is null or ({key}, c.deal_id) > ($5, $8::uuid))
          order by sort_key, c.deal_id
          limit $6) c
       -- The next open task of the deal and of those merged into it.

@@ -7,4 +7,4 @@ mod model;
 mod query;
 
 pub use model::DealBoard;
-pub use query::{Ask, Board, Card, Column, NextTask, NotASort, Sort};
+pub use query::{Ask, Board, Card, Column, NextTask, NotAPlace, NotASort, Place, Sort};

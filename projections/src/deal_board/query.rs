@@ -29,7 +29,36 @@ pub struct Ask {
     pub sort: Sort,
     pub limit: i64,
     /// Go on after this card.
-    pub after: Option<DealId>,
+    pub after: Option<Place>,
+}
+
+/// Where a card stands among the others; that it moves on meanwhile does not matter.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Place {
+    #[serde(with = "rust_decimal::serde::str")]
+    key: Decimal,
+    deal: DealId,
+}
+
+impl std::fmt::Display for Place {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", self.key, self.deal)
+    }
+}
+
+#[derive(thiserror::Error, Clone, PartialEq, Eq, Debug)]
+#[error("{0:?} is no place on a board; give one as it was given out")]
+pub struct NotAPlace(String);
+
+impl std::str::FromStr for Place {
+    type Err = NotAPlace;
+
+    fn from_str(text: &str) -> Result<Self, NotAPlace> {
+        let place = text
+            .split_once('/')
+            .and_then(|(key, deal)| Some(Self { key: key.parse().ok()?, deal: DealId(deal.parse().ok()?) }));
+        place.ok_or_else(|| NotAPlace(text.to_owned()))
+    }
 }
 
 /// What comes first.
@@ -62,25 +91,25 @@ impl std::str::FromStr for Sort {
     }
 }
 
-/// The expression that cards are in ascending order of.
+/// The number that cards are in ascending order of; what has none stands at the end, or at the beginning.
 const SORTS: [(Sort, &str, &str); 5] = [
-    (Sort::Age, "age", "coalesce({card}.entered_at, 'infinity')"),
-    (Sort::Value, "value", "coalesce(-{card}.amount, 'infinity')"),
-    (Sort::Close, "close", "coalesce({card}.expected_close, 'infinity')"),
-    (Sort::Activity, "activity", "coalesce({card}.last_activity_at, '-infinity')"),
+    (Sort::Age, "age", "coalesce(extract(epoch from {card}.entered_at), 7e28)"),
+    (Sort::Value, "value", "coalesce(-{card}.amount, 7e28)"),
+    (Sort::Close, "close", "coalesce(extract(epoch from {card}.expected_close), 7e28)"),
+    (Sort::Activity, "activity", "coalesce(extract(epoch from {card}.last_activity_at), -7e28)"),
     (
         Sort::Task,
         "task",
-        "coalesce((select min(t.due_at) from unnest({card}.deal_id || {card}.merged) of (id) cross join lateral \
+        "coalesce((select extract(epoch from min(t.due_at)) from unnest({card}.deal_id || {card}.merged) of (id) cross join lateral \
          (select due_at from {schema}.open_task where tenant_id = $1 and deal_id = of.id order by due_at limit 1) t), \
-         'infinity')",
+         7e28)",
     ),
 ];
 
 impl Sort {
-    fn key(self, card: &str) -> String {
+    fn key(self) -> String {
         let known = SORTS.iter().find(|(sort, ..)| *sort == self);
-        known.expect("every order is in the table").2.replace("{card}", card)
+        known.expect("every order is in the table").2.replace("{card}", "c")
     }
 }
 
@@ -92,6 +121,9 @@ pub struct Board {
     pub cards: Vec<Card>,
     /// Whether there are cards after these.
     pub more: bool,
+    /// Where they begin.
+    #[serde(skip)]
+    pub next: Option<Place>,
 }
 
 #[derive(Clone, PartialEq, Debug, Serialize, JsonSchema)]
@@ -167,6 +199,14 @@ struct Found {
     on_hold_until: Option<NaiveDate>,
     task_id: Option<TaskId>,
     due: Option<Due>,
+    #[serde(with = "exact")]
+    sort_key: Option<Decimal>,
+}
+
+impl Found {
+    fn place(&self) -> Option<Place> {
+        Some(Place { key: self.sort_key?, deal: self.deal_id })
+    }
 }
 
 const PIPELINES: &str = "select row_to_json(p)::text from {schema}.pipeline p where tenant_id = $1";
@@ -193,8 +233,8 @@ impl Query for Ask {
         let owner = self.owner(look).await?;
         let ground = Ground { pipeline: &pipeline, stage, owner, reach: self.reach.owners() };
         let columns = ground.columns(look).await?;
-        let (cards, more) = ground.cards(&self, look).await?;
-        Ok(Board { pipeline: pipeline.name.clone(), columns, cards, more })
+        let (cards, next) = ground.cards(&self, look).await?;
+        Ok(Board { pipeline: pipeline.name.clone(), columns, cards, more: next.is_some(), next })
     }
 }
 
@@ -217,22 +257,6 @@ impl Ask {
             .fetch_all(&mut *look.connection)
             .await?;
         find("owner", name, &known).map(Some)
-    }
-
-    /// The card to go on after; it need not be on the board any more.
-    async fn after(&self, look: &mut Look<'_>) -> Result<Option<Uuid>, AskError> {
-        let Some(deal) = self.after else { return Ok(None) };
-        let known: Option<Uuid> = sqlx::query_scalar(sql(
-            look.schema,
-            "select deal_id from {schema}.card where tenant_id = $1 and deal_id = $2 \
-             and ($3::uuid[] is null or owner is null or owner = any ($3))",
-        ))
-        .bind(look.tenant.0)
-        .bind(deal.0)
-        .bind(self.reach.owners())
-        .fetch_optional(&mut *look.connection)
-        .await?;
-        known.map(Some).ok_or(AskError::NoSuchId { what: "deal", id: deal.0 })
     }
 }
 
@@ -274,24 +298,25 @@ impl Ground<'_> {
         asked && (in_force || sums.contains_key(&stage.id))
     }
 
-    async fn cards(&self, ask: &Ask, look: &mut Look<'_>) -> Result<(Vec<Card>, bool), AskError> {
+    async fn cards(&self, ask: &Ask, look: &mut Look<'_>) -> Result<(Vec<Card>, Option<Place>), AskError> {
         let limit = ask.limit.clamp(1, MOST);
-        let after = ask.after(look).await?;
-        let statement = CARDS.replace("{key}", &ask.sort.key("c")).replace("{after}", &ask.sort.key("a"));
+        let statement = CARDS.replace("{key}", &ask.sort.key());
         let rows: Vec<String> = sqlx::query_scalar(sql(look.schema, &statement))
             .bind(look.tenant.0)
             .bind(self.pipeline.pipeline_id.0)
             .bind(self.owner)
             .bind(self.stage)
-            .bind(after)
+            .bind(ask.after.map(|after| after.key))
             .bind(limit + 1)
             .bind(&self.reach)
+            .bind(ask.after.map(|after| after.deal.0))
             .fetch_all(&mut *look.connection)
             .await?;
         let page = usize::try_from(limit).expect("a page is small");
-        let more = rows.len() > page;
-        let cards = rows.iter().take(page).map(|json| Ok(self.card(parsed(json)?, look.at)));
-        Ok((cards.collect::<Result<_, sqlx::Error>>()?, more))
+        let found = rows.iter().take(page).map(|json| parsed(json));
+        let found = found.collect::<Result<Vec<Found>, _>>()?;
+        let next = found.last().filter(|_| rows.len() > page).and_then(Found::place);
+        Ok((found.into_iter().map(|found| self.card(found, look.at)).collect(), next))
     }
 
     fn card(&self, found: Found, at: DateTime<Utc>) -> Card {

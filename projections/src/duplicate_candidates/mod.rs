@@ -38,7 +38,7 @@ pub use judge::{BLOCK_LIMIT, Judgement, Labelled, Quality, Share, Trial, judge};
 pub use keys::{Hasher, keys};
 pub use level::Level;
 pub use model::DuplicateCandidates;
-pub use query::{Ask, Candidate, Explain, Explained, Filter, Found, List, Named};
+pub use query::{Ask, Candidate, Explain, Explained, Filter, Found, List, Named, Place};
 pub use rarity::Rarity;
 pub use rule::rule;
 pub use score::{Addend, Model, Score, Verdict};

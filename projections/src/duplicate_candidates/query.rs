@@ -14,7 +14,7 @@ use kvali_domain::TenantId;
 use kvali_domain::access::Reach;
 use kvali_eventstore::project::{Look, Query};
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use sqlx::PgConnection;
 use std::collections::{BTreeMap, BTreeSet};
 use uuid::Uuid;
@@ -31,7 +31,23 @@ pub struct Ask<'a> {
 pub struct List {
     pub hasher: Hasher,
     pub filter: Filter,
+    /// Go on after this pair.
+    pub after: Option<Place>,
     pub limit: i64,
+}
+
+/// Where a pair stands in a list: by its score, then by its ids.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Place {
+    pub(super) score: i32,
+    pub(super) a: Uuid,
+    pub(super) b: Uuid,
+}
+
+impl Candidate {
+    pub fn place(&self) -> Place {
+        Place { score: self.score, a: self.a.id, b: self.b.id }
+    }
 }
 
 #[async_trait]
@@ -40,7 +56,7 @@ impl Query for List {
     type Error = AskError;
 
     async fn ask(self, look: &mut Look<'_>) -> Result<Self::Answer, AskError> {
-        Ok(Ask::of(look, self.hasher).candidates(&self.filter, self.limit).await?)
+        Ok(Ask::of(look, self.hasher).candidates(&self.filter, self.after, self.limit).await?)
     }
 }
 
@@ -140,7 +156,12 @@ impl Ask<'_> {
     }
 
     /// The strongest first.
-    pub async fn candidates(&mut self, filter: &Filter, limit: i64) -> Result<Vec<Candidate>, sqlx::Error> {
+    pub async fn candidates(
+        &mut self,
+        filter: &Filter,
+        after: Option<Place>,
+        limit: i64,
+    ) -> Result<Vec<Candidate>, sqlx::Error> {
         let model = self.model().await?;
         let mut tables = self.tables();
         let least = match filter.verdict {
@@ -151,7 +172,7 @@ impl Ask<'_> {
             Some(Verdict::Possible) => model.weights.likely,
             _ => i32::MAX,
         };
-        let pairs = tables.listed((least, below), filter, limit).await?;
+        let pairs = tables.listed((least, below), filter, after, limit).await?;
         let ids: BTreeSet<Uuid> = pairs.iter().flat_map(|(pair, _)| *pair).collect();
         let records = tables.records_with_kin(&ids).await?;
         let clusters = tables.fellows(&ids).await?;

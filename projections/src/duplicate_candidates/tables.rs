@@ -5,7 +5,7 @@ mod writing;
 use super::details::Profile;
 use super::facts::{Known, Record, RecordKind, Records};
 use super::level::Level;
-use super::query::Filter;
+use super::query::{Filter, Place};
 use kvali_domain::TenantId;
 use kvali_domain::match_rule::{Defined, Rule};
 use sqlx::postgres::{PgArguments, PgRow};
@@ -104,6 +104,7 @@ const LISTED: &str = "select p.a, p.b, p.score, p.model_version, p.addends::text
     where p.tenant_id = $1 and p.score >= $2 and p.score < $3 and ($4::text is null or $4 in (a.kind, b.kind)) \
       and ($5::uuid is null or a.owner = $5 or b.owner = $5) and ($6 or p.state = 'candidate') \
       and ($8::uuid[] is null or ((a.owner is null or a.owner = any ($8)) and (b.owner is null or b.owner = any ($8)))) \
+      and ($9::int is null or (p.score <= $9 and (p.score < $9 or (p.a, p.b) > ($10::uuid, $11::uuid)))) \
     order by p.score desc, p.a, p.b limit $7";
 
 /// A merge says that two are one, at the position where the one merged away was born or later: after what was said of it.
@@ -289,6 +290,7 @@ impl Tables<'_> {
         &mut self,
         (from, to): (i32, i32),
         filter: &Filter,
+        after: Option<Place>,
         limit: i64,
     ) -> Result<Vec<([Uuid; 2], PairRow)>, sqlx::Error> {
         let rows = self
@@ -300,6 +302,9 @@ impl Tables<'_> {
             .bind(filter.decided)
             .bind(limit)
             .bind(filter.reach.owners())
+            .bind(after.map(|place| place.score))
+            .bind(after.map(|place| place.a))
+            .bind(after.map(|place| place.b))
             .fetch_all(&mut *self.connection)
             .await?;
         rows.iter().map(|row| Ok(([row.try_get("a")?, row.try_get("b")?], pair(row)?))).collect()

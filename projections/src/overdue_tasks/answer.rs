@@ -1,5 +1,6 @@
 //! The answer as people read it.
 
+use super::query::Place;
 use chrono::{DateTime, NaiveDate, Utc};
 use chrono_tz::Tz;
 use kvali_domain::task::{Cause, CauseFacts};
@@ -37,18 +38,19 @@ pub struct Answer {
     pub workload: Option<Listed<Workload>>,
 }
 
-/// The first rows of a list, and how long it is.
+/// A page of a list, and how long the list is.
 #[derive(Clone, PartialEq, Debug, Serialize, JsonSchema)]
 pub struct Listed<T> {
     pub total: usize,
     pub rows: Vec<T>,
+    /// Where to go on, if there are more.
+    #[serde(skip)]
+    pub next: Option<Place>,
 }
 
 impl<T> Listed<T> {
-    pub(super) fn first(mut rows: Vec<T>, limit: usize) -> Self {
-        let total = rows.len();
-        rows.truncate(limit);
-        Self { total, rows }
+    pub(super) fn all(rows: Vec<T>) -> Self {
+        Self { total: rows.len(), rows, next: None }
     }
 }
 
@@ -172,6 +174,21 @@ pub struct Workload {
 }
 
 impl Answer {
+    /// Where the list that has more rows goes on, if one alone was asked for.
+    pub fn next(&self) -> Option<Place> {
+        let lists = [
+            self.overdue.as_ref().and_then(|list| list.next),
+            self.due_today.as_ref().and_then(|list| list.next),
+            self.done_late.as_ref().and_then(|list| list.next),
+            self.slipped.as_ref().and_then(|list| list.next),
+            self.deals_without_task.as_ref().and_then(|list| list.next),
+            self.over_stage_limit.as_ref().and_then(|list| list.next),
+            self.idle_deals.as_ref().and_then(|list| list.next),
+            self.workload.as_ref().and_then(|list| list.next),
+        ];
+        lists.into_iter().flatten().next()
+    }
+
     /// Whom and what it calls by name.
     pub fn named(&self) -> BTreeSet<Uuid> {
         let mut named = BTreeSet::new();

@@ -21,4 +21,4 @@ pub use answer::{
 };
 pub use kvali_domain::task::{Cause, CauseFacts};
 pub use model::OverdueTasks;
-pub use query::{Asked, NotAWord, QueryError, Section, Sorting, overdue};
+pub use query::{Asked, NotAWord, Place, QueryError, Section, Sorting, overdue};

@@ -5,7 +5,7 @@ mod tasks;
 mod who;
 mod workload;
 
-use super::answer::Answer;
+use super::answer::{Answer, Listed};
 use super::model::OverdueTasks;
 use crate::rows::Tables;
 use async_trait::async_trait;
@@ -16,7 +16,9 @@ use kvali_domain::access::Reach;
 use kvali_domain::task::Cause;
 use kvali_eventstore::Store;
 use kvali_eventstore::project::{Answered, AsOf, Look, Query};
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
+use uuid::Uuid;
 use who::Who;
 
 /// One list of the answer.
@@ -96,6 +98,30 @@ pub enum Sorting {
     Slips,
 }
 
+/// Where a page of a list ends.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Place {
+    /// Of the last row, by its task, deal or person.
+    row: Uuid,
+    /// How many rows there were up to it, in case that it is gone by now.
+    shown: usize,
+}
+
+impl Asked {
+    /// The page of a list's rows that is asked for, how many there are, and where the next page begins.
+    fn page<T>(&self, mut rows: Vec<T>, id: impl Fn(&T) -> Uuid) -> Listed<T> {
+        let total = rows.len();
+        let from = self.after.map_or(0, |after| {
+            rows.iter().position(|row| id(row) == after.row).map_or(after.shown.min(total), |at| at + 1)
+        });
+        rows.drain(..from);
+        rows.truncate(self.limit);
+        let shown = from + rows.len();
+        let next = rows.last().filter(|_| shown < total).map(|last| Place { row: id(last), shown });
+        Listed { total, rows, next }
+    }
+}
+
 #[derive(Clone, PartialEq, Debug)]
 pub struct Asked {
     pub sections: Vec<Section>,
@@ -108,6 +134,8 @@ pub struct Asked {
     pub sorting: Sorting,
     /// Rows of each list at most.
     pub limit: usize,
+    /// Go on after this row, where one list is asked for.
+    pub after: Option<Place>,
     /// Whose tasks and deals there are at all.
     pub reach: Reach,
     /// The zone of instants where their person has none.
@@ -126,6 +154,7 @@ impl Default for Asked {
             cause: None,
             sorting: Sorting::default(),
             limit: usize::MAX,
+            after: None,
             reach: Reach::All,
             zone: Tz::UTC,
             from: None,

@@ -11,4 +11,4 @@ mod terms;
 
 pub use facts::Entity;
 pub use model::Search;
-pub use query::{Ask, Hit, NotAnEntity};
+pub use query::{Ask, Hit, NotAnEntity, Place, next};

@@ -10,7 +10,8 @@ use kvali_domain::UserId;
 use kvali_domain::access::Reach;
 use kvali_eventstore::project::{Look, Query};
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use uuid::Uuid;
 
@@ -24,7 +25,30 @@ pub struct Ask {
     pub archived: bool,
     /// Whose records can be found.
     pub reach: Reach,
+    /// Go on after this hit.
+    pub after: Option<Place>,
     pub limit: usize,
+}
+
+/// Where a hit stands among others: by its score, then by its id.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Place {
+    /// The bits of the score, so that it comes back as it was.
+    score: u64,
+    id: Uuid,
+}
+
+impl Place {
+    fn comes_before(self, hit: &Hit) -> bool {
+        let score = f64::from_bits(self.score);
+        hit.score < score || (hit.score.to_bits() == self.score && hit.id > self.id)
+    }
+}
+
+impl Hit {
+    pub fn place(&self) -> Place {
+        Place { score: self.score.to_bits(), id: self.id }
+    }
 }
 
 #[derive(Clone, PartialEq, Debug, Serialize, JsonSchema)]
@@ -124,6 +148,24 @@ impl Query for Ask {
         let best = self.best(judged, &known);
         Ok(told(best, look).await?)
     }
+}
+
+/// Keeps a page of the hits, of which one more than that was asked for, and tells where the next page begins.
+pub fn next(hits: &mut Vec<Hit>, limit: usize) -> Option<Place> {
+    if hits.len() <= limit {
+        return None;
+    }
+    // Those that score alike are told in the order of their names, and found in that of their ids.
+    let last = |hits: &[Hit]| {
+        let place = (0..hits.len()).max_by(|one, other| in_order(&hits[*one], &hits[*other]));
+        place.expect("there are some")
+    };
+    hits.remove(last(hits));
+    Some(hits[last(hits)].place())
+}
+
+fn in_order(one: &Hit, other: &Hit) -> Ordering {
+    other.score.total_cmp(&one.score).then(one.id.cmp(&other.id))
 }
 
 /// The words that one part may mean.
@@ -305,10 +347,9 @@ impl Ask {
                 best.insert(id, Best { hit, names, found });
             }
         }
-        let mut best: Vec<Best> = best.into_values().collect();
-        best.sort_by(|one, other| {
-            other.hit.score.total_cmp(&one.hit.score).then(one.hit.id.cmp(&other.hit.id))
-        });
+        let goes_on = |best: &Best| self.after.is_none_or(|place| place.comes_before(&best.hit));
+        let mut best: Vec<Best> = best.into_values().filter(goes_on).collect();
+        best.sort_by(|one, other| in_order(&one.hit, &other.hit));
         best.truncate(self.limit);
         best
     }

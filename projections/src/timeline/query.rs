@@ -109,6 +109,7 @@ pub struct Page {
     pub aliases: Vec<StreamId>,
     pub entries: Vec<Entry>,
     /// Where to go on, if there are earlier entries.
+    #[serde(skip)]
     pub before: Option<i64>,
 }
 

@@ -25,6 +25,8 @@ pub(crate) struct AnyCommand(Map<String, Value>);
 pub(crate) struct Answered<T> {
     answer: T,
     stands: Stands,
+    /// Of the next page, also as `Kvali-Cursor`; null at the end, and where there are no pages.
+    cursor: Option<String>,
 }
 
 #[derive(JsonSchema)]
@@ -114,6 +116,19 @@ struct Event {
     data: Map<String, Value>,
 }
 
+/// What became of a record that is named by its external id.
+#[derive(JsonSchema)]
+pub(crate) struct Upserted {
+    /// Of its stream.
+    id: Uuid,
+    /// `created`, `changed` or `unchanged`.
+    outcome: String,
+    version: Option<i32>,
+    position: Option<i64>,
+    /// What was sent for it, and what became of each.
+    commands: Vec<CommandAnswer>,
+}
+
 #[derive(JsonSchema)]
 pub(crate) struct Batch(#[schemars(length(max = 1000))] Vec<Item>);
 
@@ -153,7 +168,27 @@ pub(crate) struct Verdict {
 pub(crate) struct History {
     id: Uuid,
     version: i32,
-    events: Vec<Event>,
+    events: Vec<Told>,
+}
+
+#[derive(JsonSchema)]
+struct Told {
+    #[schemars(flatten)]
+    event: Event,
+    /// What it changed, field by field.
+    changes: Vec<Change>,
+}
+
+/// Of one field, as far as its record's events say.
+#[derive(JsonSchema)]
+struct Change {
+    /// Such as `owner`, `points.2.value`, `fields.ID`.
+    field: String,
+    before: Value,
+    after: Value,
+    /// Why a value is null: `masked` or `erased`.
+    #[schemars(default)]
+    withheld: Option<String>,
 }
 
 /// Where a subscription stands.

@@ -24,6 +24,8 @@ pub enum Permission {
     Read,
     /// Names, contact points, texts. Who may not sees that there is one.
     ReadPersonal,
+    /// Besides, values of custom fields that are classed as sensitive.
+    ReadSensitive,
     /// The feed of all events.
     Follow,
     /// Who did what, refused commands included.
@@ -34,7 +36,7 @@ use Role::{Admin, Analyst, Auditor, HeadOfSales, Integration, Sales, Support};
 use Scope::{All, Own, Team};
 
 /// One row per right: who has it, and up to whose records it reaches.
-const TABLE: [(Permission, &[(Role, Scope)]); 10] = [
+const TABLE: [(Permission, &[(Role, Scope)]); 11] = [
     (Permission::Work, &[(Admin, All), (HeadOfSales, All), (Sales, Own), (Support, All), (Integration, All)]),
     (Permission::Merge, &[(Admin, All), (HeadOfSales, All), (Sales, Own), (Integration, All)]),
     (Permission::Configure, &[(Admin, All), (HeadOfSales, All)]),
@@ -57,6 +59,7 @@ const TABLE: [(Permission, &[(Role, Scope)]); 10] = [
         Permission::ReadPersonal,
         &[(Admin, All), (HeadOfSales, All), (Sales, Team), (Support, All), (Auditor, All)],
     ),
+    (Permission::ReadSensitive, &[(Admin, All), (HeadOfSales, All), (Auditor, All)]),
     (Permission::Follow, &[(Admin, All), (Analyst, All), (Auditor, All), (Integration, All)]),
     (Permission::Audit, &[(Admin, All), (Auditor, All)]),
 ];
@@ -84,6 +87,7 @@ impl Permission {
             Self::Erase => "erase",
             Self::Read => "read",
             Self::ReadPersonal => "read_personal",
+            Self::ReadSensitive => "read_sensitive",
             Self::Follow => "follow",
             Self::Audit => "audit",
         }
@@ -146,7 +150,7 @@ impl Role {
 #[derive(thiserror::Error, Clone, PartialEq, Eq, Debug)]
 #[error(
     "{0:?} is no right; the rights are work, merge, configure, staff, grant_access, erase, read, read_personal, \
-     follow, audit"
+     read_sensitive, follow, audit"
 )]
 pub struct NotARight(pub String);
 

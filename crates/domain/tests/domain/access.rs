@@ -190,15 +190,19 @@ fn each_role_may_do_this_and_no_more() {
                 "merge",
                 "read",
                 "read_personal",
+                "read_sensitive",
                 "staff",
                 "work",
             ],
         ),
-        (Role::HeadOfSales, &["configure", "merge", "read", "read_personal", "staff", "work"]),
+        (
+            Role::HeadOfSales,
+            &["configure", "merge", "read", "read_personal", "read_sensitive", "staff", "work"],
+        ),
         (Role::Sales, &["merge", "read", "read_personal", "work"]),
         (Role::Support, &["read", "read_personal", "work"]),
         (Role::Analyst, &["follow", "read"]),
-        (Role::Auditor, &["audit", "follow", "read", "read_personal"]),
+        (Role::Auditor, &["audit", "follow", "read", "read_personal", "read_sensitive"]),
         (Role::Integration, &["follow", "merge", "read", "work"]),
     ];
     assert_eq!(may.map(|(role, _)| role), Role::ALL);

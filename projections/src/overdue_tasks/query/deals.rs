@@ -25,7 +25,7 @@ pub(super) async fn without_task(
     let stages = Stages::load(tables).await?;
     let told =
         rows.iter().map(|row| WithoutTask { deal: stages.deal(row, question), since: row.tasks_ended_at });
-    Ok(Listed::first(told.collect(), question.asked.limit))
+    Ok(question.asked.page(told.collect(), |row| row.deal.id.0))
 }
 
 pub(super) async fn over_limit(
@@ -47,7 +47,7 @@ pub(super) async fn over_limit(
             on_hold_until: row.on_hold_until.filter(|_| row.hold_ends().is_some_and(|end| at < end)),
         })
     });
-    Ok(Listed::first(told.collect(), question.asked.limit))
+    Ok(question.asked.page(told.collect(), |row| row.deal.id.0))
 }
 
 pub(super) async fn idle(
@@ -68,7 +68,7 @@ pub(super) async fn idle(
             on_hold_until: row.on_hold_until.filter(|_| row.hold_ends().is_some_and(|end| at < end)),
         })
     });
-    Ok(Listed::first(told.collect(), question.asked.limit))
+    Ok(question.asked.page(told.collect(), |row| row.deal.id.0))
 }
 
 /// What stages were called when they were entered.

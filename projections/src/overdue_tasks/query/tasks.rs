@@ -31,12 +31,11 @@ pub(super) async fn overdue(
 ) -> Result<Listed<OverdueTask>, sqlx::Error> {
     let (at, who) = (question.at, question.who.ids());
     let rows = tables.which::<TaskRow>(OVERDUE, |query| query.bind(at).bind(who)).await?;
-    let mut rows = sorted(rows, question);
-    let total = rows.len();
-    if question.asked.cause.is_none() {
-        // Causes are judged of what is shown alone.
-        rows.truncate(question.asked.limit);
-    }
+    let rows = sorted(rows, question);
+    // Causes are judged of what is shown alone, unless they say what that is.
+    let is_paged = question.asked.cause.is_none();
+    let Listed { total, rows, next } =
+        if is_paged { question.asked.page(rows, |row| row.task_id.0) } else { Listed::all(rows) };
     let merged = merged(tables, &rows).await?;
     let facts = causes(tables, &rows).await?;
     let told = rows.iter().zip(facts).map(|(row, (evidence, is_determined))| OverdueTask {
@@ -49,9 +48,11 @@ pub(super) async fn overdue(
         is_determined,
     });
     let of_cause = told.filter(|told| question.asked.cause.is_none_or(|cause| cause == told.cause)).collect();
-    let listed = Listed::first(of_cause, question.asked.limit);
-    let total = if question.asked.cause.is_none() { total } else { listed.total };
-    Ok(Listed { total, ..listed })
+    Ok(if is_paged {
+        Listed { total, rows: of_cause, next }
+    } else {
+        question.asked.page(of_cause, |row| row.task.task.0)
+    })
 }
 
 fn sorted(mut rows: Vec<TaskRow>, question: Question<'_>) -> Vec<TaskRow> {
@@ -86,7 +87,7 @@ pub(super) async fn due_today(
     let rows: Vec<_> = rows.into_iter().filter(|row| is_due_today(row, question)).collect();
     let merged = merged(tables, &rows).await?;
     let told = rows.iter().map(|row| due_task(row, &merged, question)).collect();
-    Ok(Listed::first(told, question.asked.limit))
+    Ok(question.asked.page(told, |row| row.task.0))
 }
 
 async fn near(tables: &mut Tables<'_>, question: Question<'_>) -> Result<Vec<TaskRow>, sqlx::Error> {
@@ -113,7 +114,7 @@ pub(super) async fn done_late(
         late_by_seconds: row.late_by_seconds.unwrap_or_default(),
         slips: row.slips,
     });
-    Ok(Listed::first(told.collect(), question.asked.limit))
+    Ok(question.asked.page(told.collect(), |row| row.task.task.0))
 }
 
 pub(super) async fn slipped(
@@ -130,7 +131,7 @@ pub(super) async fn slipped(
         slip_days: row.slip_days,
         snoozes: row.snoozes,
     });
-    Ok(Listed::first(told.collect(), question.asked.limit))
+    Ok(question.asked.page(told.collect(), |row| row.task.task.0))
 }
 
 async fn merged(tables: &mut Tables<'_>, rows: &[TaskRow]) -> Result<BTreeMap<DealId, DealId>, sqlx::Error> {

@@ -55,7 +55,7 @@ pub(super) async fn workload(
     }
     let mut rows: Vec<Workload> = told.into_values().collect();
     rows.sort_by_key(|row| (Reverse(row.overdue), Reverse(row.open), row.person.name.clone()));
-    Ok(Listed::first(rows, question.asked.limit))
+    Ok(question.asked.page(rows, |row| row.person.id.0))
 }
 
 fn nothing(
