@@ -128,8 +128,10 @@ async fn a_seller_changes_his_own_records_and_those_that_are_nobodys() {
         verdicts.as_array().expect("a list").iter().map(|one| &one["status"]).collect();
     assert_eq!(statuses, [&json!(200), &json!(403), &json!(missing.status.as_u16())]);
     let mut admin = office.database.admin().await;
-    let denied: Vec<String> =
-        sqlx::query_scalar("select what from kvali.denial order by recorded_at").fetch_all(&mut admin).await.expect("rows");
+    let denied: Vec<String> = sqlx::query_scalar("select what from kvali.denial order by recorded_at")
+        .fetch_all(&mut admin)
+        .await
+        .expect("rows");
     assert_eq!(denied, ["RenameCompany", "MergeCompanies", "RenameCompany"]);
     office.server.stop().await;
     office.database.drop().await;

@@ -22,7 +22,7 @@ fn model() -> Arc<dyn Projection> {
 }
 
 fn ask(text: &str) -> Ask {
-    Ask { text: text.to_owned(), entity: None, archived: false, reach: Reach::All, limit: 20 }
+    Ask { text: text.to_owned(), entity: None, archived: false, reach: Reach::All, after: None, limit: 20 }
 }
 
 async fn search(store: &Store, ask: Ask) -> Vec<Hit> {

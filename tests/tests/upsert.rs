@@ -1,11 +1,12 @@
 //! Records by the ids that other systems know them by.
 
 use hyper::{Method, StatusCode};
-use kvali_domain::access::Role;
+use kvali_domain::access::{self, Role};
 use kvali_domain::pipeline::Policy;
+use kvali_domain::{Personal, UserId, user};
 use kvali_tests::http::{Answer, Server};
 use kvali_tests::samples::{CONTRACT, OFFER, Sales};
-use kvali_tests::{Database, new_id, tenant};
+use kvali_tests::{Database, accepted, envelope, new_id, order, tenant};
 use serde_json::{Value, json};
 
 struct Shop {
@@ -209,5 +210,28 @@ async fn the_survivor_of_a_merge_answers_for_the_id_and_another_tenants_is_not_t
     assert_ne!(told.body["id"], json!(one));
     let analyst = shop.server.key(tenant(1), Role::Analyst).await;
     shop.server.send(Method::PUT, path, &analyst, &json, r#"{"name": "A"}"#).await.refused(403, "forbidden");
+    shop.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_seller_puts_his_own_records_and_learns_nothing_of_others() {
+    let shop = Shop::open().await;
+    let [nino, giorgi] = [UserId(new_id()), UserId(new_id())];
+    for user in [nino, giorgi] {
+        let register = user::Command::Register { user, name: Personal::new("A seller") };
+        accepted(shop.server.store.handle(order(user.stream(), register), envelope(tenant(1))).await);
+        let grant = access::Command::GrantRole { user, role: Role::Sales };
+        accepted(shop.server.store.handle(order(access::STREAM, grant), envelope(tenant(1))).await);
+    }
+    assert_eq!(shop.outcome("company/shop/1", json!({ "name": "Acme", "owner": nino })).await.0, "created");
+    let put = async |of: UserId, path: &str| {
+        let key = shop.server.key_of(tenant(1), Role::Sales, Some(of)).await;
+        let json = [("content-type", "application/json")];
+        let path = format!("/v1/external/company/{path}");
+        shop.server.send(Method::PUT, &path, &key, &json, r#"{"name": "Acme Ltd"}"#).await
+    };
+    assert_eq!(put(nino, "shop/1").await.ok()["outcome"], "changed");
+    put(giorgi, "shop/1").await.refused(404, "not_found");
+    assert_eq!(put(giorgi, "shop/2").await.status, StatusCode::CREATED);
     shop.close().await;
 }

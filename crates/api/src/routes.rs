@@ -12,7 +12,7 @@ use crate::{
 };
 use axum::Router;
 use axum::routing::{delete, get, post, put};
-use kvali_domain::access::Permission::{self, Audit, Follow, GrantAccess, Read, ReadPersonal};
+use kvali_domain::access::Permission::{self, Audit, Follow, GrantAccess, Read, ReadPersonal, Work};
 use kvali_projections::conversion_funnel::{self, ForecastAnswer};
 use kvali_projections::deal_board::Board;
 use kvali_projections::duplicate_candidates::Candidate;
@@ -76,10 +76,10 @@ routes! {
     post "/v1/commands": batch::carry_out, None, Body Batch => 207 JSON Vec<Verdict>, "Up to 1,000 commands in order, each with a verdict of its own";
     get "/v1/events": feed::events, Some(Follow), Query feed::Asked => 200 CLOUD_EVENTS Vec<CloudEvent>, "The feed: the log in order and without gaps, by long poll or as server-sent events";
     get "/v1/streams/{id}": streams::history, Some(Read), Nothing Nothing => 200 JSON History, "The history of one record";
-    put "/v1/external/company/{source}/{id}": upsert::put::<upsert::Company>, Some(Read), Body upsert::Company => 201 JSON Upserted, "A company by the id that another system knows it by: created (201), changed or left as it is";
-    put "/v1/external/contact/{source}/{id}": upsert::put::<upsert::Contact>, Some(Read), Body upsert::Contact => 201 JSON Upserted, "A contact by the id that another system knows it by";
-    put "/v1/external/deal/{source}/{id}": upsert::put::<upsert::Deal>, Some(Read), Body upsert::Deal => 201 JSON Upserted, "A deal by the id that another system knows it by";
-    put "/v1/external/lead/{source}/{id}": upsert::put::<upsert::Lead>, Some(Read), Body upsert::Lead => 201 JSON Upserted, "A lead by the id that another system knows it by";
+    put "/v1/external/company/{source}/{id}": upsert::put::<upsert::Company>, Some(Work), Body upsert::Company => 201 JSON Upserted, "A company by the id that another system knows it by: created (201), changed or left as it is";
+    put "/v1/external/contact/{source}/{id}": upsert::put::<upsert::Contact>, Some(Work), Body upsert::Contact => 201 JSON Upserted, "A contact by the id that another system knows it by";
+    put "/v1/external/deal/{source}/{id}": upsert::put::<upsert::Deal>, Some(Work), Body upsert::Deal => 201 JSON Upserted, "A deal by the id that another system knows it by";
+    put "/v1/external/lead/{source}/{id}": upsert::put::<upsert::Lead>, Some(Work), Body upsert::Lead => 201 JSON Upserted, "A lead by the id that another system knows it by";
     get "/v1/audit": audit::audit, Some(Audit), Query audit::Asked => 200 JSON Trail, "Who did what, when, why and by which path; also as lines and as CSV";
     get "/v1/board": queries::board, Some(ReadPersonal), Query queries::Board => 200 JSON Answered<Board>, "What stands where, with age and next task";
     get "/v1/completeness": queries::completeness, Some(Read), Query queries::Filled => 200 JSON Answered<Vec<OfEntity>>, "Which fields are filled, per owner";

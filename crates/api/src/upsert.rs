@@ -80,7 +80,7 @@ pub(crate) async fn put<R: Record>(
     headers: HeaderMap,
     body: Result<Json<R>, JsonRejection>,
 ) -> Result<Response, Problem> {
-    api.demand(&principal, Permission::Read, "a record by its external id").await?;
+    api.demand(&principal, Permission::Work, "a record by its external id").await?;
     let Path((source, id)) = path?;
     let Json(record) = body?;
     let said = Said::of(&headers)?;
