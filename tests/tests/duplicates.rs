@@ -68,7 +68,7 @@ impl Scene<'_> {
     }
 
     async fn candidates(&self) -> Vec<Candidate> {
-        self.ask(async |mut ask| ask.candidates(&Filter::default(), 100_000).await).await
+        self.ask(async |mut ask| ask.candidates(&Filter::default(), None, 100_000).await).await
     }
 
     async fn reject(&self, one: Target, other: Target) {

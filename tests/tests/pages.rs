@@ -89,8 +89,8 @@ async fn the_pages_of_an_answer_are_the_whole_of_it() {
         assert_eq!(whole["cursor"], Value::Null, "{path}");
         let whole = whole["answer"].pointer(rows).and_then(Value::as_array).expect("a list").clone();
         assert!(whole.len() >= least, "{path} has {} rows", whole.len());
-        let (paged, pages) = shop.pages(path, rows).await;
-        assert_eq!(pages, whole.len().div_ceil(3), "{path}");
+        let (paged, count) = shop.pages(path, rows).await;
+        assert_eq!(count, whole.len().div_ceil(3), "{path}");
         let ids = |rows: &[Value]| -> Vec<Value> {
             let id = |row: &Value| {
                 json!([row["deal"], row["id"], row["a"]["id"], row["b"]["id"], row["position"]])

@@ -18,7 +18,7 @@ use axum::response::{IntoResponse, Response};
 use kvali_domain::access::Permission;
 use kvali_domain::deal::External;
 use kvali_domain::{Claim, Command, Order, StreamId};
-use kvali_eventstore::{Outcome, Plan};
+use kvali_eventstore::{Outcome, Plan, Rehearsal};
 use kvali_projections::audit_trail::{Held, standing};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -122,7 +122,7 @@ impl Api {
             asked.push((Asked::of(principal.tenant, &order, envelope.command_id), permission));
             plans.push(Plan::new(order, envelope));
         }
-        let tried = self.store().rehearse(principal.tenant, &mut Default::default(), &plans).await?;
+        let tried = self.store().rehearse(principal.tenant, &mut Rehearsal::default(), &plans).await?;
         self.taken(principal, &asked, tried).await?;
         let outcomes = self.store().handle_all(principal.tenant, &plans).await?;
         let told = self.taken(principal, &asked, outcomes).await?;

@@ -236,16 +236,13 @@ impl Record for Lead {
             let detail = "a lead's contact points are those it was captured with; convert it, and add them to the contact";
             return Err(Problem::malformed("points", detail));
         }
-        let news = |field: &str, text: &Personal| match known.tells(field, text) {
-            true => Personal::default(),
-            false => text.clone(),
-        };
         let names = [("given", &self.given), ("family", &self.family), ("full", &self.full)];
         let renames = names.iter().any(|(field, text)| !known.tells(field, text));
         // A name is told whole.
         let [given, family, full] =
             names.map(|(_, text)| if renames { text.clone() } else { Personal::default() });
-        let company_name = news("company_name", &self.company_name);
+        let is_known = known.tells("company_name", &self.company_name);
+        let company_name = if is_known { Personal::default() } else { self.company_name.clone() };
         let update = lead::Update { given, family, full, company_name, fields: known.news(&self.fields) };
         let update = (update != lead::Update::default()).then_some(lead::Command::Update(update));
         let owner = self.owner.filter(|owner| !known.is("owner", owner));
