@@ -23,6 +23,7 @@ use tokio::task::JoinHandle;
 pub struct Server {
     pub store: Store,
     pub address: SocketAddr,
+    pub api: Api,
     client: Client<HttpConnector, Full<Bytes>>,
     stop: std::sync::Mutex<Option<oneshot::Sender<()>>>,
     serving: JoinHandle<()>,
@@ -80,9 +81,9 @@ impl Server {
         let told = async move {
             let _told_or_dropped = stopped.await;
         };
-        let serving = tokio::spawn(kvali_api::serve(listener, api, limits, told));
+        let serving = tokio::spawn(kvali_api::serve(listener, api.clone(), limits, told));
         let client = Client::builder(TokioExecutor::new()).build_http();
-        Self { store, address, client, stop: Some(stop).into(), serving }
+        Self { store, address, api, client, stop: Some(stop).into(), serving }
     }
 
     pub fn tell_to_stop(&self) {

@@ -39,6 +39,11 @@ const ROLES: [Role; 7] = [
 /// The kinds of records that somebody owns.
 const OWNED: [&str; 5] = ["company", "contact", "deal", "lead", "task"];
 
+/// An id that nothing has.
+const MISSING: &str = "00000000-0000-4000-8000-000000000000";
+const JSON: (&str, &str) = ("content-type", "application/json");
+const LINES: (&str, &str) = ("content-type", "application/x-ndjson");
+
 struct Scene {
     server: Server,
     admin: String,
@@ -117,6 +122,14 @@ impl Scene {
             server.post(admin, "/v1/subscriptions", &[], &json!({ "name": name })).await;
             rows.insert(("subscriptions", row), name);
         }
+        // A job is whose key sent it, whatever its rows are about.
+        for (row, sender) in
+            [(Row::Own, &key), (Row::OfTeam, &admin), (Row::OfOthers, &admin), (Row::OfAnotherTenant, &boss)]
+        {
+            let sent = server.send(Method::POST, "/v1/jobs", sender, &[LINES], "{}").await;
+            assert_eq!(sent.status, StatusCode::ACCEPTED, "{}", sent.body);
+            rows.insert(("jobs", row), sent.body["id"].as_str().expect("an id").to_owned());
+        }
         let document = server.get(&key, "/openapi.json").await.ok();
         (Self { server, admin, rows, document }, key)
     }
@@ -188,15 +201,15 @@ impl Operation<'_> {
 
     async fn ask(&self, server: &Server, key: &str, name: &str) -> Answer {
         let path = self.path.replace("{id}", name).replace("{name}", name);
-        let body = match &self.told["requestBody"] {
-            Value::Null => String::new(),
-            asked => match &asked["content"]["application/json"]["example"] {
-                Value::Null => "{}".to_owned(),
-                example => example.to_string(),
-            },
+        let asked = &self.told["requestBody"]["content"];
+        let (media, body) = match (&asked["application/json"], &asked["application/x-ndjson"]["example"]) {
+            (_, Value::String(lines)) => (LINES, lines.clone()),
+            (Value::Null, _) => (JSON, String::new()),
+            (json, _) if json["example"].is_null() => (JSON, "{}".to_owned()),
+            (json, _) => (JSON, json["example"].to_string()),
         };
         let path = format!("{path}?{}", self.query());
-        server.send(self.method.clone(), &path, key, &[("content-type", "application/json")], body).await
+        server.send(self.method.clone(), &path, key, &[media], body).await
     }
 }
 
@@ -217,6 +230,10 @@ async fn cell(scene: &Scene, key: &str, role: Role, operation: &Operation<'_>, r
     let answer = operation.ask(server, key, &name).await;
     assert_ne!(answer.status, StatusCode::UNAUTHORIZED, "{at}: {}", answer.body);
     assert!(!answer.status.is_server_error(), "{at}: {}", answer.body);
+    if operation.kind == "jobs" && operation.has_row() {
+        let missing = operation.ask(server, key, MISSING).await;
+        return job((&answer, &name), &missing, (role, row), &at);
+    }
     let Some(right) = operation.right else { return };
     let Some(scope) = role.scope(right) else {
         assert_eq!(
@@ -257,6 +274,17 @@ async fn cell(scene: &Scene, key: &str, role: Role, operation: &Operation<'_>, r
         let expected = operation.ask(server, key, &missing).await;
         assert_eq!(anonymous(&answer, &name), anonymous(&expected, &missing), "{at}");
         assert_ne!(answer.status, StatusCode::OK, "{at}: {}", answer.body);
+    }
+}
+
+/// Whoever sent it sees it, and whoever may grant access; for others it is not there.
+fn job((answer, name): (&Answer, &str), missing: &Answer, (role, row): (Role, Row), at: &str) {
+    let is_here = matches!(row, Row::Own | Row::OfTeam | Row::OfOthers);
+    if row == Row::Own || (is_here && role.may(Permission::GrantAccess)) {
+        assert_eq!(answer.status, StatusCode::OK, "{at}: {}", answer.body);
+    } else {
+        assert_eq!(answer.status, StatusCode::NOT_FOUND, "{at}: {}", answer.body);
+        assert_eq!(anonymous(answer, name), anonymous(missing, MISSING), "{at}");
     }
 }
 

@@ -20,12 +20,15 @@ const SHARED: [(&str, &str); 3] = [
 const BY_KEYED_HASH: &str = "compared";
 
 /// What each role may do to the tables of the write side; a right that is not listed is not to be had.
-const RIGHTS: [(&str, &str, &str); 29] = [
+const RIGHTS: [(&str, &str, &str); 32] = [
     ("kvali.claim", "kvali_app", "DELETE INSERT SELECT"),
     ("kvali.command", "kvali_app", "INSERT SELECT"),
     ("kvali.denial", "kvali_app", "INSERT SELECT"),
     ("kvali.event", "kvali_app", "INSERT SELECT"),
     ("kvali.event", "kvali_projector", "SELECT"),
+    ("kvali.job", "kvali_app", "DELETE INSERT SELECT"),
+    ("kvali.job_part", "kvali_app", "DELETE INSERT SELECT"),
+    ("kvali.job_row", "kvali_app", "DELETE INSERT SELECT"),
     ("kvali.key_use", "kvali_app", "INSERT SELECT"),
     ("kvali.ledger", "kvali_app", "INSERT SELECT"),
     ("kvali.ledger", "kvali_projector", "SELECT"),
@@ -113,6 +116,7 @@ async fn every_table_belongs_to_tenants_and_is_fenced() {
     let open: Vec<_> = open.iter().map(|(table, policy)| (table.as_str(), policy.as_str())).collect();
     let known = [
         (BY_KEYED_HASH, "by_keyed_hash"),
+        ("job", "workers"),
         ("ledger", "workers"),
         ("projection_checkpoint", "workers"),
         ("projection_parked", "workers"),

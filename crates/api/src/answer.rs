@@ -5,7 +5,7 @@ use crate::principal::Principal;
 use axum::http::HeaderValue;
 use kvali_domain::field_changes::SealedField;
 use kvali_domain::{CommandId, FieldId, Order, Recorded, StreamId, TenantId};
-use kvali_eventstore::{Error, Opened, Outcome, Store};
+use kvali_eventstore::{Answer, Error, Opened, Outcome, Store};
 use kvali_projections::audit_trail::Change;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -51,10 +51,15 @@ impl Asked {
             Some(first) => store.read(self.tenant, first - 1, answer.event_count.into()).await?,
             None => Vec::new(),
         };
+        Ok(self.carried_out(&answer, &events))
+    }
+
+    /// What came of it, with its events where they were appended.
+    pub(crate) fn carried_out(self, answer: &Answer, events: &[Recorded]) -> Told {
         let of_stream = |event: &&Recorded| event.stream == self.stream;
         let version = events.iter().filter(of_stream).map(|event| event.version).next_back();
         let position = events.last().map(|event| event.position);
-        let outcome = if events.is_empty() { "already_so" } else { "accepted" };
+        let outcome = if answer.event_count == 0 { "already_so" } else { "accepted" };
         let body = json!({
             "command": self.command,
             "command_id": self.command_id,
@@ -64,7 +69,7 @@ impl Asked {
             "position": position,
             "events": events.iter().map(brief).collect::<Vec<_>>(),
         });
-        Ok(Told { body, version, position, is_repeated: answer.known })
+        Told { body, version, position, is_repeated: answer.known }
     }
 }
 

@@ -9,26 +9,32 @@ use axum::Json;
 use axum::extract::State;
 use axum::extract::rejection::JsonRejection;
 use axum::http::StatusCode;
+use kvali_domain::Order;
 use kvali_domain::access::Permission;
-use kvali_eventstore::Plan;
-use serde::Deserialize;
+use kvali_eventstore::{Envelope, Plan};
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 /// Commands in one request, at most.
 const MOST: usize = 1_000;
 
-#[derive(Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Item {
-    aggregate: String,
-    id: String,
-    command: String,
-    #[serde(default)]
-    body: Option<Value>,
-    idempotency_key: Option<String>,
-    if_version: Option<i32>,
-    reason: Option<String>,
-    occurred_at: Option<String>,
+    pub(crate) aggregate: String,
+    pub(crate) id: String,
+    pub(crate) command: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) body: Option<Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) idempotency_key: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) if_version: Option<i32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) reason: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) occurred_at: Option<String>,
 }
 
 /// `207`: the verdicts in the order of the items, each with the status that it would have had alone.
@@ -79,17 +85,30 @@ async fn prepare(
     principal: &Principal,
     item: Item,
 ) -> Result<((Asked, Permission), Plan), Problem> {
-    let name = word(&item.aggregate, &item.command)?;
-    let said = Said {
-        idempotency_key: item.idempotency_key,
-        expected_version: item.if_version,
-        reason_code: item.reason,
-        occurred_at: item.occurred_at.map(|text| instant("occurred_at", &text)).transpose()?,
-    };
-    let fields = item.body.unwrap_or_else(|| json!({}));
-    let (order, envelope) = said.checked()?.prepared(principal, name, &item.id, &fields)?;
+    let (order, envelope) = item.order(principal, None)?;
     let permission = Permission::of(&order.command);
-    api.demand(principal, permission, name).await?;
+    api.demand(principal, permission, order.command.command_type()).await?;
     let asked = Asked::of(principal.tenant, &order, envelope.command_id);
     Ok(((asked, permission), Plan::new(order, envelope)))
+}
+
+impl Item {
+    /// What it asks for, if it is well-formed. `otherwise` is its command id where its sender has no name for it.
+    pub(crate) fn order(
+        &self,
+        principal: &Principal,
+        otherwise: Option<Uuid>,
+    ) -> Result<(Order, Envelope), Problem> {
+        let name = word(&self.aggregate, &self.command)?;
+        let said = Said {
+            idempotency_key: self.idempotency_key.clone(),
+            expected_version: self.if_version,
+            reason_code: self.reason.clone(),
+            occurred_at: self.occurred_at.as_ref().map(|text| instant("occurred_at", text)).transpose()?,
+            otherwise,
+        };
+        let nothing = json!({});
+        let fields = self.body.as_ref().unwrap_or(&nothing);
+        said.checked()?.prepared(principal, name, &self.id, fields)
+    }
 }

@@ -13,7 +13,7 @@ use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, SubsecRound, Utc};
 use kvali_domain::access::Permission;
 use kvali_domain::{Channel, Command, CommandId, General, Occurred, Order, Refusal, StreamId, command_types};
-use kvali_eventstore::{Envelope, Outcome};
+use kvali_eventstore::{Envelope, Error, Outcome};
 use serde_json::Value;
 use std::collections::HashMap;
 use std::sync::LazyLock;
@@ -75,7 +75,7 @@ impl Api {
         permission: Permission,
         what: &str,
         outcome: &Outcome,
-    ) -> Result<(), Problem> {
+    ) -> Result<(), Error> {
         if let Outcome::Refused(Refusal::General(General::NotYours { .. })) = outcome {
             self.record_denial(principal, permission, what).await?;
         }
@@ -125,6 +125,8 @@ pub(crate) struct Said {
     pub(crate) expected_version: Option<i32>,
     pub(crate) reason_code: Option<String>,
     pub(crate) occurred_at: Option<DateTime<Utc>>,
+    /// What it is called where its sender has no name for it; drawn anew, if this is not said either.
+    pub(crate) otherwise: Option<Uuid>,
 }
 
 /// The longest idempotency key and reason code, in bytes.
@@ -161,13 +163,15 @@ impl Said {
             expected_version,
             reason_code: text("kvali-reason")?,
             occurred_at,
+            otherwise: None,
         };
         said.checked()
     }
 
-    /// The same for the same idempotency key.
+    /// The same for the same idempotency key; else what it is called otherwise.
     pub(crate) fn command_id(&self, principal: &Principal) -> Uuid {
-        self.idempotency_key.as_ref().map_or_else(edge::new_id, |key| command_id(principal, key))
+        let named = self.idempotency_key.as_ref().map(|key| command_id(principal, key));
+        named.or(self.otherwise).unwrap_or_else(edge::new_id)
     }
 
     pub(crate) fn checked(self) -> Result<Self, Problem> {

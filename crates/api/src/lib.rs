@@ -12,6 +12,7 @@ mod error;
 mod feed;
 mod format;
 mod health;
+pub mod jobs;
 mod key;
 mod key_use;
 mod oidc;
@@ -70,6 +71,9 @@ struct Inner {
     issuers: Issuers,
     ready_lag: Option<Duration>,
     loopback: Loopback,
+    jobs: jobs::Limits,
+    /// Told when this process has received a job.
+    job_came: watch::Sender<()>,
 }
 
 /// What an operator may set.
@@ -82,6 +86,7 @@ pub struct Settings {
     pub issuers: Vec<Issuer>,
     /// Whether webhooks may go to this machine, for development and tests.
     pub loopback: Loopback,
+    pub jobs: jobs::Limits,
 }
 
 impl Api {
@@ -91,7 +96,7 @@ impl Api {
         metrics: impl Fn() -> String + Send + Sync + 'static,
     ) -> Self {
         let (access, stopping) = (KnownAccess::default(), watch::Sender::new(false));
-        let Settings { rates, ready_lag, issuers, loopback } = settings;
+        let Settings { rates, ready_lag, issuers, loopback, jobs } = settings;
         let inner = Inner {
             store,
             access,
@@ -102,6 +107,8 @@ impl Api {
             issuers: Issuers::new(issuers),
             ready_lag,
             loopback,
+            jobs,
+            job_came: watch::Sender::new(()),
         };
         Self { inner: Arc::new(inner) }
     }

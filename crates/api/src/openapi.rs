@@ -94,7 +94,7 @@ fn operation(route: &Route, generator: &mut SchemaGenerator) -> Value {
     }
     match route.with {
         With::Nothing => {}
-        With::Query => {
+        With::Query | With::Rows => {
             let schema = (route.asked)(generator).to_value();
             let parameters = query_parameters(&schema, generator.definitions());
             told["parameters"].as_array_mut().expect("just made").extend(parameters);
@@ -105,11 +105,29 @@ fn operation(route: &Route, generator: &mut SchemaGenerator) -> Value {
                 json!({ "required": true, "content": { "application/json": { "schema": schema } } });
         }
     }
+    if route.with == With::Rows {
+        told["parameters"].as_array_mut().expect("just made").push(parameter_named("Idempotency-Key"));
+        told["requestBody"] = rows();
+    }
     if route.path.ends_with("{command}") {
         let headers = HEADERS.iter().map(|(name, ..)| parameter_named(name));
         told["parameters"].as_array_mut().expect("just made").extend(headers);
     }
     told
+}
+
+/// Rows as a body has them.
+fn rows() -> Value {
+    let line = "An item a line, as in POST /v1/commands";
+    let table = "A row an item; the header names fields of the command, and id, idempotency_key, if_version, reason, occurred_at";
+    let text = |says: &str, example: &str| json!({ "schema": { "type": "string", "description": says }, "example": example });
+    json!({
+        "required": true,
+        "content": {
+            "application/x-ndjson": text(line, "{\"aggregate\": \"company\", \"command\": \"create-company\", \"id\": \"-\", \"body\": {\"name\": \"Acme\"}}\n"),
+            "text/csv": text(table, "name,legal_ids.country,legal_ids.tax_id\nAcme,GE,204567890\n"),
+        },
+    })
 }
 
 /// A command at a path of its own.

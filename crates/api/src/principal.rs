@@ -1,5 +1,7 @@
 //! Who sends a request, and what that one may do.
 
+mod rights;
+
 use crate::error::Problem;
 use crate::key::Token;
 use crate::oidc::Proven;
@@ -17,6 +19,7 @@ use kvali_domain::user::User;
 use kvali_domain::{ActorId, ApiKeyId, Claim, FieldId, StreamId, TeamId, TenantId, UserId};
 use kvali_eventstore::{Denial, Error};
 use kvali_projections::audit_trail::Sees;
+use rights::Came;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::Hash;
@@ -106,6 +109,10 @@ impl Principal {
         }
     }
 
+    pub(crate) fn forbidden(&self, permission: Permission) -> Problem {
+        Problem::new(StatusCode::FORBIDDEN, "forbidden", self.lacks(permission))
+    }
+
     /// Why it does not have a right.
     fn lacks(&self, permission: Permission) -> String {
         let right = permission.as_str();
@@ -133,7 +140,7 @@ impl Api {
             return Ok(());
         }
         self.record_denial(principal, permission, what).await?;
-        Err(Problem::new(StatusCode::FORBIDDEN, "forbidden", principal.lacks(permission)))
+        Err(principal.forbidden(permission))
     }
 
     pub(crate) async fn record_denial(
@@ -141,7 +148,7 @@ impl Api {
         principal: &Principal,
         permission: Permission,
         what: &str,
-    ) -> Result<(), Problem> {
+    ) -> Result<(), Error> {
         let denial = Denial {
             tenant: principal.tenant,
             id: edge::new_id(),
@@ -152,7 +159,7 @@ impl Api {
             request_id: principal.request_id.clone(),
             source_address: principal.peer.map(|peer| peer.ip().to_string()),
         };
-        Ok(self.store().record_denial(&denial).await?)
+        self.store().record_denial(&denial).await
     }
 }
 
@@ -219,26 +226,8 @@ async fn proven(parts: &Parts, api: &Api, peer: Option<Peer>) -> Result<Principa
         key.is_valid(edge::now()) && key.issued.digest == digest
     });
     let key = key.ok_or_else(unknown)?;
-    if let Some(owner) = key.issued.owner {
-        let stands = access.has(owner, key.issued.role)
-            && api.inner.access.is_active(api, token.tenant, owner).await?;
-        if !stands {
-            return Err(unknown());
-        }
-    }
-    let roles = vec![key.issued.role];
-    Ok(Principal {
-        tenant: token.tenant,
-        actor: key.actor(),
-        own: Reach::of(key.issued.owner),
-        team: api.team_of(token.tenant, key.issued.owner, &roles).await?,
-        roles,
-        scopes: key.issued.scopes.clone(),
-        fields: None,
-        bearer: Bearer::Key(token.key),
-        request_id: request_id(parts),
-        peer: peer.map(|Peer(address)| address),
-    })
+    let came = Came { request_id: request_id(parts), peer: peer.map(|Peer(address)| address) };
+    Principal::of_key(api, &access, token.tenant, key, came).await?.ok_or_else(unknown)
 }
 
 /// A user, with the roles that were granted to the user here.
@@ -250,26 +239,9 @@ async fn proven_by_token(
 ) -> Result<Principal, Problem> {
     api.inner.limiters.may_ask(peer)?;
     let Proven { tenant, user, issuer, subject } = api.proven_by(token).await?.ok_or_else(unknown)?;
-    if !api.inner.access.is_active(api, tenant, user).await? {
-        return Err(unknown());
-    }
-    let access = match api.inner.access.fresh(tenant) {
-        Some(access) => access,
-        None => api.inner.access.read(api, tenant).await?,
-    };
-    let roles: Vec<Role> = access.roles(user).collect();
-    Ok(Principal {
-        tenant,
-        actor: ActorId(user.0),
-        own: Reach::of([user]),
-        team: api.team_of(tenant, Some(user), &roles).await?,
-        roles,
-        scopes: None,
-        fields: None,
-        bearer: Bearer::Token { issuer, subject },
-        request_id: request_id(parts),
-        peer: peer.map(|Peer(address)| address),
-    })
+    let came = Came { request_id: request_id(parts), peer: peer.map(|Peer(address)| address) };
+    let bearer = Bearer::Token { issuer, subject };
+    Principal::of_user(api, tenant, user, bearer, came).await?.ok_or_else(unknown)
 }
 
 fn request_id(parts: &Parts) -> String {
@@ -388,13 +360,18 @@ impl KnownAccess {
         Ok(reach)
     }
 
+    /// Who may do what there is read anew.
+    fn forget(&self, tenant: TenantId) {
+        self.tenants.0.remove(&tenant);
+        self.active.0.retain(|(of, _), _| *of != tenant);
+    }
+
     /// After a command of this process, if it may have changed it.
     pub(crate) fn forget_after(&self, command: &str, tenant: TenantId) {
         const CHANGING: [&str; 6] =
             ["GrantRole", "RevokeRole", "IssueApiKey", "RevokeApiKey", "ActivateUser", "DeactivateUser"];
         if CHANGING.contains(&command) {
-            self.tenants.0.remove(&tenant);
-            self.active.0.retain(|(of, _), _| *of != tenant);
+            self.forget(tenant);
         }
         if ["AddTeamMember", "RemoveTeamMember", "SetManager", "SetParentTeam", "CreateTeam"]
             .contains(&command)

@@ -2,12 +2,13 @@
 
 use crate::cloud_event::CloudEvent;
 use crate::openapi::shapes::{
-    Acked, Answered, AnyCommand, Batch, CommandAnswer, Delivery, Extended, GivenBack, History, Me, NewSecret,
-    NewWebhook, Nothing, ParkedStream, Ready, Replayed, Rewound, SentAgain, Subscription, Text, Trail,
-    Upserted, Verdict, Webhook,
+    Acked, Answered, AnyCommand, Batch, CommandAnswer, Delivery, Extended, GivenBack, History, Job, JobRows,
+    Me, NewSecret, NewWebhook, Nothing, ParkedStream, Ready, Replayed, Rewound, SentAgain, Subscription,
+    Text, Trail, Upserted, Verdict, Webhook,
 };
 use crate::{
-    Api, audit, batch, commands, feed, health, openapi, principal, queries, streams, subscriptions, upsert,
+    Api, audit, batch, commands, feed, health, jobs, openapi, principal, queries, streams, subscriptions,
+    upsert,
     webhooks,
 };
 use axum::Router;
@@ -26,6 +27,8 @@ pub(crate) enum With {
     Nothing,
     Query,
     Body,
+    /// A query, and a body of rows.
+    Rows,
 }
 
 /// A route as the description tells it.
@@ -88,6 +91,11 @@ routes! {
     get "/v1/funnel": queries::funnel, Some(Read), Query queries::Funnel => 200 JSON Answered<conversion_funnel::Answer>, "How many deals came how far";
     get "/v1/funnels": queries::funnels, Some(Read), Query queries::Funnels => 200 JSON Answered<Vec<conversion_funnel::Named>>, "Funnels that have a name, as they are defined";
     get "/v1/funnels/{name}": queries::standing, Some(Read), Query queries::Standing => 200 JSON Answered<conversion_funnel::StandingAnswer>, "What is counted of a named funnel, whole and per owner, however many deals there are";
+    get "/v1/jobs": jobs::list, None, Nothing Nothing => 200 JSON Vec<Job>, "Jobs that one sent, the newest first; of everybody, for whoever may grant access";
+    post "/v1/jobs": jobs::upload, None, Rows jobs::Asked => 202 JSON Job, "Many commands as lines or as a table, carried out in order and later, each with a verdict";
+    get "/v1/jobs/{id}": jobs::one, None, Nothing Nothing => 200 JSON Job, "How far one is";
+    post "/v1/jobs/{id}/cancel": jobs::cancel, None, Nothing Nothing => 200 JSON Job, "Begin nothing more of it; what is done stays done";
+    get "/v1/jobs/{id}/rows": jobs::rows, None, Query jobs::OfRows => 200 JSON JobRows, "What became of each row; also as lines and as CSV";
     get "/v1/overdue": queries::overdue, Some(ReadPersonal), Query queries::Overdue => 200 JSON Answered<overdue_tasks::Answer>, "What is late and why, what stands still, who has how much to do";
     get "/v1/search": queries::search, Some(ReadPersonal), Query queries::Searched => 200 JSON Answered<Vec<search::Hit>>, "People, companies and deals by name, mail or phone";
     get "/v1/subscriptions": subscriptions::list, Some(Follow), Nothing Nothing => 200 JSON Vec<Subscription>, "Groups of services that share the feed, and how far each is";

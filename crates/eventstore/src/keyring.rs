@@ -110,6 +110,11 @@ impl TenantKey {
     pub(crate) fn hash(&self, bytes: &[u8]) -> blake3::Hash {
         blake3::keyed_hash(&self.hash, bytes)
     }
+
+    /// The same of what comes piece by piece.
+    pub(crate) fn hasher(&self) -> blake3::Hasher {
+        blake3::Hasher::new_keyed(&self.hash)
+    }
 }
 
 /// Makes ids that equal texts of one tenant share and that nobody without the tenant's key can guess from them.

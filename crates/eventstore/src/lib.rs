@@ -10,6 +10,7 @@ mod denial;
 mod digest;
 mod envelope;
 mod handle;
+pub mod job;
 mod key_use;
 mod keyring;
 mod log;

@@ -34,6 +34,7 @@ pub(crate) fn recorded(address: SocketAddr) -> Result<PrometheusHandle, Failure>
     let recorder = builder.and_then(PrometheusBuilder::install_recorder);
     let handle = recorder.map_err(|source| Failure::Metrics { address, source })?;
     describe();
+    describe_counter!("kvali_job_rows_total", Unit::Count, "rows of jobs that were carried out, by verdict");
     describe_counter!(REQUESTS, Unit::Count, "requests by method, route and status");
     describe_histogram!(REQUEST_SECONDS, Unit::Seconds, "until an answer begins, by method and route");
     Ok(handle)

@@ -4,6 +4,7 @@ use crate::cli::{Done, Global};
 use crate::connect::Session;
 use crate::failure::Failure;
 use crate::{edge, key, measured, output, project};
+use kvali_api::jobs::{self, Work, Worker};
 use kvali_api::webhooks::{Dispatch, Dispatcher, Loopback};
 use kvali_api::{Api, Issuer, Limits, Rates};
 use kvali_eventstore::project::{Workers, Workload};
@@ -67,6 +68,13 @@ pub(crate) struct Settings {
     /// Requests without a valid key per minute and address
     #[arg(long, default_value_t = Rates::default().failures_per_minute, value_name = "N", env = "KVALI_FAILURES_PER_MINUTE")]
     failures_per_minute: NonZeroU32,
+    /// Megabytes (MiB) of one job of many commands
+    #[arg(long, default_value_t = jobs::Limits::default().bytes >> 20, value_name = "N", env = "KVALI_JOB_MEGABYTES")]
+    job_megabytes: usize,
+    /// Rows of one job
+    #[arg(long, default_value_t = jobs::Limits::default().rows, value_name = "N", env = "KVALI_JOB_ROWS",
+          value_parser = clap::value_parser!(i32).range(1..))]
+    job_rows: i32,
 }
 
 impl Serve {
@@ -115,6 +123,7 @@ impl Settings {
             ready_lag: self.ready_lag.map(|seconds| Duration::from_secs(seconds.into())),
             issuers,
             loopback: if self.webhooks_to_loopback { Loopback::Allowed } else { Loopback::Refused },
+            jobs: jobs::Limits { bytes: self.job_megabytes.saturating_mul(1 << 20), rows: self.job_rows },
         }
     }
 }
@@ -156,11 +165,13 @@ impl Door<'_> {
         let dispatch = Dispatch { loopback: of_api.loopback, ..Dispatch::default() };
         let dispatcher = Dispatcher::start(session.store.clone(), dispatch);
         let api = Api::new(session.store.clone(), of_api, move || metrics.render());
+        let worker = Worker::start(&api, Work::default());
         let limits = Limits { connections: settings.connections, ..Limits::default() };
         tokio::select! {
             () = kvali_api::serve(listener, api, limits, told_to_stop) => {}
             () = project::measure(&session.store, true) => {}
         }
+        worker.stop().await;
         dispatcher.stop().await;
         if let Some(folding) = folding {
             tokio::task::spawn_blocking(|| folding.stop()).await.map_err(Failure::Task)?;

@@ -316,3 +316,65 @@ pub(crate) struct Delivery {
     status: Option<i16>,
     failure: Option<String>,
 }
+
+/// Many commands that were sent at once.
+#[derive(JsonSchema)]
+pub(crate) struct Job {
+    id: Uuid,
+    /// `waiting`, `running`, `cancelling`, `finished`, `cancelled` or `stopped`.
+    state: String,
+    /// Why it was stopped.
+    reason: Option<String>,
+    /// `ndjson` or `csv`.
+    format: String,
+    /// The command of every row of a table.
+    command: Option<String>,
+    dry_run: bool,
+    /// Who sent it.
+    actor: Uuid,
+    request_id: String,
+    counts: Counts,
+    created_at: DateTime<Utc>,
+    started_at: Option<DateTime<Utc>>,
+    finished_at: Option<DateTime<Utc>>,
+    /// Until when the verdicts can be read, once it has ended.
+    kept_until: Option<DateTime<Utc>>,
+}
+
+#[derive(JsonSchema)]
+struct Counts {
+    rows: i32,
+    /// The sum of the four below.
+    done: i32,
+    accepted: i32,
+    already_so: i32,
+    refused: i32,
+    malformed: i32,
+}
+
+/// Rows with a verdict, in the order of their numbers.
+#[derive(JsonSchema)]
+pub(crate) struct JobRows {
+    rows: Vec<JobRow>,
+    /// Where to go on.
+    after: i32,
+    /// Whether there may be more by now.
+    more: bool,
+}
+
+/// What became of a row: `answer`, or `problem`.
+#[derive(JsonSchema)]
+struct JobRow {
+    /// From 1.
+    row: i32,
+    /// Where it begins in what was sent, from 1.
+    line: i32,
+    /// `accepted`, `already_so`, `refused` or `malformed`.
+    verdict: String,
+    /// The status that it would have had alone.
+    status: u16,
+    #[schemars(default)]
+    answer: Option<CommandAnswer>,
+    #[schemars(default)]
+    problem: Option<Problem>,
+}
