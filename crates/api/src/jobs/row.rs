@@ -111,7 +111,7 @@ mod tests {
     use kvali_domain::Command;
     use serde_json::{Value, json};
 
-    fn item(aggregate: &str, command: &str, body: Value) -> Item {
+    fn item(aggregate: &str, command: &str, body: &Value) -> Item {
         let told = json!({ "aggregate": aggregate, "command": command, "id": "Nino Secret", "body": body });
         serde_json::from_value(told).expect("an item")
     }
@@ -145,7 +145,7 @@ mod tests {
             ),
         ];
         for (aggregate, command, body, begins) in cases {
-            let item = item(aggregate, command, body);
+            let item = item(aggregate, command, &body);
             let name = crate::commands::word(aggregate, command).expect("a command");
             let error = Command::decode(name, item.body.as_ref().expect("a body")).expect_err("malformed");
             let told = kept(&item, Problem::from(error));
@@ -156,11 +156,11 @@ mod tests {
     #[test]
     fn unknown_words_and_ids_are_told_without_repeating_them() {
         for (aggregate, command) in [("Secret", "create-company"), ("company", "Secret")] {
-            let item = item(aggregate, command, json!({}));
+            let item = item(aggregate, command, &json!({}));
             let told = kept(&item, crate::commands::word(aggregate, command).expect_err("no such command"));
             assert!(told.contains("company"), "{told}");
         }
-        let item = item("company", "archive-company", json!({}));
+        let item = item("company", "archive-company", &json!({}));
         let told = kept(&item, Problem::malformed("id", format!("{:?} is no UUID", "Nino Secret")));
         assert_eq!(told, "id: (what is given) is no UUID");
     }

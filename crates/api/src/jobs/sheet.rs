@@ -70,7 +70,7 @@ impl Sheet {
         self.cells += cells;
         match result {
             ReadRecordResult::OutputFull if self.text.len() < LARGEST => {
-                self.text.resize(self.text.len() * 2, 0)
+                self.text.resize(self.text.len() * 2, 0);
             }
             ReadRecordResult::OutputEndsFull if self.ends.len() < MOST_CELLS => {
                 self.ends.resize(self.ends.len() * 2, 0);
@@ -114,7 +114,7 @@ fn texts<'a>(text: &'a [u8], ends: &[usize]) -> Result<Vec<&'a str>, Problem> {
 }
 
 fn lines_in(text: &[u8]) -> usize {
-    text.iter().filter(|byte| **byte == b'\n').count()
+    text.iter().map(|byte| usize::from(*byte == b'\n')).sum()
 }
 
 #[cfg(test)]

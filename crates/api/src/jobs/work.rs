@@ -11,7 +11,6 @@ use kvali_domain::Order;
 use kvali_domain::access::Permission;
 use kvali_eventstore::job::{Ended, Leased, Proof, RowVerdict, Verdict};
 use kvali_eventstore::{Envelope, Error, Outcome, Plan, Rehearsal};
-use std::pin::pin;
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -163,7 +162,10 @@ impl Turn<'_> {
         };
         let Some(rows) = self.rows().await? else { return Ok(Step::Over) };
         let job = self.job;
-        let carried_out = holding(job, self.sign_of_life, self.carry_out(&principal, &rows)).await?;
+        let sign_of_life = self.sign_of_life;
+        // On the heap, for every worker's future would be as large.
+        let work = Box::pin(self.carry_out(&principal, &rows));
+        let carried_out = holding(job, sign_of_life, work).await?;
         let Some(verdicts) = carried_out.transpose()? else { return Ok(Step::Over) };
         // Verdicts of a dry run that was begun anew are there already.
         if self.part >= job.next_part && !self.settle(&verdicts).await? {
@@ -360,9 +362,8 @@ fn passes(error: &Error) -> bool {
 async fn holding<T>(
     job: &Leased,
     sign_of_life: Duration,
-    work: impl Future<Output = T>,
+    mut work: impl Future<Output = T> + Unpin,
 ) -> Result<Option<T>, Error> {
-    let mut work = pin!(work);
     loop {
         tokio::select! {
             done = &mut work => return Ok(Some(done)),
