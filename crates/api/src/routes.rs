@@ -8,8 +8,7 @@ use crate::openapi::shapes::{
 };
 use crate::{
     Api, audit, batch, commands, feed, health, jobs, openapi, principal, queries, streams, subscriptions,
-    upsert,
-    webhooks,
+    upsert, webhooks,
 };
 use axum::Router;
 use axum::routing::{delete, get, post, put};
