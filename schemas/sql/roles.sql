@@ -20,6 +20,15 @@ begin
       execute format('grant %I to current_user', name);
     end if;
   end loop;
+  -- Those who query by SQL are members of it. Nobody acts in it, the service neither.
+  if not exists (select from pg_roles where rolname = 'kvali_analyst') then
+    begin
+      create role kvali_analyst nologin;
+    exception
+      when duplicate_object or unique_violation then null;
+    end;
+  end if;
+  execute format('grant connect on database %I to kvali_analyst', current_database());
   execute format('grant create on database %I to kvali_owner', current_database());
   create schema if not exists kvali authorization kvali_owner;
   -- Read models live in schemas that the projector makes.

@@ -10,6 +10,7 @@ use std::sync::OnceLock;
 use tokio::sync::OnceCell;
 use uuid::Uuid;
 
+pub mod analyst;
 pub mod backlog;
 pub mod desk;
 pub mod http;

@@ -20,7 +20,8 @@ const SHARED: [(&str, &str); 3] = [
 const BY_KEYED_HASH: &str = "compared";
 
 /// What each role may do to the tables of the write side; a right that is not listed is not to be had.
-const RIGHTS: [(&str, &str, &str); 32] = [
+const RIGHTS: [(&str, &str, &str); 33] = [
+    ("kvali.analyst", "kvali_app", "SELECT"),
     ("kvali.claim", "kvali_app", "DELETE INSERT SELECT"),
     ("kvali.command", "kvali_app", "INSERT SELECT"),
     ("kvali.denial", "kvali_app", "INSERT SELECT"),
@@ -115,6 +116,7 @@ async fn every_table_belongs_to_tenants_and_is_fenced() {
     .unwrap();
     let open: Vec<_> = open.iter().map(|(table, policy)| (table.as_str(), policy.as_str())).collect();
     let known = [
+        ("analyst", "own"),
         (BY_KEYED_HASH, "by_keyed_hash"),
         ("job", "workers"),
         ("ledger", "workers"),
@@ -165,12 +167,23 @@ async fn each_role_has_the_rights_that_it_needs_and_no_other() {
     // Read models are the projector's; the service reads them and no more.
     let read_models: Vec<String> = sqlx::query_scalar(
         "select distinct grantee || ' ' || privilege_type from information_schema.role_table_grants \
-          where table_schema like 'kvali\\_%' and grantee <> 'kvali_projector'",
+          where table_schema like 'kvali\\_%' and table_schema <> 'kvali_sql' and grantee <> 'kvali_projector'",
     )
     .fetch_all(&mut admin)
     .await
     .unwrap();
     assert_eq!(read_models, ["kvali_app SELECT"]);
+    // Views are whoever's made them; analysts read them, and of the tables beneath no more than the columns named there.
+    let views: Vec<String> = sqlx::query_scalar(
+        "select distinct grantee || ' ' || privilege_type from information_schema.role_table_grants \
+          where table_schema = 'kvali_sql' and grantee not in ('kvali_owner', 'kvali_projector')",
+    )
+    .fetch_all(&mut admin)
+    .await
+    .unwrap();
+    assert_eq!(views, ["kvali_analyst SELECT"]);
+    let beyond: Vec<String> = sqlx::query_scalar(BEYOND_THE_VIEWS).fetch_all(&mut admin).await.unwrap();
+    assert_eq!(beyond, [""; 0], "analysts may read columns that no view names");
     let by_their_makers: Vec<String> = sqlx::query_scalar(
         "select p.oid::regprocedure::text from pg_proc p join pg_namespace n on n.oid = p.pronamespace \
           where n.nspname like 'kvali%' and p.prosecdef",
@@ -179,6 +192,42 @@ async fn each_role_has_the_rights_that_it_needs_and_no_other() {
     .await
     .unwrap();
     assert_eq!(by_their_makers, [""; 0], "no function acts with its maker's rights");
+    database.drop().await;
+}
+
+/// Columns that analysts may read although no view names them, and rights of theirs that are not to read.
+const BEYOND_THE_VIEWS: &str = "select p.table_schema || '.' || p.table_name || '.' || p.column_name || ' ' || p.privilege_type \
+       from information_schema.column_privileges p \
+      where p.grantee = 'kvali_analyst' and p.table_schema <> 'kvali_sql' and p.table_name <> 'analyst' \
+        and (p.privilege_type <> 'SELECT' or not exists ( \
+          select from pg_depend d join pg_rewrite r on r.oid = d.objid and d.classid = 'pg_rewrite'::regclass \
+            join pg_class w on w.oid = r.ev_class and w.relnamespace = 'kvali_sql'::regnamespace \
+            join pg_attribute a on a.attrelid = d.refobjid and a.attnum = d.refobjsubid and a.attname = p.column_name \
+           where d.refobjid = format('%I.%I', p.table_schema, p.table_name)::regclass)) \
+      order by 1";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_view_asks_its_reader_for_the_rights_and_not_its_maker() {
+    let (database, _) = two_tenants().await;
+    let mut admin = database.admin().await;
+    let views: Vec<(String, bool)> = sqlx::query_as(
+        "select oid::regclass::text, relnamespace = 'kvali_sql'::regnamespace \
+                and coalesce(reloptions, '{}') @> '{security_invoker=true}' \
+           from pg_class where relkind in ('v', 'm') and relnamespace::regnamespace::text like 'kvali%' order by 1",
+    )
+    .fetch_all(&mut admin)
+    .await
+    .unwrap();
+    assert!(views.len() > 15, "{views:?}");
+    assert!(views.iter().all(|(_, is_invokers)| *is_invokers), "{views:?}");
+    let nobodys: Vec<String> = sqlx::query_scalar(
+        "select rolname::text from pg_roles r where rolname like 'kvali\\_%' and rolname not like 'kvali\\_test%' \
+           and (rolsuper or rolbypassrls or rolcreaterole or rolcreatedb or rolreplication) order by 1",
+    )
+    .fetch_all(&mut admin)
+    .await
+    .unwrap();
+    assert_eq!(nobodys, [""; 0], "a role of Kvali's has rights over the server");
     database.drop().await;
 }
 

@@ -27,6 +27,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (12, "key use", include_str!("../../../schemas/sql/0012_key_use.sql")),
     (13, "row security", include_str!("../../../schemas/sql/0013_row_security.sql")),
     (14, "jobs", include_str!("../../../schemas/sql/0014_jobs.sql")),
+    (14, "analysts", include_str!("../../../schemas/sql/0014_analysts.sql")),
 ];
 
 /// What a connection may do: see `schemas/sql/0006_privileges.sql`.
@@ -192,15 +193,10 @@ async fn migrate(connection: &mut PgConnection) -> Result<(), Error> {
 
 /// Whether the roles are there and may do their work: a copied or restored database brings no rights of its own.
 async fn has_roles(connection: &mut PgConnection) -> Result<bool, Error> {
-    sqlx::query_scalar(
-        "select coalesce(bool_and((rolname = 'kvali_app' or has_database_privilege(oid, current_database(), 'create')) \
-           and pg_has_role(current_user, oid, case when current_setting('server_version_num')::int >= 160000 \
-             then 'set' else 'member' end)), false) and count(*) = 3 \
-         from pg_roles where rolname in ('kvali_owner', 'kvali_app', 'kvali_projector')",
-    )
-    .fetch_one(connection)
-    .await
-    .map_err(Error::Prepare)
+    sqlx::query_scalar(include_str!("connect/has_roles.sql"))
+        .fetch_one(connection)
+        .await
+        .map_err(Error::Prepare)
 }
 
 /// The newest migration in the database; 0 for an empty one.

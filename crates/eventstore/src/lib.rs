@@ -1,6 +1,7 @@
 //! The log on Postgres: append, read, handle commands, run projections.
 
 mod acting;
+pub mod analyst;
 pub mod archive;
 mod batch;
 mod cache;
@@ -182,6 +183,11 @@ pub enum Error {
     LeaseLost { projection: &'static str },
     #[error("there is no build of {projection} before the one that answers; rebuild it instead")]
     NothingBefore { projection: &'static str },
+    #[error(
+        "sessions of analysts hold the views of {projection}, so it stays as it was; end them \
+         (select pid, usename from pg_stat_activity where usename like 'kvali_analyst%') and try again"
+    )]
+    ViewsHeld { projection: &'static str },
     #[error("position {position} is not in the log, which reaches from 0 to {head}")]
     NoSuchPosition { position: i64, head: i64 },
     #[error("the log has a gap: position {expected} is missing and {found} comes next; the log is damaged")]
@@ -212,6 +218,13 @@ pub enum Error {
     Project { projection: &'static str, position: i64, source: Box<Error> },
     #[error("writing read model {projection} failed")]
     ReadModel { projection: &'static str, source: sqlx::Error },
+    #[error(
+        "the database user may not make or drop roles of analysts; connect as a superuser, or as the user with \
+         createrole by whom kvali_analyst was made"
+    )]
+    MayNotMakeRoles(#[source] sqlx::Error),
+    #[error("changing the database role of an analyst failed")]
+    Analyst(#[source] sqlx::Error),
     #[error("a background task ended early")]
     Task(#[source] tokio::task::JoinError),
 }

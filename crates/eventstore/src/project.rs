@@ -7,11 +7,13 @@ mod as_of;
 mod fold;
 mod generation;
 mod lease;
+mod live;
 mod look;
 mod park;
 mod past;
 mod status;
 mod timers;
+mod views;
 mod workers;
 
 pub use as_of::{AsOf, Cut, Known};
@@ -37,6 +39,11 @@ pub trait Projection: Send + Sync {
 
     /// Creates the tables; `{schema}` stands for the generation's schema.
     fn schema(&self) -> &'static str;
+
+    /// Creates, or replaces, what analysts see of it in `kvali_sql`; `{schema}` stands for the generation's schema.
+    fn views(&self) -> &'static str {
+        ""
+    }
 
     /// Folds `batch` into the tables, in the transaction that `into` is in.
     async fn apply(&self, batch: &Batch<'_>, into: &mut PgConnection) -> Result<(), sqlx::Error>;

@@ -35,6 +35,10 @@ impl Projection for ConversionFunnel {
         include_str!("schema.sql")
     }
 
+    fn views(&self) -> &'static str {
+        include_str!("views.sql")
+    }
+
     async fn apply(&self, batch: &Batch<'_>, into: &mut PgConnection) -> Result<(), sqlx::Error> {
         let mut tables = Tables { tenant: batch.tenant, schema: batch.schema, connection: into };
         let wanted = Wanted::of(batch.events);

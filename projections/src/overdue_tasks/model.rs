@@ -28,6 +28,10 @@ impl Projection for OverdueTasks {
         include_str!("schema.sql")
     }
 
+    fn views(&self) -> &'static str {
+        include_str!("views.sql")
+    }
+
     async fn apply(&self, batch: &Batch<'_>, into: &mut PgConnection) -> Result<(), sqlx::Error> {
         let mut tables = Tables::of(batch, into);
         let mut facts = load(&mut tables, Wanted::of(batch.events)).await?;

@@ -5,6 +5,8 @@ select c.relname::text as name,
  where c.relnamespace = 'kvali'::regnamespace
    and c.relkind = 'r'
    and c.relname <> $1
+   -- Database roles stay with their server.
+   and c.relname <> 'analyst'
    and c.relname not like 'projection\_%'
  group by c.relname
 having bool_or(a.attname = 'tenant_id')

@@ -1,5 +1,6 @@
-//! Generations: builds of a read model, each in a Postgres schema of its own, and the pointer to the one that answers.
+//! Generations: builds of a read model, each in a Postgres schema of its own.
 
+use super::views::are_held;
 use super::{Projection, detached, wrote};
 use crate::project::fold::Unit;
 use crate::{Error, Store};
@@ -11,8 +12,6 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 /// Tenants that are built side by side.
 const TENANTS_AT_ONCE: usize = 4;
-/// A generation is as good as caught up when it lacks no more events than this.
-const ALL_BUT: i64 = 1_000;
 
 /// Two builders at once wait for each other here instead of drawing the same number.
 const LOCK: &str = "lock table kvali.projection_generation in share row exclusive mode";
@@ -64,27 +63,6 @@ impl Store {
         self.build(&projection, &next, &|_, _| {}).await?;
         self.drop_unused(&*projection).await?;
         self.live(&*projection).await
-    }
-
-    /// Lets the generation before the live one answer again.
-    pub async fn roll_back(&self, projection: &dyn Projection) -> Result<Generation, Error> {
-        let before = sqlx::query_as(
-            "update kvali.projection_live l set generation = g.generation \
-               from (select max(g.generation) as generation from kvali.projection_generation g \
-                      join kvali.projection_live l using (projection, version) \
-                     where g.projection = $1 and g.version = $2 and g.until is null \
-                       and g.generation < l.generation) b \
-               join kvali.projection_generation g on g.projection = $1 and g.version = $2 \
-                and g.generation = b.generation \
-              where l.projection = $1 and l.version = $2 \
-             returning g.generation, g.schema_name",
-        )
-        .bind(projection.name())
-        .bind(projection.version())
-        .fetch_optional(&self.inner.projector)
-        .await
-        .map_err(wrote(projection))?;
-        before.ok_or(Error::NothingBefore { projection: projection.name() })
     }
 
     /// The generation that answers; the first is made on first use.
@@ -144,48 +122,6 @@ impl Store {
         Ok(())
     }
 
-    /// Lets the newest generation of a version that none answers for yet answer, once it has all but caught up. The
-    /// last events are folded when it is asked.
-    pub(super) async fn let_ready_answer(&self, models: &[Arc<dyn Projection>]) -> Result<(), Error> {
-        let (names, versions): (Vec<&str>, Vec<i32>) =
-            models.iter().map(|model| (model.name(), model.version())).unzip();
-        sqlx::query(
-            "insert into kvali.projection_live (projection, version, generation) \
-             select g.projection, g.version, max(g.generation) from kvali.projection_generation g \
-               join unnest($1::text[], $2::int[]) k (projection, version) using (projection, version) \
-              where g.until is null \
-                and not exists (select from kvali.projection_live l \
-                                 where l.projection = g.projection and l.version = g.version) \
-              group by g.projection, g.version \
-             having not exists ( \
-                select from kvali.ledger d left join kvali.projection_checkpoint c \
-                    on c.tenant_id = d.tenant_id and c.projection = g.projection and c.version = g.version \
-                   and c.generation = max(g.generation) \
-                 where coalesce(c.position, 0) + $3 < d.head) \
-             on conflict do nothing",
-        )
-        .bind(names)
-        .bind(versions)
-        .bind(ALL_BUT)
-        .execute(&self.inner.projector)
-        .await
-        .map_err(Error::Read)?;
-        Ok(())
-    }
-
-    pub(super) async fn find_live(&self, projection: &dyn Projection) -> Result<Option<Generation>, Error> {
-        sqlx::query_as(
-            "select generation, schema_name from kvali.projection_live \
-               join kvali.projection_generation using (projection, version, generation) \
-              where projection = $1 and version = $2",
-        )
-        .bind(projection.name())
-        .bind(projection.version())
-        .fetch_optional(&self.inner.projector)
-        .await
-        .map_err(Error::Read)
-    }
-
     pub async fn tenants(&self) -> Result<Vec<TenantId>, Error> {
         let tenants = sqlx::query_scalar("select tenant_id from kvali.ledger order by tenant_id")
             .fetch_all(&self.inner.projector)
@@ -237,31 +173,14 @@ impl Store {
         .map_err(wrote(projection))
     }
 
-    async fn make_live(&self, projection: &dyn Projection, next: &Generation) -> Result<(), Error> {
-        // Forward only, and only to a generation that still stands: another rebuild may have been quicker.
-        sqlx::query(
-            "insert into kvali.projection_live (projection, version, generation) \
-             select projection, version, generation from kvali.projection_generation \
-              where projection = $1 and version = $2 and generation = $3 \
-             on conflict (projection, version) do update set generation = excluded.generation \
-              where projection_live.generation < excluded.generation",
-        )
-        .bind(projection.name())
-        .bind(projection.version())
-        .bind(next.generation)
-        .execute(&self.inner.projector)
-        .await
-        .map_err(wrote(projection))?;
-        Ok(())
-    }
-
     /// Drops the generations of this version that are older than the one before the live one.
     async fn drop_unused(&self, projection: &dyn Projection) -> Result<(), Error> {
         let (name, version) = (projection.name(), projection.version());
         let pool = self.inner.projector.clone();
-        detached(async move {
+        let dropped = detached(async move {
             let mut connection = pool.acquire().await?;
             let mut tx = connection.begin().await?;
+            tx.execute("set local lock_timeout = '5s'").await?;
             let live: i32 = sqlx::query_scalar(
                 "select generation from kvali.projection_live where projection = $1 and version = $2 for update",
             )
@@ -281,9 +200,12 @@ impl Store {
             .await?;
             drop_generations(&mut tx, name, version, &old).await?;
             tx.commit().await
-        })
-        .await?
-        .map_err(wrote(projection))
+        });
+        match dropped.await? {
+            // An analyst still reads it; the next rebuild drops it.
+            Err(error) if are_held(&error) => Ok(()),
+            dropped => dropped.map_err(wrote(projection)),
+        }
     }
 }
 

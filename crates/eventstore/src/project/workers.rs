@@ -19,6 +19,8 @@ const LATEST: Duration = Duration::from_millis(320);
 /// How long a worker waits at most before it looks for a unit by itself: for a lease of another that ran out, a rest
 /// that is over, a timer.
 const PATIENCE: Duration = Duration::from_millis(500);
+/// So often it is looked whether what analysts see stands on what answers: a program of before may have moved the pointer.
+const VIEWS: Duration = Duration::from_secs(10);
 
 /// What a process works at.
 #[derive(Clone)]
@@ -42,6 +44,7 @@ impl Workers {
         let (stop, stopped) = watch::channel(false);
         let mut running = JoinSet::new();
         running.spawn(tick(store.clone(), workload.models.clone(), stopped.clone()));
+        running.spawn(let_views_follow(store.clone(), workload.models.clone(), stopped.clone()));
         for _ in 0..workload.at_once.max(1) {
             running.spawn(work(store.clone(), workload.clone(), stopped.clone()));
         }
@@ -88,6 +91,19 @@ async fn look_round(
         store.inner.moved.send_replace(());
     }
     Ok(seen)
+}
+
+async fn let_views_follow(
+    store: Store,
+    models: Vec<Arc<dyn Projection>>,
+    mut stopped: watch::Receiver<bool>,
+) {
+    while !*stopped.borrow() {
+        if let Err(error) = store.let_views_follow(&models).await {
+            tracing::warn!(error = crate::chain(&error), "what analysts see could not be renewed");
+        }
+        wait(VIEWS, &mut stopped).await;
+    }
 }
 
 async fn work(store: Store, workload: Workload, mut stopped: watch::Receiver<bool>) {
