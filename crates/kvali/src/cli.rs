@@ -7,8 +7,8 @@ use crate::output::Format;
 use crate::settings::Settings;
 use crate::{
     audit, bench, board, completeness, config, deal, demo, duplicates, forecast, funnel, help, key, load,
-    log, logs, merge, order, overdue, pg, project, projections, search, serve, subscriptions, task, tenant,
-    timeline, user, webhooks,
+    log, logs, merge, order, overdue, pg, project, projections, search, serve, sql, subscriptions, task,
+    tenant, timeline, user, webhooks,
 };
 use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use kvali_api::Issuer;
@@ -163,6 +163,9 @@ enum Command {
     /// Issue keys for services, list and revoke them
     #[command(subcommand)]
     Key(key::Key),
+    /// Let analysts query by SQL: roles of the database, each for one tenant
+    #[command(subcommand)]
+    Sql(sql::Sql),
     /// Read the log in order of position
     #[command(subcommand)]
     Log(log::Log),
@@ -319,6 +322,7 @@ async fn answer(global: &Global, command: Command) -> Result<Done, Failure> {
         Command::User(user) => user.run(global).await,
         Command::Absence(form) => form.run(global).await,
         Command::Key(key) => key.run(global).await,
+        Command::Sql(sql) => sql.run(global).await,
         Command::Log(log) => log.run(global).await,
         Command::Audit(audit) => audit.run(global).await,
         Command::Projections(projections) => projections.run(global).await,

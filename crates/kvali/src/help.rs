@@ -17,6 +17,7 @@ const GROUPS: [(&str, &[&str]); 4] = [
             "completeness",
             "funnel",
             "forecast",
+            "sql",
             "log",
             "audit",
             "do",

@@ -38,6 +38,7 @@ mod projections;
 mod search;
 mod serve;
 mod settings;
+mod sql;
 mod story;
 mod subscriptions;
 mod task;

@@ -31,6 +31,7 @@ mod serve;
 mod serve_logs;
 mod serving;
 mod shipped_maps;
+mod sql;
 mod stages;
 mod support;
 mod tenant;
