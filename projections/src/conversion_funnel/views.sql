@@ -91,7 +91,7 @@ comment on column kvali_sql.deals.stage_id is 'The stage that it stands in, or w
 comment on column kvali_sql.deals.stage is 'The stage''s name when the deal entered it.';
 comment on column kvali_sql.deals.stage_class is 'process, success or failure.';
 comment on column kvali_sql.deals.stage_place is 'The stage''s place in the pipeline when the deal entered it.';
-comment on column kvali_sql.deals.stage_entered_at is 'When it entered the stage; null: at no known time.';
+comment on column kvali_sql.deals.stage_entered_at is 'When that entry was; null: at no known time. A correction back to the stage before is an entry of its own here, and none in stage_visits.';
 comment on column kvali_sql.deals.owner_id is 'Whose it is now; null: nobody''s.';
 comment on column kvali_sql.deals.owner is 'The colleague''s name; null once erased.';
 comment on column kvali_sql.deals.source is 'The source of the lead that it came of; without a lead, the system that it was imported from.';
@@ -103,7 +103,7 @@ comment on column kvali_sql.deals.loss_reason is 'The reason''s label.';
 comment on column kvali_sql.deals.amount is 'Its value in units of the currency, such as 1054.00; never add up two currencies.';
 comment on column kvali_sql.deals.currency is 'Three letters (ISO 4217).';
 comment on column kvali_sql.deals.expected_close is 'The day on which it is expected to be won.';
-comment on column kvali_sql.deals.visits is 'How many stage visits it has had.';
+comment on column kvali_sql.deals.visits is 'The number of its last entry into a stage.';
 comment on column kvali_sql.deals.counts is 'Whether measures count it: false once it was merged into another deal.';
 comment on column kvali_sql.deals.merged_into is 'The deal that it was merged into.';
 comment on column kvali_sql.deals.origin is 'Why it was opened, if it comes of another deal: repeat, recycle or revived.';
@@ -111,6 +111,8 @@ comment on column kvali_sql.deals.comes_of is 'That other deal.';
 comment on column kvali_sql.deals.lead_id is 'The lead that it came of.';
 comment on column kvali_sql.deals.opened_position is 'The position in the log at which it was opened.';
 
+-- Rows that repeat the stage before them, as corrections leave them, are one visit: its first row says how it began, its last
+-- one how it ended.
 create or replace view kvali_sql.stage_visits with (security_invoker = true) as
 select v.deal_id, v.visit, v.pipeline_id, s.pipeline, v.pipeline_version, v.stage_id, s.stage, s.stage_class, s.place as stage_place,
        v.entered_at, v.left_at, extract(epoch from v.left_at - v.entered_at) as seconds,
@@ -118,14 +120,28 @@ select v.deal_id, v.visit, v.pipeline_id, s.pipeline, v.pipeline_version, v.stag
        v.mistaken_stage as corrected_from_id, v.actor as actor_id, v.amount, v.currency,
        d.owner as owner_id, o.name as owner, d.outcome, d.merged_into is null as counts,
        v.recorded_at, v.entered_position, v.left_position
-  from {schema}.visit v
+  from (
+    select r.tenant_id, r.deal_id, r.visit, r.pipeline_id, r.pipeline_version, r.stage_id, r.mistaken_stage, r.entered_at,
+           r.recorded_at, r.entered_position, r.actor, r.amount, r.currency, r.begins,
+           case when r.ends then r.left_at else lead(r.left_at) over of_deal end as left_at,
+           case when r.ends then r.left_position else lead(r.left_position) over of_deal end as left_position,
+           case when r.ends then r.next_stage else lead(r.next_stage) over of_deal end as next_stage,
+           case when r.ends then r.next_pipeline else lead(r.next_pipeline) over of_deal end as next_pipeline
+      from (
+        select w.*, lag((w.pipeline_id, w.stage_id)) over of_deal is distinct from (w.pipeline_id, w.stage_id) as begins,
+               lead((w.pipeline_id, w.stage_id)) over of_deal is distinct from (w.pipeline_id, w.stage_id) as ends
+          from {schema}.visit w
+        window of_deal as (partition by w.tenant_id, w.deal_id order by w.visit)) r
+     where r.begins or r.ends
+    window of_deal as (partition by r.tenant_id, r.deal_id order by r.visit)) v
   join {schema}.deal d on d.tenant_id = v.tenant_id and d.deal_id = v.deal_id
   left join kvali_sql.stages s
     on s.pipeline_id = v.pipeline_id and s.pipeline_version = v.pipeline_version and s.stage_id = v.stage_id
-  left join {schema}.owner o on o.tenant_id = d.tenant_id and o.user_id = d.owner;
-comment on view kvali_sql.stage_visits is 'The facts of every funnel: one row for each time that a deal entered a stage, won and lost ones too.';
+  left join {schema}.owner o on o.tenant_id = d.tenant_id and o.user_id = d.owner
+ where v.begins;
+comment on view kvali_sql.stage_visits is 'The facts of every funnel: one row for each time that a deal entered a stage, the last ones of won and lost deals too. Entries that repeat the stage before, as corrections leave them, are one visit.';
 comment on column kvali_sql.stage_visits.deal_id is 'The deal.';
-comment on column kvali_sql.stage_visits.visit is '1, 2, 3, … along the deal''s history. Order by this, not by the time alone.';
+comment on column kvali_sql.stage_visits.visit is 'The number of the entry along the deal''s history. Order by this, not by the time alone.';
 comment on column kvali_sql.stage_visits.pipeline_id is 'The pipeline.';
 comment on column kvali_sql.stage_visits.pipeline is 'The pipeline''s name when the stage was entered.';
 comment on column kvali_sql.stage_visits.pipeline_version is 'The version of the pipeline that was in force then.';

@@ -1,15 +1,15 @@
 //! What analysts count by SQL is what the questions answer.
 
 use crate::quiet;
-use kvali_domain::FunnelId;
 use kvali_domain::funnel::{self, Corrections, PopulationKind, Rule, Start, Step};
 use kvali_domain::pipeline::Policy;
+use kvali_domain::{FunnelId, Personal, deal};
 use kvali_eventstore::Store;
 use kvali_eventstore::project::AsOf;
 use kvali_projections::conversion_funnel::{Basis, Definition, Facts, Forecast, forecast, ground, standing};
 use kvali_tests::analyst::Analyst;
 use kvali_tests::random::Company;
-use kvali_tests::samples::{CONTRACT, LEAD, OFFER, Sales, WON};
+use kvali_tests::samples::{CONTRACT, LEAD, OFFER, Sales, WON, move_to};
 use kvali_tests::{Database, accepted, envelope, new_id, now, order, tenant};
 use rust_decimal::Decimal;
 
@@ -27,6 +27,7 @@ async fn the_views_count_what_the_questions_count() {
             let (order, envelope) = company.click();
             store.handle(order, envelope).await.unwrap();
         }
+        corrected_back(&store, &company).await;
         let mut analyst = Analyst::of(&database, &store, tenant(1)).await;
         entered_and_won(&store, &mut analyst).await;
         time_in_stage(&store, &mut analyst).await;
@@ -35,6 +36,15 @@ async fn the_views_count_what_the_questions_count() {
         assert!(store.revoke_analyst(tenant(1), &analyst.role).await.unwrap());
         store.close().await;
         database.drop().await;
+    }
+}
+
+/// A deal that was moved by mistake: all its time in the stage is one visit.
+async fn corrected_back(store: &Store, company: &Company) {
+    let deal = company.sales.open_deal(store).await;
+    let correct = deal::Command::CorrectStage { visit: 2, to: LEAD, reason: Personal::new("by mistake") };
+    for command in [move_to(OFFER), correct, move_to(CONTRACT)] {
+        accepted(store.handle(order(deal.stream(), command), envelope(tenant(1))).await);
     }
 }
 
