@@ -27,7 +27,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (12, "key use", include_str!("../../../schemas/sql/0012_key_use.sql")),
     (13, "row security", include_str!("../../../schemas/sql/0013_row_security.sql")),
     (14, "jobs", include_str!("../../../schemas/sql/0014_jobs.sql")),
-    (14, "analysts", include_str!("../../../schemas/sql/0014_analysts.sql")),
+    (15, "analysts", include_str!("../../../schemas/sql/0015_analysts.sql")),
 ];
 
 /// What a connection may do: see `schemas/sql/0006_privileges.sql`.
