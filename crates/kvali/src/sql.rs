@@ -91,6 +91,7 @@ async fn fold(session: &Session) -> Result<(), Failure> {
     if !session.store.let_views_follow(&models).await? {
         tracing::warn!("other analysts are reading; views of before are renewed by the workers");
     }
+    session.store.count_for_views(&models).await?;
     Ok(())
 }
 

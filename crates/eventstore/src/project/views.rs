@@ -3,7 +3,7 @@
 //! What they stand on is kept beside the pointer, so that a program of other words, or one that moved the pointer and knew of
 //! no views, is noticed.
 
-use super::{Projection, detached};
+use super::{Projection, detached, wrote};
 use crate::{Error, Store};
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 use std::sync::Arc;
@@ -87,6 +87,24 @@ impl Store {
             follow &= self.follow(views).await?;
         }
         Ok(follow)
+    }
+
+    /// Counts what is in the tables that views stand on. Until Postgres has done so by itself, a minute after they were filled, it
+    /// takes them for nearly empty, and plans questions over all of them accordingly.
+    pub async fn count_for_views(&self, models: &[Arc<dyn Projection>]) -> Result<(), Error> {
+        for model in models.iter().filter(|model| !model.views().is_empty()) {
+            let generation = self.live(&**model).await?;
+            let count = "select 'analyze ' || string_agg(format('%I.%I', schemaname, tablename), ', ') \
+                 from pg_tables where schemaname = $1";
+            let count: String = sqlx::query_scalar(count)
+                .bind(&generation.schema_name)
+                .fetch_one(&self.inner.projector)
+                .await
+                .map_err(Error::Read)?;
+            // Names come from the catalogue.
+            self.inner.projector.execute(AssertSqlSafe(count)).await.map_err(wrote(&**model))?;
+        }
+        Ok(())
     }
 
     async fn follow(&self, views: Views) -> Result<bool, Error> {
