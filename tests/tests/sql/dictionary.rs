@@ -2,7 +2,7 @@
 
 use crate::{end, two_tenants};
 use kvali_tests::analyst::Analyst;
-use sqlx::PgConnection;
+use sqlx::{AssertSqlSafe, Executor, PgConnection};
 use std::fmt::Write;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -61,4 +61,24 @@ async fn dictionary(admin: &mut PgConnection) -> String {
         writeln!(page, "| `{column}` | {kind} | {} |", holds.replace('|', "\\|")).unwrap();
     }
     page
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_queries_to_begin_with_can_be_asked() {
+    let (database, store, [one, _]) = two_tenants().await;
+    let mut analyst = Analyst::of(&database, &store, one).await;
+    let page = include_str!("../../../docs/analysts.md");
+    let queries: Vec<&str> = page
+        .split("```sql\n")
+        .skip(1)
+        .filter_map(|rest| rest.split("```").next())
+        .flat_map(|block| block.split_inclusive(';'))
+        .filter(|query| query.contains("select"))
+        .collect();
+    assert!(queries.len() >= 6, "{queries:?}");
+    for query in queries {
+        let asked = analyst.connection.execute(AssertSqlSafe(query.to_owned())).await;
+        asked.unwrap_or_else(|error| panic!("{query}: {error}"));
+    }
+    end(database, &store, vec![(one, analyst)]).await;
 }

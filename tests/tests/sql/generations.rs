@@ -1,13 +1,16 @@
 //! Views stand on the generation that answers.
 
 use crate::{end, model, quiet, two_tenants};
+use async_trait::async_trait;
 use kvali_domain::pipeline::Policy;
 use kvali_eventstore::Error;
+use kvali_eventstore::project::{Batch, Projection};
 use kvali_projections::conversion_funnel::ConversionFunnel;
 use kvali_tests::analyst::Analyst;
 use kvali_tests::samples::Sales;
 use kvali_tests::{Database, tenant};
 use sqlx::{Executor, PgConnection};
+use std::sync::Arc;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn views_answer_from_the_live_generation_after_rebuilds_and_a_rollback() {
@@ -94,5 +97,50 @@ async fn views_of_a_database_of_before_are_made_when_they_are_looked_for() {
     analyst.refused("select count(*) from deals").await;
     assert!(store.let_views_follow(&kvali_projections::all()).await.unwrap());
     assert_eq!(analyst.rows("deals").await, deals);
+    end(database, &store, vec![(one, analyst)]).await;
+}
+
+/// A release whose read model has another version, and shows a column more.
+struct Newer;
+
+#[async_trait]
+impl Projection for Newer {
+    fn name(&self) -> &'static str {
+        ConversionFunnel.name()
+    }
+
+    fn version(&self) -> i32 {
+        ConversionFunnel.version() + 1
+    }
+
+    fn schema(&self) -> &'static str {
+        ConversionFunnel.schema()
+    }
+
+    fn views(&self) -> &'static str {
+        "create or replace view kvali_sql.teams with (security_invoker = true) as \
+           select n.id as team_id, n.name, n.kind from {schema}.name n where n.kind = 'team'"
+    }
+
+    async fn apply(&self, batch: &Batch<'_>, into: &mut PgConnection) -> Result<(), sqlx::Error> {
+        ConversionFunnel.apply(batch, into).await
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_versions_side_by_side_the_newest_that_answers_has_the_views() {
+    let (database, store, [one, _]) = two_tenants().await;
+    let mut analyst = Analyst::of(&database, &store, one).await;
+    store.catch_up(Arc::new(Newer), one, &quiet).await.unwrap();
+    let columns =
+        "select count(*) from pg_attribute where attrelid = 'kvali_sql.teams'::regclass and attnum > 0";
+    let stands = "select pg_get_viewdef('kvali_sql.teams'::regclass) like '%_v5_g1%'";
+    assert_eq!(analyst.ask::<i64>(columns).await, 3);
+    assert!(analyst.ask::<bool>(stands).await);
+    // The program of before rebuilds its own, and leaves the views to the newer one.
+    store.rebuild(model(), &quiet).await.unwrap();
+    assert!(store.let_views_follow(&[model(), Arc::new(Newer)]).await.unwrap());
+    assert_eq!(analyst.ask::<i64>(columns).await, 3);
+    assert!(analyst.ask::<bool>(stands).await);
     end(database, &store, vec![(one, analyst)]).await;
 }
