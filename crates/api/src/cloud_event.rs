@@ -54,6 +54,11 @@ enum Data<'a> {
     WithPersonal(Value),
 }
 
+/// An event as webhooks and relays tell it: in JSON, without personal texts.
+pub fn cloud_event(recorded: &Recorded) -> Vec<u8> {
+    serde_json::to_vec(&CloudEvent::plain(recorded)).expect("an event is written as JSON")
+}
+
 impl<'a> CloudEvent<'a> {
     /// With the texts that the reader may see, under `data.personal`.
     pub(crate) fn of(opened: &'a Opened, principal: &Principal) -> Self {

@@ -32,6 +32,7 @@ mod unread;
 mod upsert;
 pub mod webhooks;
 
+pub use cloud_event::cloud_event;
 pub use cursor::Cursor;
 pub use format::no_formula;
 pub use key::{Secret, Token};

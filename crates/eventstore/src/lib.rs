@@ -36,8 +36,10 @@ pub use rehearse::Rehearsal;
 use connect::Pools;
 use kvali_domain::TenantId;
 use sqlx::PgPool;
+use std::collections::HashMap;
 use std::sync::Arc;
 use tokio::sync::{Mutex, watch};
+use uuid::Uuid;
 
 /// The event store. Cheap to clone; every clone shares pools, cache and writers.
 #[derive(Clone)]
@@ -91,6 +93,15 @@ impl Store {
             .await
             .map_err(Error::Read)?;
         Ok(head.unwrap_or(0))
+    }
+
+    /// The position of the last event of every tenant that has one.
+    pub async fn heads(&self) -> Result<HashMap<TenantId, i64>, Error> {
+        let rows: Vec<(Uuid, i64)> = sqlx::query_as("select tenant_id, head from kvali.ledger")
+            .fetch_all(&self.inner.projector)
+            .await
+            .map_err(Error::Read)?;
+        Ok(rows.into_iter().map(|(tenant, head)| (TenantId(tenant), head)).collect())
     }
 
     /// The state of the log of `tenant`.

@@ -4,10 +4,12 @@
 //! A subscription is a cursor, one row for each batch in hand, and one for each stream that is behind. So a group that
 //! catches up keeps two rows, however long the log is.
 
+mod alone;
 mod fetch;
 mod settle;
 mod standing;
 
+pub use alone::{Alone, Page};
 pub use fetch::{Batch, Fetch, Given};
 pub use settle::{Acked, GivenBack, Part};
 pub use standing::{ParkedStream, Standing};
@@ -141,7 +143,7 @@ impl Subscription {
     }
 
     /// The position after which `from` begins.
-    async fn place(&self, from: From) -> Result<i64, SubscribeError> {
+    pub async fn place(&self, from: From) -> Result<i64, SubscribeError> {
         let head = self.store.head(self.tenant).await?;
         match from {
             From::Beginning => Ok(0),

@@ -4,6 +4,8 @@ use crate::failure::Failure;
 use crate::forms::{self, Filled};
 use crate::logs::LogFormat;
 use crate::output::Format;
+#[cfg(feature = "nats")]
+use crate::relay;
 use crate::settings::Settings;
 use crate::{
     audit, bench, board, completeness, config, deal, demo, duplicates, forecast, funnel, help, key, load,
@@ -180,6 +182,10 @@ enum Command {
     /// Send events to URLs, signed; see what became of it, send again
     #[command(subcommand)]
     Webhooks(webhooks::Webhooks),
+    /// Send every event on to a message broker, until told to stop
+    #[cfg(feature = "nats")]
+    #[command(subcommand)]
+    Relay(relay::Relay),
     /// Answer over HTTP, until told to stop
     Serve(serve::Serve),
     /// Fold the log into the read models, until told to stop
@@ -201,6 +207,8 @@ impl Command {
     fn runs_for_long(&self) -> bool {
         match self {
             Self::Serve(_) | Self::Project(_) => true,
+            #[cfg(feature = "nats")]
+            Self::Relay(_) => true,
             Self::Demo(demo) => demo.serves(),
             _ => false,
         }
@@ -288,6 +296,8 @@ fn carry_out(global: &Global, command: Command) -> Result<Done, Failure> {
             Command::Demo(demo) => return demo.run(global, interrupted()).await,
             Command::Project(project) => return project.run(global, interrupted()).await,
             Command::Serve(serve) => return serve.run(global, interrupted()).await,
+            #[cfg(feature = "nats")]
+            Command::Relay(relay) => return relay.run(global, interrupted()).await,
             command => command,
         };
         tokio::select! {
@@ -330,6 +340,8 @@ async fn answer(global: &Global, command: Command) -> Result<Done, Failure> {
         Command::Subscriptions(subscriptions) => subscriptions.run(global).await,
         Command::Project(project) => project.run(global, std::future::pending()).await,
         Command::Serve(serve) => serve.run(global, std::future::pending()).await,
+        #[cfg(feature = "nats")]
+        Command::Relay(relay) => relay.run(global, std::future::pending()).await,
         Command::Tenant(tenant) => tenant.run(global).await,
         Command::Config(_) => unreachable!("it is reported before anything is opened"),
         Command::Bench(bench) => bench.run(global),

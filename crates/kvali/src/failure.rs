@@ -33,6 +33,9 @@ pub(crate) enum Failure {
     Archive(#[from] kvali_eventstore::archive::ArchiveError),
     #[error(transparent)]
     Settings(#[from] crate::settings::SettingsError),
+    #[cfg(feature = "nats")]
+    #[error(transparent)]
+    Relay(#[from] crate::relay::RelayError),
     #[error("{filter:?} is no filter of log lines; one looks like info, or kvali_api=debug,warn")]
     LogFilter { filter: String, source: tracing_subscriber::filter::ParseError },
     #[cfg(feature = "otel")]

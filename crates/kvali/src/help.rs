@@ -25,7 +25,19 @@ const GROUPS: [(&str, &[&str]); 4] = [
     ),
     (
         "Upkeep",
-        &["serve", "project", "projections", "subscriptions", "webhooks", "tenant", "config", "bench", "pg"],
+        &[
+            "serve",
+            "project",
+            "projections",
+            "subscriptions",
+            "webhooks",
+            #[cfg(feature = "nats")]
+            "relay",
+            "tenant",
+            "config",
+            "bench",
+            "pg",
+        ],
     ),
 ];
 

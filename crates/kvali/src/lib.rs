@@ -35,6 +35,8 @@ mod pg;
 mod progress;
 mod project;
 mod projections;
+#[cfg(feature = "nats")]
+mod relay;
 mod search;
 mod serve;
 mod settings;

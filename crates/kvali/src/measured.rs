@@ -1,8 +1,12 @@
 //! What Prometheus may scrape.
 
 use crate::failure::Failure;
+#[cfg(feature = "nats")]
+use kvali_domain::TenantId;
 use kvali_eventstore::project::Status;
 use kvali_eventstore::subscribe::Standing;
+#[cfg(feature = "nats")]
+use metrics::counter;
 use metrics::{Unit, describe_counter, describe_gauge, describe_histogram, gauge};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use std::net::SocketAddr;
@@ -14,6 +18,10 @@ const FAILING: &str = "kvali_projection_failing";
 const SUBSCRIPTION_EVENTS: &str = "kvali_subscription_lag_events";
 const SUBSCRIPTION_SECONDS: &str = "kvali_subscription_lag_seconds";
 const SUBSCRIPTION_PARKED: &str = "kvali_subscription_parked_streams";
+#[cfg(feature = "nats")]
+const RELAYED: &str = "kvali_relay_messages_total";
+#[cfg(feature = "nats")]
+const RELAY_FAILURES: &str = "kvali_relay_failures_total";
 const REQUESTS: &str = "kvali_http_requests_total";
 const REQUEST_SECONDS: &str = "kvali_http_request_seconds";
 /// In seconds: from an answer out of memory to a question that folds first.
@@ -51,6 +59,15 @@ fn describe() {
         "events of the log that the subscription has not settled"
     );
     describe_gauge!(SUBSCRIPTION_SECONDS, Unit::Seconds, "how long the first of them has stood in the log");
+    #[cfg(feature = "nats")]
+    {
+        describe_counter!(
+            RELAYED,
+            Unit::Count,
+            "messages that the tenant's stream has taken from this relay"
+        );
+        describe_counter!(RELAY_FAILURES, Unit::Count, "failures after which the relay tried again");
+    }
     describe_gauge!(
         SUBSCRIPTION_PARKED,
         Unit::Count,
@@ -71,6 +88,18 @@ pub(crate) fn projections(status: &[Status]) {
         gauge!(PARKED, &labels).set(count(row.parked));
         gauge!(FAILING, &labels).set(f64::from(u8::from(row.failure.is_some())));
     }
+}
+
+/// Messages that a tenant's stream has taken.
+#[cfg(feature = "nats")]
+pub(crate) fn relayed(tenant: TenantId, messages: u64) {
+    counter!(RELAYED, "tenant" => tenant.to_string()).increment(messages);
+}
+
+/// A tenant's relay failed, and will be tried again.
+#[cfg(feature = "nats")]
+pub(crate) fn relay_failed(tenant: TenantId) {
+    counter!(RELAY_FAILURES, "tenant" => tenant.to_string()).increment(1);
 }
 
 /// Subscription by subscription.

@@ -41,9 +41,20 @@ pub(crate) struct Project {
 
 #[derive(clap::Args)]
 pub(crate) struct Metrics {
-    /// `kvali project` serves Prometheus metrics at `http://ADDRESS/metrics`
+    /// Serves Prometheus metrics at `http://ADDRESS/metrics`, where they are not served anyway
     #[arg(long = "metrics", id = "metrics", value_name = "ADDRESS", env = "KVALI_METRICS")]
     address: Option<SocketAddr>,
+}
+
+impl Metrics {
+    pub(crate) fn are_wanted(&self) -> bool {
+        self.address.is_some()
+    }
+
+    /// From now on, if anybody wants them.
+    pub(crate) fn serve(&self) -> Result<(), Failure> {
+        self.address.map_or(Ok(()), measured::serve)
+    }
 }
 
 impl Project {
@@ -61,15 +72,13 @@ impl Project {
         };
         let at_once = self.at_once.get();
         let session = Session::open_for(global, "default", connections(at_once)).await?;
-        if let Some(address) = self.metrics.address {
-            measured::serve(address)?;
-        }
+        self.metrics.serve()?;
         let workload = Workload { models, at_once: at_once.into(), worker: edge::new_id() };
         tracing::info!(worker = %workload.worker, at_once, "folding");
         let workers = Workers::start(&session.store, &workload);
         tokio::select! {
             () = told_to_stop => {}
-            () = measure(&session.store, self.metrics.address.is_some()) => {}
+            () = measure(&session.store, self.metrics.are_wanted()) => {}
         }
         workers.stop().await;
         session.store.close().await;

@@ -3,7 +3,7 @@
 
 use super::address::Loopback;
 use super::deliver::{Message, Sender};
-use crate::cloud_event::CloudEvent;
+use crate::cloud_event::cloud_event;
 use crate::edge;
 use kvali_domain::TenantId;
 use kvali_eventstore::subscribe::{Batch, Fetch, Given, Part, SubscribeError};
@@ -164,7 +164,7 @@ async fn attempt(endpoint: &Endpoint, sender: &Sender, given: &Given) -> Result<
     // Anew for each: a secret may have been rotated, or the endpoint disabled.
     let Some((url, secrets)) = endpoint.target().await? else { return Ok(Attempt::Gone) };
     let recorded = &given.recorded;
-    let body = serde_json::to_vec(&CloudEvent::plain(recorded)).expect("an event is written as JSON");
+    let body = cloud_event(recorded);
     let id = format!("msg_{}", recorded.event_id.0.simple());
     let message = Message { id: &id, timestamp: edge::now().timestamp(), body };
     let start = Instant::now();

@@ -46,7 +46,7 @@ pub struct GivenBack {
 
 /// A subscription that nobody else changes until the transaction ends.
 #[derive(sqlx::FromRow)]
-struct Locked {
+pub(super) struct Locked {
     types: Option<Vec<String>>,
     cursor: i64,
     behind: bool,
@@ -242,7 +242,7 @@ impl Subscription {
         Ok(())
     }
 
-    async fn lock(&self) -> Result<(PgTransaction<'static>, Locked), SubscribeError> {
+    pub(super) async fn lock(&self) -> Result<(PgTransaction<'static>, Locked), SubscribeError> {
         let transaction = begin_for(&self.store.inner.pool, self.tenant).await;
         let mut transaction = transaction.map_err(SubscribeError::read)?;
         let locked: Option<Locked> = sqlx::query_as(
@@ -354,7 +354,7 @@ impl Subscription {
 }
 
 /// To its end, also if the caller goes away.
-async fn detached<T: Send + 'static>(
+pub(super) async fn detached<T: Send + 'static>(
     work: impl Future<Output = Result<T, SubscribeError>> + Send + 'static,
 ) -> Result<T, SubscribeError> {
     tokio::spawn(work).await.map_err(Error::Task)?
