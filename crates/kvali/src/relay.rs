@@ -10,7 +10,7 @@ use clap::Subcommand;
 
 #[derive(Subcommand)]
 pub(crate) enum Relay {
-    /// To NATS JetStream: one stream for each tenant, one message for each event
+    /// To NATS `JetStream`: one stream for each tenant, one message for each event
     Nats(Box<nats::Nats>),
 }
 

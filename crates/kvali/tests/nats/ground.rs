@@ -8,7 +8,6 @@ use kvali_domain::{Recorded, TenantId};
 use kvali_eventstore::{MasterKey, Store};
 use kvali_tests::Database;
 use serde_json::Value;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -18,7 +17,7 @@ use tempfile::TempDir;
 pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 pub(crate) const STREAM: &str = "KVALI";
 
-/// A real nats-server with JetStream, which can be killed and started again.
+/// A real nats-server with `JetStream`, which can be killed and started again.
 pub(crate) struct Nats {
     dir: TempDir,
     more: Vec<&'static str>,
@@ -138,9 +137,9 @@ async fn port(dir: &Path) -> u16 {
     let begun = Instant::now();
     loop {
         let files = std::fs::read_dir(dir).unwrap().flatten().map(|entry| entry.path());
-        let told = files.filter(|file| file.extension().is_some_and(|extension| extension == "ports"));
+        let mut told = files.filter(|file| file.extension().is_some_and(|extension| extension == "ports"));
         let told: Option<Value> =
-            told.filter_map(|file| serde_json::from_slice(&std::fs::read(file).ok()?).ok()).next();
+            told.find_map(|file| serde_json::from_slice(&std::fs::read(file).ok()?).ok());
         let url = told.as_ref().and_then(|told| told["nats"][0].as_str());
         if let Some(port) = url.and_then(|url| url.rsplit(':').next()?.parse().ok()) {
             return port;
@@ -196,11 +195,7 @@ impl Ground {
 
     /// A relay that ends when the stream has what the log has now; what it has told.
     pub(crate) fn once(&self, nats: &Nats, more: &[&str]) -> Ran {
-        self.ran(&mut self.relay(nats, &[&["--once"], more].concat()))
-    }
-
-    pub(crate) fn ran(&self, command: &mut Command) -> Ran {
-        Ran::of(command)
+        Ran::of(&mut self.relay(nats, &[&["--once"], more].concat()))
     }
 }
 
@@ -252,13 +247,8 @@ impl Process {
 
     #[track_caller]
     pub(crate) fn is_at_work(&mut self) {
-        if let Some(status) = self.0.try_wait().unwrap() {
-            let mut told = String::new();
-            if let Some(stderr) = &mut self.0.stderr {
-                stderr.read_to_string(&mut told).unwrap();
-            }
-            panic!("it ended with {status}: {told}");
-        }
+        let ended = self.0.try_wait().unwrap();
+        assert!(ended.is_none(), "it ended with {ended:?}");
     }
 }
 

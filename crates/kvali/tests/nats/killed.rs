@@ -92,6 +92,7 @@ async fn relays_and_servers_killed_in_mid_stream_lose_nothing_and_send_nothing_t
         assert_same(&nats.messages(tenant).await, &log, 1);
         events += log.len();
     }
+    assert!(behind > 0, "none of {} kills met a relay with messages beyond its checkpoint", kills());
     println!("{events} events, {} kills, {behind} of them with messages sent beyond the checkpoint", kills());
     ground.database.drop().await;
 }

@@ -81,3 +81,26 @@ async fn what_somebody_else_writes_into_the_stream_breaks_nothing() {
     assert_eq!(stream.cached_info().state.messages, 63);
     ground.database.drop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_that_is_full_is_waited_for() {
+    let (ground, nats) = (Ground::new().await, Nats::start().await);
+    let store = ground.database.connect().await;
+    let sales = Sales::set_up(&store, tenant(1), Policy::PERMISSIVE).await;
+    deals_that_move(&store, &sales, 10, 4).await;
+    let log = log(&store, tenant(1)).await;
+    let mut relay = ground.start(&nats, &["--max-bytes", "20000"]);
+    let context = nats.context().await;
+    // No room for one more.
+    while nats.info(&context, tenant(1)).await.state.bytes < 19_000 {
+        relay.is_at_work();
+    }
+    assert!(nats.info(&context, tenant(1)).await.state.messages < u64::try_from(log.len()).unwrap());
+    let mut larger = nats.stream(tenant(1)).await.cached_info().config.clone();
+    larger.max_bytes = -1;
+    context.update_stream(larger).await.unwrap();
+    nats.has(tenant(1), u64::try_from(log.len()).unwrap()).await;
+    relay.is_at_work();
+    assert_same(&nats.messages(tenant(1)).await, &log, 1);
+    ground.database.drop().await;
+}

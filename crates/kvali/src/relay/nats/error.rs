@@ -9,7 +9,9 @@ use std::path::PathBuf;
 
 #[derive(thiserror::Error, Debug)]
 pub(crate) enum RelayError {
-    #[error("cannot connect to NATS at {servers}")]
+    #[error(
+        "cannot connect to NATS at {servers}; look at the address and, with TLS, at --tls-ca, --tls-cert and --tls-key"
+    )]
     Connect { servers: String, source: ConnectError },
     #[error(
         "NATS at {servers} does not let Kvali in; check --creds, or --user with KVALI_NATS_PASSWORD, or KVALI_NATS_TOKEN"
@@ -45,6 +47,8 @@ pub(crate) enum RelayError {
          writes to it"
     )]
     OutOfPlace { stream: String, position: i64, found: u64, expected: u64 },
+    #[error("another relay has taken over")]
+    TakenOver,
     #[error(transparent)]
     Subscription(#[from] SubscribeError),
     #[error(transparent)]
@@ -52,6 +56,14 @@ pub(crate) enum RelayError {
 }
 
 impl RelayError {
+    /// Why a checkpoint was not moved.
+    pub(super) fn of_settling(error: SubscribeError) -> Self {
+        match error {
+            SubscribeError::OldToken => Self::TakenOver,
+            other => other.into(),
+        }
+    }
+
     /// Whether it stays so until somebody does something about it.
     pub(super) fn is_lasting(&self) -> bool {
         matches!(

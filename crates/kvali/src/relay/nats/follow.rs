@@ -41,12 +41,17 @@ pub(super) struct Follower {
     subscription: Subscription,
     until: Until,
     relayed: Relayed,
+    /// What was told last of what fails, so that it is not told again every second; `None` once it goes on.
+    failure: Option<String>,
+    /// In what the stream was told to differ from one that would be made.
+    differences: Vec<String>,
 }
 
 impl Follower {
     pub(super) fn new(how: Arc<How>, tenant: TenantId, until: Until) -> Self {
         let subscription = how.store.subscription(tenant, how.wanted.subscription());
-        Self { how, subscription, until, relayed: Relayed { tenant, events: 0, position: 0 } }
+        let relayed = Relayed { tenant, events: 0, position: 0 };
+        Self { how, subscription, until, relayed, failure: None, differences: Vec::new() }
     }
 
     pub(super) async fn run(
@@ -54,12 +59,11 @@ impl Follower {
         mut heads: watch::Receiver<Heads>,
         mut stopped: watch::Receiver<bool>,
     ) -> Result<Relayed, RelayError> {
-        let mut before = None;
         while !*stopped.borrow() && !self.has_arrived() {
             match self.turn(&mut heads, &mut stopped).await {
-                Ok(()) => before = None,
+                Ok(()) => self.failure = None,
                 Err(error) if error.is_lasting() && self.has_end() => return Err(error),
-                Err(error) => before = self.tell(&error, before),
+                Err(error) => self.tell(&error),
             }
             if !self.has_arrived() {
                 let _over = tokio::time::timeout(PAUSE, stopped.changed()).await;
@@ -76,14 +80,29 @@ impl Follower {
         matches!(self.until, Until::Position(position) if self.relayed.position >= position)
     }
 
-    /// Once for each cause in a row. Answers with what was told.
-    fn tell(&self, error: &RelayError, before: Option<String>) -> Option<String> {
+    fn tell(&mut self, error: &RelayError) {
         measured::relay_failed(self.relayed.tenant);
         let told = chain(error);
-        if before.as_ref() != Some(&told) {
+        if self.failure.as_ref() != Some(&told) {
             tracing::warn!(tenant = %self.relayed.tenant, error = told, "a tenant's relay rests; it is tried again");
         }
-        Some(told)
+        self.failure = Some(told);
+    }
+
+    fn tell_of(&mut self, stream: &Stream, place: Place) {
+        let (tenant, name) = (self.relayed.tenant, &stream.name);
+        if !stream.differences.is_empty() && stream.differences != self.differences {
+            self.differences.clone_from(&stream.differences);
+            let differences = self.differences.join("; ");
+            tracing::warn!(
+                stream = name,
+                differences,
+                "the stream is not as it would be made; it is left as it is"
+            );
+        }
+        if self.failure.is_none() {
+            tracing::info!(%tenant, stream = name, after = place.position, "relaying");
+        }
     }
 
     /// Until it is told to stop, or something fails, or at once if another has the tenant.
@@ -121,7 +140,7 @@ impl Follower {
         let stream = Stream::open(context, wanted, tenant).await?;
         let begin = self.subscription.place(*from).await?;
         let mut place = stream.place(store, alone, begin).await?;
-        tracing::info!(%tenant, after = place.position, "relaying");
+        self.tell_of(&stream, place);
         let mut page = alone.read(place.position, *in_flight).await?;
         while !*stopped.borrow() {
             self.relayed.position = place.position;
@@ -137,8 +156,9 @@ impl Follower {
             let (sent, next) =
                 tokio::join!(stream.publish(&page, alone.epoch, &mut place), alone.read(through, *in_flight));
             self.count(place.sequence - before);
-            alone.settle(place.position).await?;
+            alone.settle(place.position).await.map_err(RelayError::of_settling)?;
             sent?;
+            self.failure = None;
             page = next?;
         }
         self.relayed.position = place.position;

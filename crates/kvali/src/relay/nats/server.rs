@@ -2,8 +2,10 @@
 //! everybody on the machine.
 
 use super::RelayError;
-use async_nats::{Client, ConnectErrorKind, ConnectOptions, Event, ServerAddr};
+use async_nats::{Client, ConnectError, ConnectErrorKind, ConnectOptions, Event, ServerAddr};
 use kvali_eventstore::chain;
+use std::error::Error;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -24,13 +26,13 @@ pub(super) struct Server {
     /// A file with a user's JWT and seed, as `nsc` writes it
     #[arg(long, value_name = "FILE", env = "KVALI_NATS_CREDS", conflicts_with = "user")]
     creds: Option<PathBuf>,
-    /// A user, whose password is in KVALI_NATS_PASSWORD or in --password-file
+    /// A user, whose password is in `KVALI_NATS_PASSWORD` or in --password-file
     #[arg(long, value_name = "NAME", env = "KVALI_NATS_USER")]
     user: Option<String>,
     /// A file with the user's password
     #[arg(long, value_name = "FILE", env = "KVALI_NATS_PASSWORD_FILE")]
     password_file: Option<PathBuf>,
-    /// A file with a token [default: the token in KVALI_NATS_TOKEN, if there is one]
+    /// A file with a token [default: the token in `KVALI_NATS_TOKEN`, if there is one]
     #[arg(long, value_name = "FILE", env = "KVALI_NATS_TOKEN_FILE")]
     token_file: Option<PathBuf>,
     /// Certificates (PEM) of whoever signed the server's, beside those of the system
@@ -101,6 +103,9 @@ impl Server {
                 Err(source) => source,
             };
             match source.kind() {
+                ConnectErrorKind::Io if is_no_understanding(&source) => {
+                    return Err(RelayError::Connect { servers, source });
+                }
                 ConnectErrorKind::Io | ConnectErrorKind::TimedOut | ConnectErrorKind::Dns => {
                     tracing::warn!(servers, error = chain(&source), "NATS is not reached; it is tried again");
                     tokio::time::sleep(PAUSE).await;
@@ -112,6 +117,18 @@ impl Server {
             }
         }
     }
+}
+
+/// Whether the two met and found no common TLS, such as a certificate that nobody here vouches for.
+fn is_no_understanding(error: &ConnectError) -> bool {
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        if error.downcast_ref().is_some_and(|error: &io::Error| error.kind() == io::ErrorKind::InvalidData) {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
 }
 
 fn secret(what: &'static str, file: Option<&Path>, variable: &str) -> Result<Option<String>, RelayError> {
@@ -129,6 +146,7 @@ fn tell(event: &Event) {
     match event {
         Event::Connected => tracing::info!("connected to NATS"),
         Event::Disconnected => tracing::warn!("NATS is away; what it lacks is sent when it is back"),
+        Event::Draining | Event::Closed => tracing::debug!("the connection to NATS ends"),
         other => tracing::warn!(told = %other, "NATS"),
     }
 }

@@ -19,7 +19,7 @@ const DAY: u64 = 86_400;
 #[derive(clap::Args)]
 #[command(next_help_heading = "Options of the streams")]
 pub(super) struct Wanted {
-    /// Streams are named NAME_TENANT
+    /// Streams are named `NAME_TENANT`
     #[arg(long = "stream", value_name = "NAME", value_parser = name, default_value = "KVALI", env = "KVALI_NATS_STREAM")]
     name: String,
     /// Subjects are SUBJECT.TENANT.AGGREGATE.EVENT
@@ -98,8 +98,10 @@ pub(super) struct Stream {
     context: Context,
     handle: Handle<Info>,
     root: String,
-    name: String,
+    pub(super) name: String,
     tenant: TenantId,
+    /// In what it is not as it would be made.
+    pub(super) differences: Vec<String>,
 }
 
 impl Stream {
@@ -110,10 +112,10 @@ impl Stream {
         tenant: TenantId,
     ) -> Result<Self, RelayError> {
         let config = wanted.config(tenant);
-        let name = config.name.clone();
+        let (name, mut differences) = (config.name.clone(), Vec::new());
         let handle = match context.get_stream(&name).await {
             Ok(there) => {
-                compare(&there.cached_info().config, &config)?;
+                differences = compare(&there.cached_info().config, &config)?;
                 there
             }
             Err(error) if is_missing(&error.kind()) => {
@@ -126,7 +128,7 @@ impl Stream {
             }
             Err(source) => return Err(RelayError::Look { stream: name, source }),
         };
-        Ok(Self { context, handle, root: wanted.subject.clone(), name, tenant })
+        Ok(Self { context, handle, root: wanted.subject.clone(), name, tenant, differences })
     }
 
     /// Where to go on. The stream's last message says it, if it is the stream's newest: whatever the checkpoint, and
@@ -206,13 +208,9 @@ impl Stream {
             }
             *place = Place { position, sequence: found };
         }
-        match broken_off {
-            Some(error) => Err(error),
-            None => {
-                place.position = page.through;
-                Ok(())
-            }
-        }
+        broken_off.map_or(Ok(()), Err)?;
+        place.position = page.through;
+        Ok(())
     }
 
     fn not_taken(&self, position: i64, source: async_nats::jetstream::context::PublishError) -> RelayError {
@@ -224,20 +222,15 @@ fn is_missing(kind: &GetStreamErrorKind) -> bool {
     matches!(kind, GetStreamErrorKind::JetStream(error) if error.error_code() == ErrorCode::STREAM_NOT_FOUND)
 }
 
-/// Tells in what a stream that was there differs from one that would be made. It must take the tenant's subjects; all
-/// else is its owner's.
-fn compare(there: &Config, wanted: &Config) -> Result<(), RelayError> {
+/// In what a stream that was there differs from one that would be made. It must take the tenant's subjects; all else is
+/// its owner's.
+fn compare(there: &Config, wanted: &Config) -> Result<Vec<String>, RelayError> {
     let (stream, subject) = (there.name.clone(), wanted.subjects.concat());
     if !there.subjects.iter().any(|pattern| covers(pattern, &subject)) {
         let subjects = there.subjects.join(", ");
         return Err(RelayError::OtherSubjects { stream, subjects, subject });
     }
-    let differences = differences(there, wanted);
-    if !differences.is_empty() {
-        let differences = differences.join("; ");
-        tracing::warn!(stream, differences, "the stream is not as it would be made; it is left as it is");
-    }
-    Ok(())
+    Ok(differences(there, wanted))
 }
 
 fn differences(there: &Config, wanted: &Config) -> Vec<String> {
@@ -305,7 +298,7 @@ mod tests {
     #[test]
     fn a_stream_that_differs_is_told_in_words() {
         let mut there = wanted(0);
-        assert_eq!(differences(&there, &wanted(0)), [String::new(); 0]);
+        assert!(differences(&there, &wanted(0)).is_empty());
         there.max_age = Duration::from_secs(3_600);
         there.max_bytes = 1_000;
         let told = ["max_age is 3600 s and not 0 s", "max_bytes is 1000 and not unlimited"];
