@@ -84,6 +84,11 @@ impl Asked {
     }
 }
 
+#[cfg(fuzzing)]
+pub(crate) fn fuzzed(query: &str) {
+    let _problem = crate::fuzz::parsed::<Asked>(query).map(Asked::ask);
+}
+
 struct Told<'a> {
     trail: Trail,
     sees: Sees<'a>,

@@ -100,6 +100,12 @@ impl Item {
         otherwise: Option<Uuid>,
     ) -> Result<(Order, Envelope), Problem> {
         let name = word(&self.aggregate, &self.command)?;
+        let nothing = json!({});
+        let fields = self.body.as_ref().unwrap_or(&nothing);
+        self.said(otherwise)?.prepared(principal, name, &self.id, fields)
+    }
+
+    fn said(&self, otherwise: Option<Uuid>) -> Result<Said, Problem> {
         let said = Said {
             idempotency_key: self.idempotency_key.clone(),
             expected_version: self.if_version,
@@ -107,8 +113,20 @@ impl Item {
             occurred_at: self.occurred_at.as_ref().map(|text| instant("occurred_at", text)).transpose()?,
             otherwise,
         };
-        let nothing = json!({});
-        let fields = self.body.as_ref().unwrap_or(&nothing);
-        said.checked()?.prepared(principal, name, &self.id, fields)
+        said.checked()
     }
+}
+
+#[cfg(fuzzing)]
+pub(crate) fn fuzzed(body: &[u8]) -> usize {
+    use crate::commands::stream;
+    use kvali_domain::Command;
+    let sound = |item: Item| -> Option<()> {
+        let name = word(&item.aggregate, &item.command).ok()?;
+        item.said(None).ok()?;
+        let command = Command::decode(name, &item.body.unwrap_or_else(|| json!({}))).ok()?;
+        stream(name, &command, &item.id, Uuid::nil()).ok().map(drop)
+    };
+    let items: Vec<Item> = serde_json::from_slice(body).unwrap_or_default();
+    items.into_iter().take(MOST).filter_map(sound).count()
 }

@@ -233,7 +233,7 @@ pub(crate) fn instant(field: &'static str, text: &str) -> Result<DateTime<Utc>, 
 }
 
 /// What a command is done to. `-` stands for the one stream that it can be done to, or for a new one.
-fn stream(name: &str, command: &Command, id: &str, command_id: Uuid) -> Result<StreamId, Problem> {
+pub(crate) fn stream(name: &str, command: &Command, id: &str, command_id: Uuid) -> Result<StreamId, Problem> {
     let given = match id {
         "-" => None,
         id => Some(StreamId(id.parse().map_err(|_| {

@@ -85,6 +85,13 @@ pub(crate) fn types(text: &str) -> Result<BTreeSet<String>, Problem> {
     Ok(wanted)
 }
 
+#[cfg(fuzzing)]
+pub(crate) fn fuzzed(query: &str) {
+    if let Some(asked) = crate::fuzz::parsed::<Asked>(query) {
+        let _problem = (Filter::of(&asked), asked.wait.as_deref().map(seconds));
+    }
+}
+
 /// A page of the feed: what passed, and where to go on.
 struct Page {
     events: Vec<Opened>,

@@ -11,6 +11,8 @@ mod edge;
 mod error;
 mod feed;
 mod format;
+#[cfg(fuzzing)]
+pub mod fuzz;
 mod health;
 pub mod jobs;
 mod key;

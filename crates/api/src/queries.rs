@@ -31,6 +31,9 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+#[cfg(fuzzing)]
+pub(crate) mod fuzz;
+
 type Asked<T> = Result<Query<T>, QueryRejection>;
 type Told = Result<Response, Problem>;
 

@@ -17,6 +17,10 @@ mod failure;
 mod forecast;
 mod forms;
 mod funnel;
+#[cfg(fuzzing)]
+pub mod fuzz {
+    pub use crate::load::records::fuzz::drafts;
+}
 mod help;
 mod ids;
 pub mod import;

@@ -10,7 +10,10 @@ mod history;
 mod people;
 mod pipeline;
 mod reasons;
+#[cfg(not(fuzzing))]
 mod records;
+#[cfg(fuzzing)]
+pub(crate) mod records;
 mod report;
 mod revert;
 mod sink;

@@ -31,6 +31,8 @@ mod contacts;
 mod custom;
 mod deal_contacts;
 mod draft;
+#[cfg(fuzzing)]
+pub(crate) mod fuzz;
 mod held;
 mod leads;
 mod points;

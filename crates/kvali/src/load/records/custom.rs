@@ -12,6 +12,7 @@ use kvali_domain::{Command, State, company, contact, lead};
 use rust_decimal::Decimal;
 
 /// Those that a map fills.
+#[derive(Default)]
 pub(super) struct Fields(Vec<Field>);
 
 impl Fields {
