@@ -20,6 +20,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use std::collections::BTreeSet;
 use std::convert::Infallible;
+use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 #[derive(Deserialize, JsonSchema)]
@@ -65,8 +66,11 @@ impl Filter {
     }
 }
 
+/// Every event type there is. Made once: the schemas that come with the names take milliseconds.
+static KNOWN: LazyLock<Vec<&'static str>> =
+    LazyLock::new(|| kvali_domain::event_types().into_iter().map(|(name, _)| name).collect());
+
 pub(crate) fn types(text: &str) -> Result<BTreeSet<String>, Problem> {
-    let known: Vec<&str> = kvali_domain::event_types().into_iter().map(|(name, _)| name).collect();
     let mut wanted = BTreeSet::new();
     for word in text.split(',').map(str::trim).filter(|word| !word.is_empty()) {
         let of_aggregate = word.strip_suffix(".*");
@@ -75,8 +79,8 @@ pub(crate) fn types(text: &str) -> Result<BTreeSet<String>, Problem> {
             None => **name == word,
         };
         let before = wanted.len();
-        wanted.extend(known.iter().filter(fits).map(|name| (*name).to_owned()));
-        if wanted.len() == before && !known.iter().any(|name| fits(&name)) {
+        wanted.extend(KNOWN.iter().filter(fits).map(|name| (*name).to_owned()));
+        if wanted.len() == before && !KNOWN.iter().any(|name| fits(&name)) {
             let detail =
                 format!("no event has type {word:?}; types look like deal.won, and deal.* is all of deals");
             return Err(Problem::malformed("types", detail));
