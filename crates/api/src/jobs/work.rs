@@ -71,7 +71,14 @@ async fn work(api: Api, how: Work, mut stopped: watch::Receiver<bool>) {
     while !*stopped.borrow() {
         came.borrow_and_update();
         match api.store().lease_job(how.lease).await {
-            Ok(Some(job)) => take_turn(&api, &job, how.lease / 3, &stopped).await,
+            Ok(Some(job)) => {
+                // A task of its own, so that a panic in it ends no worker; the lease of the job runs out then.
+                let mut turn = JoinSet::new();
+                turn.spawn(take_turn(api.clone(), job, how.lease / 3, stopped.clone()));
+                if let Some(Err(error)) = turn.join_next().await {
+                    tracing::error!(%error, "the turn of a job ended early");
+                }
+            }
             Ok(None) => {
                 tokio::select! {
                     _ = came.changed() => {}
@@ -100,13 +107,14 @@ async fn wait(pause: Duration, stopped: &mut watch::Receiver<bool>) {
     let _over = tokio::time::timeout(pause, stopped.changed()).await;
 }
 
-async fn take_turn(api: &Api, job: &Leased, sign_of_life: Duration, stopped: &watch::Receiver<bool>) {
+async fn take_turn(api: Api, job: Leased, sign_of_life: Duration, stopped: watch::Receiver<bool>) {
+    let (api, job) = (&api, &job);
     let Leased { cancelled, in_doubt, next_part, .. } = *job;
     // Of a dry run only the one who carries it out knows what it has come to, so another begins anew.
     let part = if job.dry_run { 0 } else { next_part };
     let rehearsal = Rehearsal::default();
     let mut turn = Turn { api, job, sign_of_life, rehearsal, part, cancelled, in_doubt };
-    let Err(error) = turn.run(stopped).await else { return };
+    let Err(error) = turn.run(&stopped).await else { return };
     tracing::warn!(job = %job.id, tenant = %job.tenant, error = kvali_eventstore::chain(&error), "a job rests");
     let rests = if job.dry_run && !passes(&error) {
         // One row after the other cannot be tried out, for each builds on those before it.
@@ -210,11 +218,16 @@ impl Turn<'_> {
         }
     }
 
-    /// Those of the next part; `None`, if they are gone.
+    /// Those of the next part; `None`, if somebody else has settled it, or if it ends the job that they cannot be read.
     async fn rows(&self) -> Result<Option<Vec<Row>>, Error> {
         let Some(bytes) = self.job.part(self.part).await? else { return Ok(None) };
         let rows = serde_json::Deserializer::from_slice(&bytes).into_iter();
-        Ok(Some(rows.collect::<Result<_, _>>().expect("a part is what its receiver wrote")))
+        if let Ok(rows) = rows.collect::<Result<_, _>>() {
+            return Ok(Some(rows));
+        }
+        let reason = "its rows were received by another version of Kvali, and this one cannot read them";
+        self.job.end(Ended::Stopped, Some(reason)).await?;
+        Ok(None)
     }
 
     async fn carry_out(&mut self, principal: &Principal, rows: &[Row]) -> Result<Vec<RowVerdict>, Error> {

@@ -135,7 +135,7 @@ impl Store {
 }
 
 impl Leased {
-    /// The rows of a part; `None`, if they are there no more.
+    /// The rows of a part; `None`, if somebody else has settled it.
     pub async fn part(&self, part: i32) -> Result<Option<Vec<u8>>, Error> {
         let sealed: Option<Vec<u8>> = sqlx::query_scalar(
             "select sealed from kvali.job_part where tenant_id = $1 and job_id = $2 and part = $3",
