@@ -48,7 +48,7 @@ macro_rules! question {
         #[derive(Deserialize, JsonSchema)]
         #[serde(deny_unknown_fields)]
         pub(crate) struct $name {
-            $($(#[$doc])* $field: $type,)*
+            $($(#[$doc])* pub(super) $field: $type,)*
             /// Answer no earlier than this position: to read one's own write.
             after: Option<i64>,
             /// A position, or an instant (RFC 3339).
@@ -58,7 +58,7 @@ macro_rules! question {
         }
 
         impl $name {
-            fn when(&self) -> When {
+            pub(super) fn when(&self) -> When {
                 When { after: self.after, as_of: self.as_of.clone(), clock: self.clock.clone() }
             }
         }
