@@ -70,7 +70,7 @@ mod funnels;
 pub(crate) use funnels::{Forecast, Funnel, Funnels, Standing, forecast, funnel, funnels, standing};
 
 /// As of when.
-struct When {
+pub(crate) struct When {
     /// Answer no earlier than this position: to read one's own write.
     after: Option<i64>,
     /// A position or an instant.
