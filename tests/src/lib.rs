@@ -18,6 +18,7 @@ pub mod models;
 pub mod office;
 pub mod random;
 pub mod samples;
+pub mod shop;
 
 /// The run's cluster. It is pinned: it outlives this process and `make test` stops it.
 pub fn cluster() -> &'static Cluster {

@@ -2,10 +2,13 @@
 
 use crate::Database;
 use crate::office::Office;
+use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use kvali_domain::TenantId;
-use kvali_eventstore::project::{AsOf, Projection, Query};
+use kvali_eventstore::project::{AsOf, Batch, Projection, Query};
 use kvali_eventstore::{Options, Store};
+use kvali_projections::conversion_funnel::ConversionFunnel;
+use sqlx::PgConnection;
 use std::sync::Arc;
 
 pub fn quiet(_: i64, _: i64) {}
@@ -68,4 +71,34 @@ where
 async fn last(store: &Store, tenant: TenantId) -> DateTime<Utc> {
     let head = store.head(tenant).await.expect("the head is read");
     store.recorded_at(tenant, head).await.expect("the log is read").expect("there is an event")
+}
+
+/// The funnel of the next release.
+#[derive(Default)]
+pub struct Raised {
+    /// What it shows to analysts.
+    pub views: &'static str,
+}
+
+#[async_trait]
+impl Projection for Raised {
+    fn name(&self) -> &'static str {
+        ConversionFunnel.name()
+    }
+
+    fn version(&self) -> i32 {
+        ConversionFunnel.version() + 1
+    }
+
+    fn schema(&self) -> &'static str {
+        ConversionFunnel.schema()
+    }
+
+    fn views(&self) -> &'static str {
+        self.views
+    }
+
+    async fn apply(&self, batch: &Batch<'_>, into: &mut PgConnection) -> Result<(), sqlx::Error> {
+        ConversionFunnel.apply(batch, into).await
+    }
 }

@@ -2,65 +2,38 @@
 
 use hyper::{Method, StatusCode};
 use kvali_domain::access::{Permission, Role};
-use kvali_domain::pipeline::Policy;
 use kvali_domain::{Personal, UserId, user};
-use kvali_tests::http::Server;
-use kvali_tests::samples::{LEAD, OFFER, Sales};
-use kvali_tests::{Database, accepted, envelope, new_id, order, tenant};
+use kvali_tests::samples::{LEAD, OFFER};
+use kvali_tests::shop::Shop;
+use kvali_tests::{accepted, envelope, new_id, order, tenant};
 use serde_json::{Value, json};
 use std::collections::HashSet;
 use uuid::Uuid;
 
-struct Shop {
-    database: Database,
-    server: Server,
-    sales: Sales,
-    admin: String,
+async fn company(shop: &Shop, name: &str) -> Uuid {
+    let id = new_id();
+    let body = json!({ "name": name, "override_duplicate": true, "reason": "both are meant" });
+    shop.tell(&format!("/v1/company/{id}/create-company"), body).await;
+    id
 }
 
-impl Shop {
-    async fn open() -> Self {
-        let database = Database::create().await;
-        let server = Server::start(database.connect().await).await;
-        let sales = Sales::set_up(&server.store, tenant(1), Policy::PERMISSIVE).await;
-        let admin = server.key(tenant(1), Role::Admin).await;
-        Self { database, server, sales, admin }
-    }
-
-    async fn tell(&self, path: &str, body: Value) -> Value {
-        self.server.post(&self.admin, path, &[], &body).await.ok()
-    }
-
-    async fn company(&self, name: &str) -> Uuid {
-        let id = new_id();
-        let body = json!({ "name": name, "override_duplicate": true, "reason": "both are meant" });
-        self.tell(&format!("/v1/company/{id}/create-company"), body).await;
-        id
-    }
-
-    /// The rows of every page, and how many pages there were.
-    async fn pages(&self, path: &str, rows: &str) -> (Vec<Value>, usize) {
-        let (mut all, mut pages, mut cursor) = (Vec::new(), 0, None::<String>);
-        loop {
-            let next = cursor.map(|cursor| format!("&cursor={cursor}")).unwrap_or_default();
-            let page = self.server.get(&self.admin, &format!("{path}&limit=3{next}")).await;
-            let told = page.header("kvali-cursor").map(str::to_owned);
-            let page = page.ok();
-            assert_eq!(page["cursor"], json!(told), "the header says what the answer says");
-            let rows = page["answer"].pointer(rows).and_then(Value::as_array).expect("a list");
-            assert!((1..=3).contains(&rows.len()), "{path}: {} rows", rows.len());
-            all.extend(rows.iter().cloned());
-            (pages, cursor) = (pages + 1, told);
-            if cursor.is_none() {
-                return (all, pages);
-            }
-            assert!(pages < 100, "{path} comes to no end");
+/// The rows of every page, and how many pages there were.
+async fn pages(shop: &Shop, path: &str, rows: &str) -> (Vec<Value>, usize) {
+    let (mut all, mut pages, mut cursor) = (Vec::new(), 0, None::<String>);
+    loop {
+        let next = cursor.map(|cursor| format!("&cursor={cursor}")).unwrap_or_default();
+        let page = shop.server.get(&shop.admin, &format!("{path}&limit=3{next}")).await;
+        let told = page.header("kvali-cursor").map(str::to_owned);
+        let page = page.ok();
+        assert_eq!(page["cursor"], json!(told), "the header says what the answer says");
+        let rows = page["answer"].pointer(rows).and_then(Value::as_array).expect("a list");
+        assert!((1..=3).contains(&rows.len()), "{path}: {} rows", rows.len());
+        all.extend(rows.iter().cloned());
+        (pages, cursor) = (pages + 1, told);
+        if cursor.is_none() {
+            return (all, pages);
         }
-    }
-
-    async fn close(self) {
-        self.server.stop().await;
-        self.database.drop().await;
+        assert!(pages < 100, "{path} comes to no end");
     }
 }
 
@@ -69,7 +42,7 @@ async fn the_pages_of_an_answer_are_the_whole_of_it() {
     let shop = Shop::open().await;
     let mut companies = Vec::new();
     for at in 0..7 {
-        companies.push(shop.company(&format!("Acme Tbilisi {}", ["Trade", "Trading"][at % 2])).await);
+        companies.push(company(&shop, &format!("Acme Tbilisi {}", ["Trade", "Trading"][at % 2])).await);
     }
     for at in 0..8 {
         let body = json!({ "pipeline": shop.sales.pipeline, "value": { "amount": (at % 3).to_string(), "currency": "GEL" } });
@@ -89,7 +62,7 @@ async fn the_pages_of_an_answer_are_the_whole_of_it() {
         assert_eq!(whole["cursor"], Value::Null, "{path}");
         let whole = whole["answer"].pointer(rows).and_then(Value::as_array).expect("a list").clone();
         assert!(whole.len() >= least, "{path} has {} rows", whole.len());
-        let (paged, count) = shop.pages(path, rows).await;
+        let (paged, count) = pages(&shop, path, rows).await;
         assert_eq!(count, whole.len().div_ceil(3), "{path}");
         let ids = |rows: &[Value]| -> Vec<Value> {
             let id = |row: &Value| {
@@ -141,7 +114,7 @@ async fn a_cursor_is_of_one_question_and_one_list() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_history_tells_what_each_event_changed() {
     let shop = Shop::open().await;
-    let id = shop.company("Acme").await;
+    let id = company(&shop, "Acme").await;
     shop.tell(&format!("/v1/company/{id}/rename-company"), json!({ "name": "Acme Ltd" })).await;
     let path = format!("/v1/streams/{id}");
     let history = shop.server.get(&shop.admin, &path).await.ok();
@@ -157,7 +130,7 @@ async fn a_history_tells_what_each_event_changed() {
 #[tokio::test(flavor = "multi_thread")]
 async fn sensitive_values_are_for_those_who_have_the_right_to_them() {
     let shop = Shop::open().await;
-    let id = shop.company("Acme").await;
+    let id = company(&shop, "Acme").await;
     let [hobby, diagnosis] =
         [("hobby", "personal"), ("diagnosis", "sensitive")].map(|named| (new_id(), named));
     for (field, (key, class)) in [hobby, diagnosis] {

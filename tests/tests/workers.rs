@@ -10,6 +10,7 @@ use kvali_eventstore::{Options, Store};
 use kvali_projections::AskError;
 use kvali_projections::conversion_funnel::{ConversionFunnel, Corrections, ground};
 use kvali_tests::backlog::{busy, caught_up, deals_that_move};
+use kvali_tests::models::Raised;
 use kvali_tests::random::Company;
 use kvali_tests::samples::{OFFER, Sales, move_to};
 use kvali_tests::{Database, accepted, envelope, new_id, now, order, tenant};
@@ -272,28 +273,6 @@ async fn an_altered_event_is_parked_and_reported_and_comes_back_once_it_is_mende
     }
 }
 
-/// The funnel of the next release.
-struct Raised;
-
-#[async_trait]
-impl Projection for Raised {
-    fn name(&self) -> &'static str {
-        ConversionFunnel.name()
-    }
-
-    fn version(&self) -> i32 {
-        ConversionFunnel.version() + 1
-    }
-
-    fn schema(&self) -> &'static str {
-        ConversionFunnel.schema()
-    }
-
-    async fn apply(&self, batch: &Batch<'_>, into: &mut PgConnection) -> Result<(), sqlx::Error> {
-        ConversionFunnel.apply(batch, into).await
-    }
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_raised_version_is_built_beside_the_one_that_answers() {
     let database = Database::create().await;
@@ -305,9 +284,9 @@ async fn a_raised_version_is_built_beside_the_one_that_answers() {
     caught_up(&store, &ConversionFunnel).await;
     let live = store.live(&ConversionFunnel).await.unwrap();
     let before = database.rows(&live.schema_name).await;
-    let next = workers(&database.connect().await, Arc::new(Raised));
-    caught_up(&store, &Raised).await;
-    let raised = store.live(&Raised).await.unwrap();
+    let next = workers(&database.connect().await, Arc::new(Raised::default()));
+    caught_up(&store, &Raised::default()).await;
+    let raised = store.live(&Raised::default()).await.unwrap();
     assert_eq!(database.rows(&raised.schema_name).await, before);
     assert_eq!(
         store.live(&ConversionFunnel).await.unwrap(),
@@ -316,7 +295,7 @@ async fn a_raised_version_is_built_beside_the_one_that_answers() {
     );
     busy(&store, 9, 4, 5).await;
     caught_up(&store, &ConversionFunnel).await;
-    caught_up(&store, &Raised).await;
+    caught_up(&store, &Raised::default()).await;
     old.stop().await;
     next.stop().await;
     assert_eq!(

@@ -15,12 +15,12 @@ use axum::response::{IntoResponse, Response};
 use futures_util::stream::{self, Stream};
 use kvali_domain::StreamId;
 use kvali_domain::access::Permission;
+use kvali_domain::history::SHAPES;
 use kvali_eventstore::Opened;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::collections::BTreeSet;
 use std::convert::Infallible;
-use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 #[derive(Deserialize, JsonSchema)]
@@ -66,21 +66,18 @@ impl Filter {
     }
 }
 
-/// Every event type there is. Made once: the schemas that come with the names take milliseconds.
-static KNOWN: LazyLock<Vec<&'static str>> =
-    LazyLock::new(|| kvali_domain::event_types().into_iter().map(|(name, _)| name).collect());
-
 pub(crate) fn types(text: &str) -> Result<BTreeSet<String>, Problem> {
+    let known = || SHAPES.iter().map(|shape| shape.event_type);
     let mut wanted = BTreeSet::new();
     for word in text.split(',').map(str::trim).filter(|word| !word.is_empty()) {
         let of_aggregate = word.strip_suffix(".*");
-        let fits = |name: &&&str| match of_aggregate {
+        let fits = |name: &&str| match of_aggregate {
             Some(aggregate) => name.split_once('.').is_some_and(|(of, _)| of == aggregate),
-            None => **name == word,
+            None => *name == word,
         };
         let before = wanted.len();
-        wanted.extend(KNOWN.iter().filter(fits).map(|name| (*name).to_owned()));
-        if wanted.len() == before && !KNOWN.iter().any(|name| fits(&name)) {
+        wanted.extend(known().filter(fits).map(str::to_owned));
+        if wanted.len() == before && !known().any(|name| fits(&name)) {
             let detail =
                 format!("no event has type {word:?}; types look like deal.won, and deal.* is all of deals");
             return Err(Problem::malformed("types", detail));

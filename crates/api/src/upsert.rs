@@ -151,8 +151,8 @@ impl Api {
         claim: &'static str,
         external: &External,
     ) -> Result<Option<StreamId>, Problem> {
-        let key = format!("{}\u{1f}{}", external.source, external.id);
-        let holders = self.store().holders(principal.tenant, &[Claim::take(claim, key)]).await?;
+        let claim = Claim::take(claim, external.key());
+        let holders = self.store().holders(principal.tenant, &[claim]).await?;
         let Some(mut stream) = holders.into_iter().flatten().next() else { return Ok(None) };
         self.sees(principal, Permission::Read, stream, "record").await?;
         while let Some((_, state)) = self.store().state(principal.tenant, stream).await? {

@@ -366,8 +366,8 @@ fn exclusivity(country: Country, product: ProductId) -> String {
 impl Describe for Event {
     fn claims(&self) -> Vec<Claim> {
         match self {
-            Self::Created(Created { external: Some(External { source, id }), .. }) => {
-                vec![Claim::take(EXTERNAL_CLAIM, format!("{source}\u{1f}{id}"))]
+            Self::Created(Created { external: Some(external), .. }) => {
+                vec![Claim::take(EXTERNAL_CLAIM, external.key())]
             }
             Self::DomainsSet(DomainsSet { added, removed, meant, .. }) => {
                 let released = removed.iter().map(|domain| Claim::release(DOMAIN_CLAIM, domain));

@@ -444,8 +444,8 @@ fn number_key(contact: ContactId, point: i32, kind: &Kind, key: &str) -> String 
 impl Describe for Event {
     fn claims(&self) -> Vec<Claim> {
         match self {
-            Self::Created(Created { external: Some(External { source, id }), .. }) => {
-                vec![Claim::take(EXTERNAL_CLAIM, format!("{source}\u{1f}{id}"))]
+            Self::Created(Created { external: Some(external), .. }) => {
+                vec![Claim::take(EXTERNAL_CLAIM, external.key())]
             }
             Self::PointAdded(PointAdded {
                 contact, point, kind, meant, value: Personal(Some(key)), ..

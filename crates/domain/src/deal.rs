@@ -313,6 +313,18 @@ pub struct External {
     pub id: String,
 }
 
+impl External {
+    /// What is claimed of it, by records of one kind.
+    pub fn key(&self) -> String {
+        external_key(&self.source, &self.id)
+    }
+}
+
+/// The key of the id that a source knows something by.
+pub fn external_key(source: &str, id: &str) -> String {
+    format!("{source}\u{1f}{id}")
+}
+
 events! {
     Opened = "deal.opened",
     StageChanged = "deal.stage_changed",
@@ -554,9 +566,8 @@ impl Describe for Event {
             |claim: fn(&'static str, String) -> Claim, owner: UserId| claim(WORK_CLAIM, owner.to_string());
         match self {
             Self::Opened(event) => {
-                let external = event.external.as_ref().map(|External { source, id }| {
-                    Claim::take(EXTERNAL_CLAIM, format!("{source}\u{1f}{id}"))
-                });
+                let external =
+                    event.external.as_ref().map(|external| Claim::take(EXTERNAL_CLAIM, external.key()));
                 external.into_iter().chain(event.holds().taken()).collect()
             }
             Self::StageChanged(event) => with::moved_with_task(&event.with_task_of, event.from, event.to),

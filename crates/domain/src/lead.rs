@@ -460,10 +460,9 @@ impl Describe for Event {
             |owner: &Option<UserId>, claim: fn(UserId) -> Claim| owner.iter().copied().map(claim).collect();
         match self {
             Self::Captured(event) => {
-                let pair = |id: &External| format!("{}\u{1f}{}", id.source, id.id);
                 let mut claims: Vec<Claim> = work(&event.owner, begins_work);
-                claims.extend(event.external.as_ref().map(|id| Claim::take(EXTERNAL_CLAIM, pair(id))));
-                claims.extend(event.provider_event.as_ref().map(|id| Claim::take(PROVIDER_CLAIM, pair(id))));
+                claims.extend(event.external.as_ref().map(|id| Claim::take(EXTERNAL_CLAIM, id.key())));
+                claims.extend(event.provider_event.as_ref().map(|id| Claim::take(PROVIDER_CLAIM, id.key())));
                 claims
             }
             Self::PointAdded(PointAdded { kind, meant, value: Personal(Some(key)), .. }) => {

@@ -198,7 +198,7 @@ impl Store {
         Ok(rows.into_iter().map(StoredRow::told).collect())
     }
 
-    /// Nothing more is begun; what is done stays done. `false`, if there is no such job or it has ended.
+    /// Nothing more is begun; what is done stays done, and a job that has ended stays as it is.
     pub async fn cancel_job(&self, tenant: TenantId, job: Uuid) -> Result<(), Error> {
         sqlx::query(include_str!("job/cancel.sql"))
             .bind(tenant.0)

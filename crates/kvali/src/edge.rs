@@ -1,5 +1,6 @@
-//! The clock of this program and its new ids; everything else takes both as arguments.
+//! The clock of this program, its new ids and its secrets; everything else takes them as arguments.
 
+use crate::failure::Failure;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
@@ -11,4 +12,11 @@ pub(crate) fn now() -> DateTime<Utc> {
 #[expect(clippy::disallowed_methods, reason = "the program is the edge where new ids are drawn")]
 pub(crate) fn new_id() -> Uuid {
     Uuid::now_v7()
+}
+
+/// What nobody can guess.
+pub(crate) fn random<const N: usize>() -> Result<[u8; N], Failure> {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).map_err(Failure::Random)?;
+    Ok(bytes)
 }

@@ -88,7 +88,7 @@ impl Issue {
             None => None,
         };
         let key = ApiKeyId(self.by.id("key"));
-        let token = Token { tenant: session.tenant, key, secret: secret()? };
+        let token = Token { tenant: session.tenant, key, secret: Secret::new(edge::random()?) };
         let issued = ApiKeyIssued {
             key,
             name: self.name.clone(),
@@ -127,7 +127,7 @@ pub(crate) async fn of_demo(session: &Session) -> Result<String, Failure> {
 async fn of_admin(session: &Session, name: &str, expires: Option<DateTime<Utc>>) -> Result<String, Failure> {
     let command_id = CommandId(edge::new_id());
     let key = ApiKeyId(ids::made_by(command_id.0, "key"));
-    let token = Token { tenant: session.tenant, key, secret: secret()? };
+    let token = Token { tenant: session.tenant, key, secret: Secret::new(edge::random()?) };
     let issued = ApiKeyIssued {
         key,
         name: name.to_owned(),
@@ -153,12 +153,6 @@ async fn carry_out(session: &Session, order: Order, envelope: Envelope) -> Resul
     let outcome: Outcome = session.store.handle(order, envelope).await?;
     sent.answered(session, outcome).await?;
     Ok(())
-}
-
-fn secret() -> Result<Secret, Failure> {
-    let mut random = [0; 32];
-    getrandom::fill(&mut random).map_err(Failure::Random)?;
-    Ok(Secret::new(random))
 }
 
 async fn list(session: &Session) -> Result<Answer, Failure> {

@@ -2,6 +2,7 @@
 
 use crate::cli::{Done, Global};
 use crate::connect::Session;
+use crate::edge;
 use crate::failure::Failure;
 use crate::output::{Answer, Table};
 use crate::progress::Folding;
@@ -114,10 +115,9 @@ async fn revoke(session: &Session, role: &str) -> Result<Answer, Failure> {
     Ok(Answer { tables: Vec::new(), notes, json: json!({ "role": role }) })
 }
 
+/// What nobody can guess, in hexadecimal digits.
 fn random<const N: usize>() -> Result<String, Failure> {
-    let mut bytes = [0; N];
-    getrandom::fill(&mut bytes).map_err(Failure::Random)?;
-    Ok(bytes.iter().fold(String::new(), |mut digits, byte| {
+    Ok(edge::random::<N>()?.iter().fold(String::new(), |mut digits, byte| {
         write!(digits, "{byte:02x}").expect("a string takes all that is written");
         digits
     }))

@@ -170,7 +170,7 @@ pub async fn funnels(
     now: DateTime<Utc>,
     progress: &(dyn Fn(i64, i64) + Sync),
 ) -> Result<Vec<Named>, QueryError> {
-    Ok(newest(all(store, tenant, now, progress).await?))
+    ask(store, tenant, now, progress, Funnels).await
 }
 
 /// The funnel of that name as it is defined today, or was in an older version.
@@ -182,16 +182,20 @@ pub async fn funnel_named(
     now: DateTime<Utc>,
     progress: &(dyn Fn(i64, i64) + Sync),
 ) -> Result<Named, QueryError> {
-    find(&all(store, tenant, now, progress).await?, name, version)
+    find(&ask(store, tenant, now, progress, All).await?, name, version)
 }
 
-async fn all(
+async fn ask<Q>(
     store: &Store,
     tenant: TenantId,
     now: DateTime<Utc>,
     progress: &(dyn Fn(i64, i64) + Sync),
-) -> Result<Vec<Named>, QueryError> {
+    question: Q,
+) -> Result<Q::Answer, QueryError>
+where
+    Q: Query<Error = QueryError>,
+{
     let model = std::sync::Arc::new(super::model::ConversionFunnel);
     let as_of = kvali_eventstore::project::AsOf::NOW;
-    Ok(store.ask(model, tenant, as_of, now, progress, All).await?.answer)
+    Ok(store.ask(model, tenant, as_of, now, progress, question).await?.answer)
 }

@@ -1,12 +1,11 @@
 //! Views stand on the generation that answers.
 
 use crate::{end, model, quiet, two_tenants};
-use async_trait::async_trait;
 use kvali_domain::pipeline::Policy;
 use kvali_eventstore::Error;
-use kvali_eventstore::project::{Batch, Projection};
 use kvali_projections::conversion_funnel::ConversionFunnel;
 use kvali_tests::analyst::Analyst;
+use kvali_tests::models::Raised;
 use kvali_tests::samples::Sales;
 use kvali_tests::{Database, tenant};
 use sqlx::{Executor, PgConnection};
@@ -101,37 +100,17 @@ async fn views_of_a_database_of_before_are_made_when_they_are_looked_for() {
 }
 
 /// A release whose read model has another version, and shows a column more.
-struct Newer;
-
-#[async_trait]
-impl Projection for Newer {
-    fn name(&self) -> &'static str {
-        ConversionFunnel.name()
-    }
-
-    fn version(&self) -> i32 {
-        ConversionFunnel.version() + 1
-    }
-
-    fn schema(&self) -> &'static str {
-        ConversionFunnel.schema()
-    }
-
-    fn views(&self) -> &'static str {
-        "create or replace view kvali_sql.teams with (security_invoker = true) as \
-           select n.id as team_id, n.name, n.kind from {schema}.name n where n.kind = 'team'"
-    }
-
-    async fn apply(&self, batch: &Batch<'_>, into: &mut PgConnection) -> Result<(), sqlx::Error> {
-        ConversionFunnel.apply(batch, into).await
-    }
+fn newer() -> Arc<Raised> {
+    let views = "create or replace view kvali_sql.teams with (security_invoker = true) as \
+           select n.id as team_id, n.name, n.kind from {schema}.name n where n.kind = 'team'";
+    Arc::new(Raised { views })
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn of_two_versions_side_by_side_the_newest_that_answers_has_the_views() {
     let (database, store, [one, _]) = two_tenants().await;
     let mut analyst = Analyst::of(&database, &store, one).await;
-    store.catch_up(Arc::new(Newer), one, &quiet).await.unwrap();
+    store.catch_up(newer(), one, &quiet).await.unwrap();
     let columns =
         "select count(*) from pg_attribute where attrelid = 'kvali_sql.teams'::regclass and attnum > 0";
     let stands = "select pg_get_viewdef('kvali_sql.teams'::regclass) like '%_v5_g1%'";
@@ -139,7 +118,7 @@ async fn of_two_versions_side_by_side_the_newest_that_answers_has_the_views() {
     assert!(analyst.ask::<bool>(stands).await);
     // The program of before rebuilds its own, and leaves the views to the newer one.
     store.rebuild(model(), &quiet).await.unwrap();
-    assert!(store.let_views_follow(&[model(), Arc::new(Newer)]).await.unwrap());
+    assert!(store.let_views_follow(&[model(), newer()]).await.unwrap());
     assert_eq!(analyst.ask::<i64>(columns).await, 3);
     assert!(analyst.ask::<bool>(stands).await);
     end(database, &store, vec![(one, analyst)]).await;

@@ -4,17 +4,30 @@ use super::{Known, Record};
 use crate::error::Problem;
 use chrono::NaiveDate;
 use kvali_domain::company::{self, LegalIds};
-use kvali_domain::contact_point::{ContactPoint, Kind};
+use kvali_domain::contact_point::ContactPoint;
 use kvali_domain::deal::{self, External, Open, Party};
 use kvali_domain::field_changes::{FieldSetting, FieldValue};
 use kvali_domain::{Command, Money, Personal, PipelineId, SourceId, StageId, UserId, contact, lead};
 use schemars::JsonSchema;
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 
 impl Known {
     /// Whether the text is there already, or nothing is said.
     fn tells(&self, field: &str, text: &Personal) -> bool {
         text.is_blank() || self.value(field).and_then(serde_json::Value::as_str) == text.as_deref()
+    }
+
+    /// What is said of a field, if it is not there already.
+    fn news_of<T: DeserializeOwned + PartialEq>(&self, field: &str, said: Option<T>) -> Option<T> {
+        said.filter(|said| !self.is(field, said))
+    }
+
+    /// Whether a part of a name is told that is not there already.
+    fn renames(&self, given: &Personal, family: &Personal, full: &Personal) -> bool {
+        [("given", given), ("family", family), ("full", full)]
+            .iter()
+            .any(|(field, text)| !self.tells(field, text))
     }
 
     /// Those of the settings that change something.
@@ -25,12 +38,13 @@ impl Known {
         settings.iter().filter(differs).cloned().collect()
     }
 
-    /// Whether a contact point with that key is there.
-    fn has_point(&self, kind: &Kind, key: &str) -> bool {
+    /// Whether the contact point is there, however it is written.
+    fn has_point(&self, point: &ContactPoint) -> bool {
+        let (kind, Ok(key)) = (&point.kind, point.key()) else { return false };
         let values = self.fields().filter_map(|field| field.strip_prefix("points.")?.strip_suffix(".value"));
         let mut values: Vec<&str> = values.collect();
         values.retain(|number| self.is(&format!("points.{number}.kind"), kind));
-        values.iter().any(|number| self.is(&format!("points.{number}.value"), &key.to_owned()))
+        values.iter().any(|number| self.is(&format!("points.{number}.value"), &key))
     }
 
     fn legal_ids(&self) -> Option<LegalIds> {
@@ -91,7 +105,7 @@ impl Record for Company {
             override_duplicate,
             reason: reason.clone(),
         };
-        let owner = self.owner.filter(|owner| !known.is("owner", owner));
+        let owner = known.news_of("owner", self.owner);
         let assign = |owner| company::Command::Assign { owner, force: false, reason: Personal::default() };
         let fields = filled(&known.news(&self.fields));
         let commands = [
@@ -150,20 +164,18 @@ impl Record for Contact {
 
     fn changed(&self, known: &Known) -> Result<Vec<Command>, Problem> {
         stays("source", known, self.source.as_ref(), "where a contact comes from stays")?;
-        let parts = [("given", &self.given), ("family", &self.family), ("full", &self.full)];
-        let renames = parts.iter().any(|(field, text)| !known.tells(field, text));
-        let rename = renames.then(|| contact::Command::Rename {
+        let rename = known.renames(&self.given, &self.family, &self.full).then(|| contact::Command::Rename {
             given: self.given.clone(),
             family: self.family.clone(),
             full: self.full.clone(),
         });
-        let is_new = |point: &&ContactPoint| !point.key().is_ok_and(|key| known.has_point(&point.kind, &key));
+        let is_new = |point: &&ContactPoint| !known.has_point(point);
         let add = |point: &ContactPoint| contact::Command::AddPoint {
             contact_point: point.clone(),
             override_duplicate: self.override_duplicate,
             reason: self.reason.clone(),
         };
-        let owner = self.owner.filter(|owner| !known.is("owner", owner));
+        let owner = known.news_of("owner", self.owner);
         let assign = |owner| contact::Command::Assign { owner, force: false, reason: Personal::default() };
         let fields = filled(&known.news(&self.fields));
         let commands = rename
@@ -231,21 +243,19 @@ impl Record for Lead {
     fn changed(&self, known: &Known) -> Result<Vec<Command>, Problem> {
         stays("source", known, self.source.as_ref(), "where a lead comes from stays")?;
         stays("message", known, self.message.0.as_ref(), "what a lead wrote stays")?;
-        let is_known = |point: &ContactPoint| point.key().is_ok_and(|key| known.has_point(&point.kind, &key));
-        if !self.points.iter().all(is_known) {
+        if !self.points.iter().all(|point| known.has_point(point)) {
             let detail = "a lead's contact points are those it was captured with; convert it, and add them to the contact";
             return Err(Problem::malformed("points", detail));
         }
-        let names = [("given", &self.given), ("family", &self.family), ("full", &self.full)];
-        let renames = names.iter().any(|(field, text)| !known.tells(field, text));
+        let renames = known.renames(&self.given, &self.family, &self.full);
         // A name is told whole.
-        let [given, family, full] =
-            names.map(|(_, text)| if renames { text.clone() } else { Personal::default() });
+        let part = |text: &Personal| if renames { text.clone() } else { Personal::default() };
+        let [given, family, full] = [&self.given, &self.family, &self.full].map(part);
         let is_known = known.tells("company_name", &self.company_name);
         let company_name = if is_known { Personal::default() } else { self.company_name.clone() };
         let update = lead::Update { given, family, full, company_name, fields: known.news(&self.fields) };
         let update = (update != lead::Update::default()).then_some(lead::Command::Update(update));
-        let owner = self.owner.filter(|owner| !known.is("owner", owner));
+        let owner = known.news_of("owner", self.owner);
         let assign = |owner| lead::Command::Assign { owner, force: false, reason: Personal::default() };
         Ok(update.into_iter().chain(owner.map(assign)).map(Command::from).collect())
     }
@@ -296,8 +306,8 @@ impl Record for Deal {
     fn changed(&self, known: &Known) -> Result<Vec<Command>, Problem> {
         let detail = "with whom a deal is stays; send SetDealCompany or AddDealContact to its own path";
         stays("party", known, self.party.as_ref(), detail)?;
-        let transferred = self.pipeline.filter(|pipeline| !known.is("pipeline", pipeline));
-        let moved = self.stage.filter(|stage| !known.is("stage", stage));
+        let transferred = known.news_of("pipeline", self.pipeline);
+        let moved = known.news_of("stage", self.stage);
         let goes = match (transferred, self.stage) {
             (Some(pipeline), Some(to)) => {
                 Some(deal::Command::Transfer { pipeline, to, pipeline_version: None })
@@ -309,10 +319,10 @@ impl Record for Deal {
             (None, _) => moved.map(|to| deal::Command::Move { to, pipeline_version: None }),
         };
         let name = (!known.tells("name", &self.name)).then(|| self.name.clone());
-        let owner = self.owner.filter(|owner| !known.is("owner", owner));
+        let owner = known.news_of("owner", self.owner);
         let assign = |owner| deal::Command::Assign { owner, force: false, reason: Personal::default() };
-        let value = self.value.filter(|value| !known.is("value", value));
-        let date = self.expected_close.filter(|date| !known.is("expected_close", date));
+        let value = known.news_of("value", self.value);
+        let date = known.news_of("expected_close", self.expected_close);
         let fields = filled(&known.news(&self.fields));
         let commands = [
             value.map(|value| deal::Command::SetValue { value }),
@@ -334,7 +344,7 @@ fn filled(fields: &[FieldSetting]) -> Option<Vec<FieldSetting>> {
 /// What is told at the beginning may be told again, but not otherwise.
 fn stays<T>(field: &'static str, known: &Known, told: Option<&T>, why: &'static str) -> Result<(), Problem>
 where
-    T: serde::de::DeserializeOwned + PartialEq,
+    T: DeserializeOwned + PartialEq,
 {
     match told {
         Some(told) if !known.is(field, told) => Err(Problem::malformed(field, why)),

@@ -169,7 +169,6 @@ impl Leased {
             let rows = rows.iter().filter(|row| row.verdict == verdict).count();
             i32::try_from(rows).expect("a part has a thousand rows or so")
         };
-        let command = |row: &RowVerdict| row.command.clone();
         sqlx::query_as(include_str!("settle.sql"))
             .bind(self.tenant.0)
             .bind(self.id)
@@ -184,9 +183,9 @@ impl Leased {
             .bind(list(rows, |row| row.line))
             .bind(list(rows, |row| row.verdict.as_str()))
             .bind(list(rows, |row| row.status))
-            .bind(list(rows, |row| command(row).map(|command| command.name)))
-            .bind(list(rows, |row| command(row).map(|command| command.id.0)))
-            .bind(list(rows, |row| command(row).map(|command| command.stream.0)))
+            .bind(list(rows, |row| row.command.as_ref().map(|command| command.name.clone())))
+            .bind(list(rows, |row| row.command.as_ref().map(|command| command.id.0)))
+            .bind(list(rows, |row| row.command.as_ref().map(|command| command.stream.0)))
             .bind(list(rows, |row| row.first_position))
             .bind(list(rows, |row| row.event_count))
             .bind(list(rows, |row| row.problem.clone()))

@@ -1,6 +1,6 @@
 //! The pointer to the generation that answers. What analysts see moves with it, in the same transaction.
 
-use super::views::{Views, are_held};
+use super::views::{PATIENCE, Views, are_held};
 use super::{Generation, Projection, detached, wrote};
 use crate::{Error, Store};
 use sqlx::{Connection, Executor, PgConnection, PgPool};
@@ -9,10 +9,7 @@ use std::sync::Arc;
 /// A generation is as good as caught up when it lacks no more events than this.
 const ALL_BUT: i64 = 1_000;
 
-/// A transaction that moves the pointer waits so long for statements of analysts under way, who wait behind it as long;
-/// shorter than Postgres takes to look for a deadlock, so it is never an analyst's statement that gives way.
-const PATIENCE: &str = "set local lock_timeout = '500ms'";
-/// Ten minutes of that: longer than analysts' statements may take unless they say otherwise.
+/// Ten minutes of [`PATIENCE`]: longer than analysts' statements may take unless they say otherwise.
 const ATTEMPTS: u32 = 1_200;
 
 /// Forward only, and only to a generation that still stands: another rebuild may have been quicker.

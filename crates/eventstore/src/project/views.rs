@@ -8,6 +8,10 @@ use crate::{Error, Store};
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 use std::sync::Arc;
 
+/// A transaction that touches views waits so long for statements of analysts under way, who wait behind it as long; shorter
+/// than Postgres takes to look for a deadlock, so it is never an analyst's statement that gives way.
+pub(super) const PATIENCE: &str = "set local lock_timeout = '500ms'";
+
 /// Of the newest version that answers alone: programs of two versions may run side by side.
 const ASTRAY: &str = "select g.schema_name from kvali.projection_live l \
        join kvali.projection_generation g using (projection, version, generation) \
@@ -112,7 +116,7 @@ impl Store {
         let followed = detached(async move {
             let mut connection = pool.acquire().await?;
             let mut tx = connection.begin().await?;
-            tx.execute("set local lock_timeout = '500ms'").await?;
+            tx.execute(PATIENCE).await?;
             views.follow(&mut tx).await?;
             tx.commit().await
         });

@@ -3,6 +3,7 @@
 use crate::connect::Session;
 use crate::failure::Failure;
 use kvali_domain::contact_point::{self, Kind, claimed, key};
+use kvali_domain::deal::external_key;
 use kvali_domain::handover::Work;
 use kvali_domain::pipeline::{Config, Pipeline, folded};
 use kvali_domain::{
@@ -142,7 +143,7 @@ impl<'a> Directory<'a> {
     /// Things that have the id in a system that they came from, each with its full name there; `SOURCE:ID` is one.
     async fn external(&self, claim: &str, said: &str) -> Result<Vec<(String, StreamId)>, Failure> {
         if let Some((source, id)) = said.split_once(':') {
-            let found = self.holders(claim, &format!("{source}\u{1f}{id}")).await?;
+            let found = self.holders(claim, &external_key(source, id)).await?;
             if !found.is_empty() {
                 return Ok(found.into_iter().map(|stream| (said.to_owned(), stream)).collect());
             }

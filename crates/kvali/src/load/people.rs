@@ -2,7 +2,7 @@
 
 use super::sink::Sink;
 use crate::failure::Failure;
-use kvali_domain::deal::Party;
+use kvali_domain::deal::{Party, external_key};
 use kvali_domain::{CompanyId, Personal, UserId, company, user};
 use kvali_eventstore::Plan;
 use std::collections::{HashMap, HashSet};
@@ -63,7 +63,7 @@ impl People {
         if let Some(account) = self.accounts.get(name) {
             return Ok(account.clone());
         }
-        let brought = sink.holder(company::EXTERNAL_CLAIM, &format!("{source}\u{1f}{name}")).await?;
+        let brought = sink.holder(company::EXTERNAL_CLAIM, &external_key(source, name)).await?;
         let account = if let Some(stream) = brought {
             (Party::Company(CompanyId(stream.0)), Personal::default())
         } else {

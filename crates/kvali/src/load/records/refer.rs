@@ -43,7 +43,7 @@ pub(super) fn claim(kind: Kind, source: &str, id: &str) -> Option<Claim> {
 }
 
 fn external(kind: &'static str, source: &str, id: &str) -> Claim {
-    Claim::take(kind, format!("{source}\u{1f}{id}"))
+    Claim::take(kind, deal::external_key(source, id))
 }
 
 /// The claims that say who is named.
