@@ -181,7 +181,7 @@ async fn an_erasure_that_a_crash_cut_short_is_made_good_by_the_same_command_alon
         if among_others {
             assert!(matches!(
                 store.handle_all(tenant(1), &plans()).await.unwrap()[..],
-                [Outcome::Accepted(answer)] if answer.known
+                [Outcome::Accepted(ref answer)] if answer.known
             ));
         } else {
             accepted(store.handle(erase.clone(), once.clone()).await);

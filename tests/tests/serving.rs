@@ -148,6 +148,48 @@ async fn a_thousand_requests_with_one_idempotency_key_have_one_effect_and_equal_
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_batch_sent_again_is_answered_from_the_log_as_it_was_at_first() {
+    let (database, server) = ground().await;
+    let key = server.key(tenant(1), Role::Integration).await;
+    let (company, contact) = (CompanyId(new_id()), new_id());
+    let item = |aggregate: &str, id: Value, command: &str, body: Value, n: u32| {
+        json!({
+            "aggregate": aggregate, "id": id, "command": command, "body": body, "idempotency_key": format!("item {n}"),
+        })
+    };
+    let items = json!([
+        item("company", json!(company), "create-company", json!({ "name": "Acme" }), 0),
+        item(
+            "contact",
+            json!(contact),
+            "create-contact",
+            json!({ "full": "Nino Beridze", "points": [{ "kind": "email", "value": "nino@acme.ge" }] }),
+            1
+        ),
+        item("company", json!(company), "rename-company", json!({ "name": "" }), 2),
+        item("company", json!(company), "rename-company", json!({ "name": "Acme" }), 3),
+        item("company", json!(company), "restore-company", json!({}), 4),
+        item("company", json!(company), "rename-company", json!({ "name": "Acme" }), 3),
+    ]);
+    let first = server.post(&key, "/v1/commands", &[], &items).await.body;
+    let outcomes: Vec<&Value> =
+        first.as_array().unwrap().iter().map(|item| &item["answer"]["outcome"]).collect();
+    assert_eq!(
+        json!(outcomes),
+        json!(["accepted", "accepted", null, "accepted", "already_so", "accepted"]),
+        "{first:#}"
+    );
+    assert!(!first[1]["answer"]["events"].as_array().unwrap().is_empty(), "{first:#}");
+    assert_eq!(first[3], first[5], "one key, one effect");
+    let head = server.store.head(tenant(1)).await.unwrap();
+    let again = server.post(&key, "/v1/commands", &[], &items).await.body;
+    assert_eq!(again, first);
+    assert_eq!(server.store.head(tenant(1)).await.unwrap(), head);
+    server.stop().await;
+    database.drop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn items_of_a_batch_are_answered_one_by_one() {
     let (database, server) = ground().await;
     let key = server.key(tenant(1), Role::Sales).await;

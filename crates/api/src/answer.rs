@@ -4,8 +4,8 @@ use crate::error::Problem;
 use crate::principal::Principal;
 use axum::http::HeaderValue;
 use kvali_domain::field_changes::SealedField;
-use kvali_domain::{CommandId, FieldId, Order, Recorded, StreamId, TenantId};
-use kvali_eventstore::{Answer, Error, Opened, Outcome, Store};
+use kvali_domain::{CommandId, EventId, FieldId, Order, Recorded, StreamId, TenantId};
+use kvali_eventstore::{Answer, Appended, Error, Opened, Outcome, Store};
 use kvali_projections::audit_trail::Change;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -30,33 +30,35 @@ pub(crate) struct Told {
 /// What a command is called in its answer.
 #[derive(Clone, Copy)]
 pub(crate) struct Asked {
-    pub(crate) tenant: TenantId,
     pub(crate) command: &'static str,
     pub(crate) command_id: CommandId,
     pub(crate) stream: StreamId,
 }
 
 impl Asked {
-    pub(crate) fn of(tenant: TenantId, order: &Order, command_id: CommandId) -> Self {
-        Self { tenant, command: order.command.command_type(), command_id, stream: order.stream }
+    pub(crate) fn of(order: &Order, command_id: CommandId) -> Self {
+        Self { command: order.command.command_type(), command_id, stream: order.stream }
     }
 
-    pub(crate) async fn told(self, store: &Store, outcome: Outcome) -> Result<Told, Problem> {
-        let answer = match outcome {
-            Outcome::Accepted(answer) => answer,
-            Outcome::Refused(refusal) => return Err(Problem::from(&refusal)),
-            Outcome::Reused => return Err(Error::CommandIdReused(self.command_id).into()),
-        };
-        let events = match answer.first_position {
-            Some(first) => store.read(self.tenant, first - 1, answer.event_count.into()).await?,
-            None => Vec::new(),
-        };
-        Ok(self.carried_out(&answer, &events))
+    /// With what [`of_before`] found.
+    pub(crate) fn told(self, outcome: Outcome, before: &[Recorded]) -> Result<Told, Problem> {
+        match outcome {
+            Outcome::Accepted(answer) => Ok(self.carried_out(&answer, before)),
+            Outcome::Refused(refusal) => Err(Problem::from(&refusal)),
+            Outcome::Reused => Err(Error::CommandIdReused(self.command_id).into()),
+        }
     }
 
     /// What came of it, with its events where they were appended.
-    pub(crate) fn carried_out(self, answer: &Answer, events: &[Recorded]) -> Told {
-        let of_stream = |event: &&Recorded| event.stream == self.stream;
+    pub(crate) fn carried_out(self, answer: &Answer, before: &[Recorded]) -> Told {
+        let events: Vec<Brief<'_>> = if answer.known {
+            let place = |position: i64| before.partition_point(|event| event.position < position);
+            let positions = answer.positions();
+            before[place(positions.start)..place(positions.end)].iter().map(Brief::of_log).collect()
+        } else {
+            answer.positions().zip(&answer.events).map(Brief::of_append).collect()
+        };
+        let of_stream = |event: &&Brief<'_>| event.stream == self.stream;
         let version = events.iter().filter(of_stream).map(|event| event.version).next_back();
         let position = events.last().map(|event| event.position);
         let outcome = if answer.event_count == 0 { "already_so" } else { "accepted" };
@@ -67,26 +69,61 @@ impl Asked {
             "outcome": outcome,
             "version": version,
             "position": position,
-            "events": events.iter().map(brief).collect::<Vec<_>>(),
+            "events": events.iter().map(Brief::json).collect::<Vec<_>>(),
         });
         Told { body, version, position, is_repeated: answer.known }
     }
 }
 
-/// To whoever caused it; the texts, the sender knows.
-fn brief(event: &Recorded) -> Value {
-    json!({
-        "position": event.position,
-        "id": event.event_id,
-        "type": event.event_type,
-        "stream": event.stream,
-        "version": event.version,
-        "data": data(event),
-    })
+/// The events of those commands that were carried out before, in the order of their positions.
+pub(crate) async fn of_before<'a>(
+    store: &Store,
+    tenant: TenantId,
+    outcomes: impl IntoIterator<Item = &'a Outcome>,
+) -> Result<Vec<Recorded>, Error> {
+    let known = outcomes.into_iter().filter_map(|outcome| match outcome {
+        Outcome::Accepted(answer) if answer.known => Some(answer.positions()),
+        _ => None,
+    });
+    let positions: Vec<i64> = known.flatten().collect();
+    if positions.is_empty() { Ok(Vec::new()) } else { store.at(tenant, &positions).await }
 }
 
-fn data(event: &Recorded) -> Value {
-    serde_json::from_str(&event.data).unwrap_or_else(|_| json!(event.data))
+/// An event, to whoever caused it; the texts, the sender knows.
+struct Brief<'a> {
+    position: i64,
+    id: EventId,
+    event_type: &'a str,
+    stream: StreamId,
+    version: i32,
+    data: &'a str,
+}
+
+impl<'a> Brief<'a> {
+    fn of_log(event: &'a Recorded) -> Self {
+        let Recorded { position, event_id: id, event_type, stream, version, data, .. } = event;
+        Self { position: *position, id: *id, event_type, stream: *stream, version: *version, data }
+    }
+
+    fn of_append((position, event): (i64, &'a Appended)) -> Self {
+        let Appended { event_id: id, event_type, stream, version, data } = event;
+        Self { position, id: *id, event_type, stream: *stream, version: *version, data }
+    }
+
+    fn json(&self) -> Value {
+        json!({
+            "position": self.position,
+            "id": self.id,
+            "type": self.event_type,
+            "stream": self.stream,
+            "version": self.version,
+            "data": data(self.data),
+        })
+    }
+}
+
+fn data(text: &str) -> Value {
+    serde_json::from_str(text).unwrap_or_else(|_| json!(text))
 }
 
 /// An event as history tells it, with what it changed, and the texts that the reader may see and that can still be read.
@@ -108,7 +145,7 @@ pub(crate) fn event(opened: &Opened, changes: &[Change], principal: &Principal) 
         "command_id": recorded.command,
         "correlation_id": recorded.correlation,
         "causation_id": recorded.causation,
-        "data": data(recorded),
+        "data": data(&recorded.data),
         "changes": changes.iter().map(|change| change.json(principal.sees())).collect::<Vec<_>>(),
     });
     if let (Some(members), Some(personal)) = (told.as_object_mut(), personal(opened, principal)) {

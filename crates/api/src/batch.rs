@@ -1,7 +1,7 @@
 //! `POST /v1/commands`: many commands in order, each accepted or refused on its own.
 
 use crate::Api;
-use crate::answer::Asked;
+use crate::answer::{Asked, of_before};
 use crate::commands::{Said, instant, word};
 use crate::error::Problem;
 use crate::principal::Principal;
@@ -60,7 +60,9 @@ pub(crate) async fn carry_out(
             Err(problem) => prepared.push(Err(problem)),
         }
     }
-    let mut outcomes = api.store().handle_all(principal.tenant, &plans).await?.into_iter();
+    let outcomes = api.store().handle_all(principal.tenant, &plans).await?;
+    let before = of_before(api.store(), principal.tenant, &outcomes).await?;
+    let mut outcomes = outcomes.into_iter();
     let mut verdicts = Vec::with_capacity(prepared.len());
     for asked in prepared {
         let told = match asked {
@@ -68,7 +70,7 @@ pub(crate) async fn carry_out(
                 let outcome = outcomes.next().expect("each plan has an outcome");
                 api.told_of(&principal, permission, asked.command, &outcome).await?;
                 api.inner.access.forget_after(asked.command, principal.tenant);
-                asked.told(api.store(), outcome).await
+                asked.told(outcome, &before)
             }
             Err(problem) => Err(problem),
         };
@@ -88,7 +90,7 @@ async fn prepare(
     let (order, envelope) = item.order(principal, None)?;
     let permission = Permission::of(&order.command);
     api.demand(principal, permission, order.command.command_type()).await?;
-    let asked = Asked::of(principal.tenant, &order, envelope.command_id);
+    let asked = Asked::of(&order, envelope.command_id);
     Ok(((asked, permission), Plan::new(order, envelope)))
 }
 

@@ -1,6 +1,6 @@
 //! `POST /v1/{aggregate}/{id}/{command}`: one command, by its word in lower case: `/v1/deal/ID/close-won`.
 
-use crate::answer::{Asked, Told, etag};
+use crate::answer::{Asked, Told, etag, of_before};
 use crate::error::Problem;
 use crate::principal::{Principal, command_id};
 use crate::{Api, edge};
@@ -57,14 +57,15 @@ pub(crate) async fn carry_out(
     let (order, envelope) = said.prepared(&principal, name, &id, &fields)?;
     let permission = Permission::of(&order.command);
     api.demand(&principal, permission, name).await?;
-    let asked = Asked::of(principal.tenant, &order, envelope.command_id);
+    let asked = Asked::of(&order, envelope.command_id);
     let span = tracing::Span::current();
     span.record("command", name).record("command_id", display(envelope.command_id));
     span.record("stream", display(order.stream));
     let outcome = api.store().handle(order, envelope).await?;
     api.told_of(&principal, permission, name, &outcome).await?;
     api.inner.access.forget_after(name, principal.tenant);
-    Ok(answered(asked.told(api.store(), outcome).await?))
+    let before = of_before(api.store(), principal.tenant, [&outcome]).await?;
+    Ok(answered(asked.told(outcome, &before)?))
 }
 
 impl Api {

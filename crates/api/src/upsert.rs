@@ -5,7 +5,7 @@ mod records;
 
 pub(crate) use records::{Company, Contact, Deal, Lead};
 
-use crate::answer::{Asked, Told};
+use crate::answer::{Asked, Told, of_before};
 use crate::commands::Said;
 use crate::error::Problem;
 use crate::principal::Principal;
@@ -119,7 +119,7 @@ impl Api {
             self.demand(principal, permission, name).await?;
             let order = Order { stream, command };
             let envelope = said.clone().envelope(principal, edge::new_id(), permission);
-            asked.push((Asked::of(principal.tenant, &order, envelope.command_id), permission));
+            asked.push((Asked::of(&order, envelope.command_id), permission));
             plans.push(Plan::new(order, envelope));
         }
         let tried = self.store().rehearse(principal.tenant, &mut Rehearsal::default(), &plans).await?;
@@ -136,10 +136,11 @@ impl Api {
         asked: &[(Asked, Permission)],
         outcomes: Vec<Outcome>,
     ) -> Result<Vec<Told>, Problem> {
+        let before = of_before(self.store(), principal.tenant, &outcomes).await?;
         let mut told = Vec::with_capacity(asked.len());
         for ((asked, permission), outcome) in asked.iter().zip(outcomes) {
             self.told_of(principal, *permission, asked.command, &outcome).await?;
-            told.push(asked.told(self.store(), outcome).await?);
+            told.push(asked.told(outcome, &before)?);
         }
         Ok(told)
     }

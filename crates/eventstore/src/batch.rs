@@ -73,7 +73,7 @@ impl<'a> Batch<'a> {
             let command_id = plan.envelope.command_id;
             if let Some((hash, answer)) = known.get(&command_id) {
                 let View { store, tenant, .. } = self.view;
-                let outcome = store.answered(tenant, plan, hash, *answer).await?;
+                let outcome = store.answered(tenant, plan, hash, answer.clone()).await?;
                 store.destroy_erased(plan, &[], &outcome).await?;
                 self.outcomes[at] = Some(outcome);
                 continue;
@@ -200,11 +200,11 @@ impl<'a> Batch<'a> {
     /// Settles what has landed. Returns the streams that are not as they were foreseen.
     async fn settle(&mut self, landed: Vec<Landed>) -> Result<HashSet<StreamId>, Error> {
         let mut spoilt = HashSet::new();
-        for (at, decided, verdict) in landed {
+        for (at, mut decided, verdict) in landed {
             let plan = &self.plans[at];
             if verdict.is_final() {
                 let (store, tenant) = (self.view.store, self.view.tenant);
-                let outcome = store.settle(tenant, plan, &decided, &verdict);
+                let outcome = store.settle(tenant, plan, &mut decided, &verdict);
                 store.destroy_erased(plan, &decided.events, &outcome).await?;
                 self.outcomes[at] = Some(outcome);
             } else {
@@ -272,7 +272,7 @@ impl Store {
         .await
         .map_err(Error::Read)?;
         let known = rows.into_iter().map(|(id, hash, first_position, event_count)| {
-            (CommandId(id), (hash, Answer { first_position, event_count, known: true }))
+            (CommandId(id), (hash, Answer::known(first_position, event_count)))
         });
         Ok(known.collect())
     }

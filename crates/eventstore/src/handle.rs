@@ -3,12 +3,14 @@
 use crate::cache::Folded;
 use crate::decided::{Decided, Look};
 use crate::keyring;
-use crate::log::{Prepared, Verdict};
+use crate::log::{EventRow, Prepared, Verdict};
 use crate::{Envelope, Error, Store, writer};
 use kvali_domain::{
-    Command, Event, General, Order, Refusal, State, StreamId, SubjectId, TenantId, note, subject,
+    Command, Event, EventId, General, Order, Refusal, State, StreamId, SubjectId, TenantId, Version, note,
+    subject,
 };
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::ops::Range;
 use std::sync::Arc;
 
 /// Conflicts that one command survives before its sender is told to come again.
@@ -24,13 +26,44 @@ pub enum Outcome {
     Reused,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Answer {
     /// Position of the first event; `None`: it was already so.
     pub first_position: Option<i64>,
     pub event_count: i32,
     /// The command id was bound before; this is its first outcome.
     pub known: bool,
+    /// What was appended now, in the order of the positions; what a known command appended, the log has.
+    pub events: Vec<Appended>,
+}
+
+/// An event as it went into the log, without what is sealed.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Appended {
+    pub event_id: EventId,
+    pub event_type: &'static str,
+    pub stream: StreamId,
+    pub version: Version,
+    pub data: String,
+}
+
+impl Answer {
+    /// Of a command that was carried out before.
+    pub fn known(first_position: Option<i64>, event_count: i32) -> Self {
+        Self { first_position, event_count, known: true, events: Vec::new() }
+    }
+
+    /// Where its events are in the log.
+    pub fn positions(&self) -> Range<i64> {
+        self.first_position.map_or(0..0, |first| first..first + i64::from(self.event_count))
+    }
+}
+
+impl From<EventRow> for Appended {
+    fn from(row: EventRow) -> Self {
+        let EventRow { stream, version, id, event_type, data, .. } = row;
+        Self { event_id: EventId(id), event_type, stream, version, data }
+    }
 }
 
 /// A command that is chosen when the state of its stream is known.
@@ -140,7 +173,7 @@ impl Store {
                     return self.claimed(decided, claim, holder, counted).await;
                 }
                 verdict => {
-                    let outcome = self.settle(tenant, plan, &decided, &verdict);
+                    let outcome = self.settle(tenant, plan, &mut decided, &verdict);
                     self.destroy_erased(plan, &decided.events, &outcome).await?;
                     return Ok(outcome);
                 }
@@ -164,14 +197,14 @@ impl Store {
             return Ok(());
         }
         // Seldom, so not every command's future carries it along.
-        Box::pin(self.destroy_keys(plan.envelope.tenant, gone, *answer)).await
+        Box::pin(self.destroy_keys(plan.envelope.tenant, gone, answer)).await
     }
 
     async fn destroy_keys(
         &self,
         tenant: TenantId,
         mut gone: BTreeSet<SubjectId>,
-        answer: Answer,
+        answer: &Answer,
     ) -> Result<(), Error> {
         if let Some(first) = answer.first_position.filter(|_| answer.known) {
             let then = self.read(tenant, first - 1, answer.event_count.into()).await?;
@@ -188,7 +221,7 @@ impl Store {
         &self,
         tenant: TenantId,
         plan: &Plan,
-        decided: &Decided,
+        decided: &mut Decided,
         verdict: &Verdict,
     ) -> Outcome {
         match *verdict {
@@ -197,10 +230,12 @@ impl Store {
                 for (stream, folded) in decided.after(&occurred) {
                     self.inner.cache.put(tenant, stream, folded);
                 }
-                Outcome::Accepted(Answer { first_position, event_count, known: false })
+                let events = std::mem::take(&mut decided.prepared.events);
+                let events = events.into_iter().map(Appended::from).collect();
+                Outcome::Accepted(Answer { first_position, event_count, known: false, events })
             }
             Verdict::Known { first_position, event_count } => {
-                Outcome::Accepted(Answer { first_position, event_count, known: true })
+                Outcome::Accepted(Answer::known(first_position, event_count))
             }
             Verdict::IdReused => Outcome::Reused,
             Verdict::RefusalRecorded => Outcome::Refused(
@@ -233,7 +268,7 @@ impl Store {
         decided.prepared.refuse(&refusal);
         match self.append(decided.tenant, vec![decided.prepared]).await?.remove(0) {
             Verdict::Known { first_position, event_count } => {
-                Ok(Outcome::Accepted(Answer { first_position, event_count, known: true }))
+                Ok(Outcome::Accepted(Answer::known(first_position, event_count)))
             }
             Verdict::IdReused => Ok(Outcome::Reused),
             _ => Ok(Outcome::Refused(refusal)),

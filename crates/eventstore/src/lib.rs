@@ -27,7 +27,7 @@ pub use connect::Options;
 pub use denial::Denial;
 pub use digest::{Digest, Fault, Inspection};
 pub use envelope::Envelope;
-pub use handle::{Answer, Choice, Outcome, Plan};
+pub use handle::{Answer, Appended, Choice, Outcome, Plan};
 pub use keyring::{KeyedIds, MasterKey};
 pub use personal_read::PersonalRead;
 pub use read::Opened;

@@ -68,7 +68,7 @@ impl Store {
                 rehearsal.states.entry(plan.stream).or_insert_with(absent);
                 let id = plan.envelope.command_id;
                 outcomes.push(match known.get(&id) {
-                    Some((hash, answer)) => self.answered(tenant, plan, hash, *answer).await?,
+                    Some((hash, answer)) => self.answered(tenant, plan, hash, answer.clone()).await?,
                     None if rehearsal.accepted.contains(&id) => accepted(0, true),
                     None => self.try_out(tenant, rehearsal, plan).await?,
                 });
@@ -262,5 +262,5 @@ fn taken(kind: &str, key: String, holder: StreamId) -> Refusal {
 }
 
 fn accepted(event_count: i32, known: bool) -> Outcome {
-    Outcome::Accepted(Answer { first_position: None, event_count, known })
+    Outcome::Accepted(Answer { first_position: None, event_count, known, events: Vec::new() })
 }

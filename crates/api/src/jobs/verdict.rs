@@ -80,29 +80,19 @@ impl Page {
         after: i32,
         more: bool,
     ) -> Result<Self, Error> {
-        let positions: Vec<i64> = rows.iter().flat_map(positions).collect();
+        let positions: Vec<i64> = rows.iter().flat_map(|row| answer(row).positions()).collect();
         let events =
             if positions.is_empty() { Vec::new() } else { api.store().at(tenant, &positions).await? };
-        let rows = rows.iter().map(|row| told(tenant, row, of_row(row, &events))).collect();
+        let rows = rows.iter().map(|row| told(row, &events)).collect();
         Ok(Self { rows, after, more })
     }
 }
 
-fn positions(row: &RowVerdict) -> impl Iterator<Item = i64> {
-    let first = row.first_position.unwrap_or_default();
-    let count = if row.first_position.is_some() { i64::from(row.event_count) } else { 0 };
-    first..first + count
+fn answer(row: &RowVerdict) -> Answer {
+    Answer::known(row.first_position, row.event_count)
 }
 
-/// Its part of the events, which are in the order of their positions.
-fn of_row<'a>(row: &RowVerdict, events: &'a [Recorded]) -> &'a [Recorded] {
-    let place = |position: i64| events.partition_point(|event| event.position < position);
-    let mut positions = positions(row);
-    let Some(first) = positions.next() else { return &[] };
-    &events[place(first)..place(positions.last().unwrap_or(first) + 1)]
-}
-
-fn told(tenant: TenantId, row: &RowVerdict, events: &[Recorded]) -> Value {
+fn told(row: &RowVerdict, events: &[Recorded]) -> Value {
     let mut told = json!({
         "row": row.number,
         "line": row.line,
@@ -110,16 +100,15 @@ fn told(tenant: TenantId, row: &RowVerdict, events: &[Recorded]) -> Value {
         "status": row.status,
     });
     let problem = row.problem.as_ref().map(|problem| serde_json::from_str(problem).unwrap_or_default());
-    let answer = || {
+    let told_of_it = || {
         let command = row.command.as_ref()?;
         let (word, stream) = (permanent(&command.name)?, command.stream);
-        let asked = Asked { tenant, command: word, command_id: command.id, stream };
-        let (first_position, event_count) = (row.first_position, row.event_count);
-        Some(asked.carried_out(&Answer { first_position, event_count, known: false }, events).body)
+        let asked = Asked { command: word, command_id: command.id, stream };
+        Some(asked.carried_out(&answer(row), events).body)
     };
     match problem {
         Some(problem) => told["problem"] = problem,
-        None => told["answer"] = answer().unwrap_or_default(),
+        None => told["answer"] = told_of_it().unwrap_or_default(),
     }
     told
 }

@@ -288,7 +288,7 @@ impl Turn<'_> {
             Ok(ordered) => ordered,
             Err(problem) => return Ok(Err(verdict::refused(row, None, &without_texts(problem, item)))),
         };
-        let asked = Asked::of(principal.tenant, &order, envelope.command_id);
+        let asked = Asked::of(&order, envelope.command_id);
         let permission = Permission::of(&order.command);
         if !principal.may(permission) {
             if !self.job.dry_run {
@@ -344,14 +344,14 @@ impl Turn<'_> {
             .iter()
             .filter_map(|row| {
                 let (order, envelope) = ordered(row)?;
-                Some((row, Asked::of(self.job.tenant, &order, envelope.command_id)))
+                Some((row, Asked::of(&order, envelope.command_id)))
             })
             .collect();
         let ids: Vec<_> = asked.iter().map(|(_, asked)| asked.command_id).collect();
         let known = self.api.store().carried_out(self.job.tenant, &ids).await?;
         let told = asked.into_iter().filter_map(|(row, asked)| {
             let answer = known.get(&asked.command_id)?;
-            Some(verdict::of(row, asked, &Outcome::Accepted(*answer)))
+            Some(verdict::of(row, asked, &Outcome::Accepted(answer.clone())))
         });
         Ok(told.collect())
     }

@@ -127,10 +127,8 @@ impl Store {
         .fetch_all(&mut *self.connection(tenant).await?)
         .await
         .map_err(Error::Read)?;
-        let answers = rows.into_iter().map(|(id, first_position, event_count)| {
-            (CommandId(id), Answer { first_position, event_count, known: true })
-        });
-        Ok(answers.collect())
+        let answers = rows.into_iter();
+        Ok(answers.map(|(id, first, count)| (CommandId(id), Answer::known(first, count))).collect())
     }
 }
 
