@@ -30,6 +30,8 @@ mod shown;
 mod streams;
 mod subscriptions;
 mod tls;
+#[cfg(feature = "otel")]
+mod traces;
 mod unread;
 mod upsert;
 pub mod webhooks;

@@ -38,6 +38,8 @@ pub(crate) async fn told(mut request: Request, next: Next) -> Response {
     let route = request.extensions().get::<MatchedPath>().map_or("none", MatchedPath::as_str).to_owned();
     let asked = Asked(Arc::new(Learnt { id: request_id(request.headers()), rate: OnceLock::new() }));
     let line = Line::begin(asked.id(), request.method().clone(), route);
+    #[cfg(feature = "otel")]
+    crate::traces::begin(&line.span, request.headers(), &line.method, &line.route);
     request.extensions_mut().insert(asked.clone());
     let mut response = next.run(request).instrument(line.span.clone()).await;
     let headers = response.headers_mut();
@@ -81,6 +83,8 @@ impl Line {
             command = field::Empty,
             command_id = field::Empty,
             stream = field::Empty,
+            otel.name = field::Empty,
+            otel.kind = field::Empty,
         );
         Self { span, method, route, begun: Instant::now(), status: None }
     }
@@ -95,6 +99,8 @@ impl Drop for Line {
         let _within = self.span.enter();
         let seconds = self.begun.elapsed().as_secs_f64();
         let duration_ms = (seconds * 1e6).round() / 1e3;
+        #[cfg(feature = "otel")]
+        crate::traces::end(&self.span, self.status);
         let status = self.status.map_or_else(|| "gone".to_owned(), |status| status.to_string());
         if OFTEN.contains(&&*self.route) {
             tracing::debug!(status, duration_ms, "answered");

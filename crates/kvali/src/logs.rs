@@ -40,7 +40,7 @@ pub(crate) fn start(global: &Global, filter: &'static str) -> Result<Logs, Failu
             .with_writer(stderr)
             .boxed(),
     };
-    let lines = tracing_subscriber::registry().with(filter).with(lines);
+    let lines = tracing_subscriber::registry().with(lines.with_filter(filter));
     #[cfg(not(feature = "otel"))]
     {
         lines.init();
@@ -60,8 +60,10 @@ mod traces {
     use opentelemetry::trace::TracerProvider;
     use opentelemetry_otlp::SpanExporter;
     use opentelemetry_sdk::Resource;
-    use opentelemetry_sdk::trace::{SdkTracerProvider, Tracer};
-    use tracing_opentelemetry::OpenTelemetryLayer;
+    use opentelemetry_sdk::propagation::TraceContextPropagator;
+    use opentelemetry_sdk::trace::SdkTracerProvider;
+    use tracing_subscriber::Layer;
+    use tracing_subscriber::filter::{LevelFilter, Targets};
 
     /// Sends what is left when it goes.
     pub(super) struct Traces(SdkTracerProvider);
@@ -75,7 +77,7 @@ mod traces {
     }
 
     /// If the environment names a collector: `OTEL_EXPORTER_OTLP_ENDPOINT`, or that of traces.
-    pub(super) fn wanted<S>() -> Result<Option<(Traces, OpenTelemetryLayer<S, Tracer>)>, Failure>
+    pub(super) fn wanted<S>() -> Result<Option<(Traces, impl Layer<S>)>, Failure>
     where
         S: tracing::Subscriber + for<'span> tracing_subscriber::registry::LookupSpan<'span>,
     {
@@ -85,16 +87,24 @@ mod traces {
         if is_off || !named.into_iter().any(says) {
             return Ok(None);
         }
+        // The exporter's client takes the provider of the process and trusts what the machine trusts.
+        let _there_already = rustls::crypto::ring::default_provider().install_default();
         let exporter = SpanExporter::builder().with_http().build().map_err(Failure::Traces)?;
         let mut resource = Resource::builder();
         if !says("OTEL_SERVICE_NAME") {
             resource = resource.with_service_name("kvali");
         }
+        opentelemetry::global::set_text_map_propagator(TraceContextPropagator::new());
         let provider = SdkTracerProvider::builder()
             .with_resource(resource.build())
             .with_batch_exporter(exporter)
             .build();
-        let layer = tracing_opentelemetry::layer().with_tracer(provider.tracer("kvali"));
+        let layer = tracing_opentelemetry::layer()
+            .with_location(false)
+            .with_threads(false)
+            .with_tracer(provider.tracer("kvali"))
+            // Whatever the log is told to leave out; and nothing of how traces are sent.
+            .with_filter(Targets::new().with_target("kvali", LevelFilter::INFO));
         Ok(Some((Traces(provider), layer)))
     }
 }
