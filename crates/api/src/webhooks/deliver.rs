@@ -92,3 +92,87 @@ impl Sender {
         if status.is_success() { Ok(status) } else { Err(Failed::Status(status)) }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Failed, Loopback, Message, Sender};
+    use kvali_eventstore::webhook::SigningSecret;
+    use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+    use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+    use rustls::{ClientConfig, RootCertStore, ServerConfig};
+    use std::sync::Arc;
+    use std::time::Duration;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+    use tokio::task::JoinHandle;
+    use tokio_rustls::TlsAcceptor;
+
+    type Authority = CertifiedIssuer<'static, KeyPair>;
+
+    fn authority() -> Authority {
+        let mut params = CertificateParams::new([]).expect("it names nothing");
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        CertifiedIssuer::self_signed(params, KeyPair::generate().expect("ring has keys"))
+            .expect("it may sign")
+    }
+
+    /// A receiver on this machine that shows a certificate for `name`: its port, and what it is sent if somebody speaks to it.
+    async fn receiver(authority: &Authority, name: &str) -> (u16, JoinHandle<Option<String>>) {
+        let key = KeyPair::generate().expect("ring has keys");
+        let params = CertificateParams::new([name.to_owned()]).expect("a name");
+        let shown: CertificateDer<'static> = params.signed_by(&key, authority).expect("it may sign").into();
+        let key = PrivateKeyDer::try_from(key.serialize_der()).expect("it was just made");
+        let config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .expect("ring has the suites of these versions")
+            .with_no_client_auth()
+            .with_single_cert(vec![shown], key)
+            .expect("the key is that of the certificate");
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let port = listener.local_addr().expect("it is bound").port();
+        let heard = tokio::spawn(async move {
+            let (stream, _) = listener.accept().await.ok()?;
+            let mut stream = TlsAcceptor::from(Arc::new(config)).accept(stream).await.ok()?;
+            let mut sent = Vec::new();
+            while !sent.ends_with(b"{}") {
+                if stream.read_buf(&mut sent).await.ok()? == 0 {
+                    return None;
+                }
+            }
+            stream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").await.ok()?;
+            String::from_utf8(sent).ok()
+        });
+        (port, heard)
+    }
+
+    #[tokio::test]
+    async fn only_a_receiver_that_proves_its_name_is_told() {
+        let (trusted, unknown) = (authority(), authority());
+        let mut sender = Sender::new(Loopback::Allowed, Duration::from_secs(20));
+        let mut roots = RootCertStore::empty();
+        roots.add(trusted.der().clone()).expect("it is an authority");
+        sender.tls = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .expect("ring has the suites of these versions")
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        for (authority, name, is_told) in [
+            (&trusted, "localhost", true),
+            (&trusted, "other.example", false),
+            (&unknown, "localhost", false),
+        ] {
+            let (port, heard) = receiver(authority, name).await;
+            let message = Message { id: "msg_1", timestamp: 7, body: b"{}".to_vec() };
+            let url = format!("https://localhost:{port}/hook");
+            let outcome = sender.deliver(&url, &[SigningSecret([7; 32])], message).await;
+            let heard = heard.await.expect("it does not panic");
+            if is_told {
+                assert_eq!(outcome.expect("it is taken").as_u16(), 204);
+                assert!(heard.expect("it was told").contains("webhook-signature: v1,"), "signed");
+            } else {
+                assert!(matches!(outcome, Err(Failed::NoAnswer(_))), "{name}: {outcome:?}");
+                assert_eq!(heard, None, "{name}");
+            }
+        }
+    }
+}
