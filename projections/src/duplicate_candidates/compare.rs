@@ -67,7 +67,8 @@ pub fn compare<'a>(one: &'a Profile, other: &'a Profile) -> Vec<Finding<'a>> {
     found
 }
 
-/// The two lines of an address, in either order.
+/// The two lines of an address, in either order. A number that stands apart goes with both lines, so that lines in each other's
+/// place may agree as texts where their numbers do not.
 fn lines(one: &Profile, other: &Profile) -> (Option<Level>, Option<Level>) {
     let level = |one: &Option<Street>, other: &Option<Street>| {
         one.as_ref().zip(other.as_ref()).map(|(one, other)| one.level(other))
@@ -76,10 +77,17 @@ fn lines(one: &Profile, other: &Profile) -> (Option<Level>, Option<Level>) {
         one.as_ref().zip(other.as_ref()).map(|(one, other)| level::of_texts(&one.line, &other.line))
     };
     let straight = (level(&one.street, &other.street), text(&one.second_line, &other.second_line));
+    if straight.0.is_some_and(|level| level <= Level::Near) {
+        return straight;
+    }
     let across = [level(&one.street, &other.second_line), level(&one.second_line, &other.street)];
-    match across.into_iter().flatten().min() {
-        Some(crossed) if crossed <= Level::Near && straight.0.is_none_or(|level| level > Level::Near) => {
-            (Some(crossed), across.into_iter().flatten().max().filter(|_| across.iter().all(Option::is_some)))
+    if let Some(crossed) = across.into_iter().flatten().min().filter(|crossed| *crossed <= Level::Near) {
+        let other_way = across.into_iter().flatten().max().filter(|_| across.iter().all(Option::is_some));
+        return (Some(crossed), other_way);
+    }
+    match [text(&one.street, &other.second_line), text(&one.second_line, &other.street)] {
+        [Some(one_way), Some(other_way)] if one_way.max(other_way) <= Level::Near => {
+            (Some(Level::Alike), Some(one_way.max(other_way)))
         }
         _ => straight,
     }

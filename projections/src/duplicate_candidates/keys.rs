@@ -119,11 +119,14 @@ impl Keys<'_> {
 
     fn places(&mut self, profile: &Profile) {
         let place = profile.place.as_ref().map(place_key).unwrap_or_default();
+        let town = profile.place.as_ref().map(|place| sound::code(&place.town)).unwrap_or_default();
         let lines = [&profile.street, &profile.second_line].into_iter().flatten();
         for line in lines {
             let number = line.number.as_deref().unwrap_or_default();
             self.add(Key::Street, "number+street", &[number, &line.code()]);
             self.add(Key::Street, "street+place", &[&line.code(), place]);
+            // As it sounds: postal codes are mistyped more than they are told apart by.
+            self.add(Key::Street, "street+town", &[&line.code(), &town]);
             self.add(Key::Street, "number+place", &[number, place]);
         }
     }

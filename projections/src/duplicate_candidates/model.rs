@@ -27,7 +27,7 @@ impl Projection for DuplicateCandidates {
 
     /// Raised also when shipped weights or what is compared change.
     fn version(&self) -> i32 {
-        3
+        4
     }
 
     fn schema(&self) -> &'static str {

@@ -305,6 +305,50 @@ fn a_slip_of_the_pen_is_an_alignment_of_one() {
     }
 }
 
+fn at(number: &str, street: &str, second_line: &str, postcode: &str, town: &str) -> Profile {
+    let [number, street, second_line] = [number, street, second_line].map(str::to_owned);
+    let [postcode, town] = [postcode, town].map(str::to_owned);
+    Profile::of(&Details { number, street, second_line, postcode, town, ..Details::default() })
+}
+
+#[test]
+fn lines_of_an_address_agree_in_each_others_place() {
+    let address = at("48", "Rosedale", "Maxworthy Street", "4210", "Koongal");
+    let levels = |other: &Profile| [level(&address, other, "street"), level(&address, other, "second_line")];
+    let swapped = at("48", "Maxworthy Street", "Rosedale", "4210", "Koongal");
+    assert_eq!(levels(&swapped)[0], Some(Level::Equal));
+    let other_number = at("24", "Maxworthy Stret", "Rosedale", "4210", "Koongal");
+    assert_eq!(levels(&other_number), [Some(Level::Alike), Some(Level::Near)]);
+    let only_one = at("24", "Maxworthy Street", "Kindilan", "4210", "Koongal");
+    assert_eq!(levels(&only_one), [Some(Level::Different); 2]);
+}
+
+#[test]
+fn a_street_is_found_in_its_town_whatever_the_postal_code() {
+    let one = at("41", "Meehan Garden", "", "4707", "Dianella");
+    let met = |other: &Profile| !keys_of(&one).is_disjoint(&keys_of(other));
+    assert!(met(&at("66", "Meehan Garden", "", "4700", "Dianela")));
+    assert!(!met(&at("66", "Meehan Garden", "", "4700", "Rosedale")));
+}
+
+#[test]
+fn colleagues_in_one_office_are_not_likely_one() {
+    let colleague = |given: &str, family: &str| {
+        Profile::of(&Details {
+            given: given.to_owned(),
+            family: family.to_owned(),
+            number: "5".to_owned(),
+            street: "Rustaveli Avenue".to_owned(),
+            second_line: "Suite 200".to_owned(),
+            postcode: "0108".to_owned(),
+            town: "Tbilisi".to_owned(),
+            ..Details::default()
+        })
+    };
+    let total = model().total(&colleague("Nino", "Beridze"), &colleague("Levan", "Abashidze"));
+    assert!(total < model().weights.likely, "{total}");
+}
+
 /// Records and true pairs of one of the sets, without some columns.
 fn febrl(number: u8, without: &[&str]) -> Option<Labelled> {
     let folder = std::env::var_os("KVALI_REFERENCE_DATA")

@@ -227,6 +227,8 @@ fn a_right_reaches_as_far_as_the_table_says() {
         ("read_personal", "sales", "team"),
     ];
     assert_eq!(bounded, expected);
+    let erase: Vec<Role> = Permission::Erase.roles().collect();
+    assert_eq!(erase, [Role::Admin]);
     let by_team: Vec<Role> = Role::ALL.into_iter().filter(|role| role.is_bounded_by_team()).collect();
     assert_eq!(by_team, [Role::Sales]);
 }

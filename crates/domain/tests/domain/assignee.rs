@@ -6,8 +6,8 @@ use kvali_domain::assignee::AssigneeProblem;
 use kvali_domain::deal::{self, Assigned, Command, Event, Refusal};
 use kvali_domain::pipeline::Policy;
 use kvali_domain::{
-    DealId, Due, Event as AnyEvent, LeadId, Order, Personal, Refusal as AnyRefusal, StreamId, SubjectId,
-    TaskId, UserId, call, company, contact, conversation, lead, task, user,
+    DealId, Due, Event as AnyEvent, LeadId, Order, Personal, Refusal as AnyRefusal, State, StreamId,
+    SubjectId, TaskId, UserId, call, company, contact, conversation, lead, task, user,
 };
 
 macro_rules! owner_refusal {
@@ -298,4 +298,38 @@ fn a_deal_is_reopened_for_whoever_is_named_if_its_owner_left() {
     given(log())
         .when(on(OLD_DEAL.stream(), again(Some(GIORGI))))
         .then([Event::Reopened(reopened), Event::Assigned(assigned(Some(NINO), GIORGI))]);
+}
+
+#[test]
+fn a_record_is_its_owners() {
+    let owner_of = |happened: &Happened| {
+        let mut world = World::default();
+        world.apply(happened);
+        world.state(happened.stream).and_then(State::owner)
+    };
+    for owner in [None, Some(NINO)] {
+        let name = Personal::new("Acme");
+        let company = company::Created { company: ACME_LTD, external: None, owner, name };
+        let contact = contact::Created {
+            contact: ANNA,
+            named: true,
+            source: None,
+            external: None,
+            owner,
+            given: Personal::default(),
+            family: Personal::default(),
+            full: Personal::new("Anna"),
+        };
+        let deal = deal::Opened { owner, ..opening() };
+        for happened in [
+            at_start(ACME_LTD.stream(), company::Event::Created(company)),
+            at_start(ANNA.stream(), contact::Event::Created(contact)),
+            lead_captured(LEAD, owner),
+            deal_event(deal::Event::Opened(deal)),
+        ] {
+            assert_eq!(owner_of(&happened), owner, "{happened:?}");
+        }
+    }
+    assert_eq!(owner_of(&a_task(TASK, GIORGI)), Some(GIORGI));
+    assert_eq!(owner_of(&registered(NINO)), None, "a user is nobody's record");
 }

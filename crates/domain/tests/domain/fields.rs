@@ -355,3 +355,18 @@ fn a_value_is_written_with_its_type_and_never_printed() {
     }
     assert_eq!(format!("{:?}", text("ნინო")), "FieldValue(text…)");
 }
+
+#[test]
+fn fields_are_found_by_their_class_retired_or_not() {
+    let classed = |defined: Defined, class| Defined { class, ..defined };
+    let fields = folded([
+        field_defined(classed(size(), Classification::Personal)),
+        field_defined(classed(colours(), Classification::Sensitive)),
+        field_defined(field(BIRTHDAY, "birthday", FieldType::Date)),
+        field_retired(COLOURS),
+    ]);
+    let found = |class| fields.classed(class).collect::<Vec<_>>();
+    assert_eq!(found(Classification::Personal), [size().field]);
+    assert_eq!(found(Classification::Sensitive), [COLOURS]);
+    assert_eq!(found(Classification::None), [BIRTHDAY]);
+}
