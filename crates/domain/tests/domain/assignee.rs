@@ -325,7 +325,7 @@ fn a_record_is_its_owners() {
             at_start(ACME_LTD.stream(), company::Event::Created(company)),
             at_start(ANNA.stream(), contact::Event::Created(contact)),
             lead_captured(LEAD, owner),
-            deal_event(deal::Event::Opened(deal)),
+            deal_event(Event::Opened(deal)),
         ] {
             assert_eq!(owner_of(&happened), owner, "{happened:?}");
         }
