@@ -121,6 +121,11 @@ async fn a_deal_moves_by_its_external_id_and_nothing_is_half_done() {
     let refused = shop.put(path, &deal(json!(new_id()), "120")).await;
     assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", refused.body);
     assert_eq!(events(&shop, path).await, before);
+    // Who looks for it finds what was refused, once.
+    let refusals = shop.server.get(&shop.admin, "/v1/audit?kind=refused").await.ok();
+    let refusals = refusals["entries"].as_array().expect("a list");
+    assert_eq!(refusals.len(), 1, "{refusals:#?}");
+    assert_eq!(refusals[0]["what"], "MoveDeal", "{refusals:#?}");
     let fresh = json!({ "pipeline": new_id(), "name": "x" });
     let refused = shop.put("deal/shop/none", &fresh).await;
     assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", refused.body);

@@ -91,8 +91,9 @@ pub(crate) async fn put<R: Record>(
     let external = External { source, id };
     let mut tries = 1;
     loop {
-        match api.put_once(&principal, &record, &external, &said).await {
-            Err(problem) if problem.code == "taken" && tries < TRIES => tries += 1,
+        let is_last = tries == TRIES;
+        match api.put_once(&principal, &record, &external, &said, is_last).await {
+            Err(problem) if problem.code == "taken" && !is_last => tries += 1,
             answered => return answered,
         }
     }
@@ -105,6 +106,7 @@ impl Api {
         record: &R,
         external: &External,
         said: &Said,
+        is_last: bool,
     ) -> Result<Response, Problem> {
         let found = self.by_external(principal, R::CLAIM, external).await?;
         let (stream, commands) = match found {
@@ -123,6 +125,15 @@ impl Api {
             plans.push(Plan::new(order, envelope));
         }
         let tried = self.store().rehearse(principal.tenant, &mut Rehearsal::default(), &plans).await?;
+        let refused = plans.iter().zip(&tried).find_map(|(plan, outcome)| match outcome {
+            Outcome::Refused(refusal) => Some((plan, refusal)),
+            _ => None,
+        });
+        if let Some((plan, refusal)) = refused
+            && (is_last || refusal.code() != "taken")
+        {
+            self.store().refuse(plan, refusal).await?;
+        }
         self.taken(principal, &asked, tried).await?;
         let outcomes = self.store().handle_all(principal.tenant, &plans).await?;
         let told = self.taken(principal, &asked, outcomes).await?;

@@ -297,7 +297,7 @@ impl Prepared {
     }
 }
 
-fn prepare(plan: &Plan, command: &Command, request_hash: [u8; 32]) -> Prepared {
+pub(crate) fn prepare(plan: &Plan, command: &Command, request_hash: [u8; 32]) -> Prepared {
     let envelope = &plan.envelope;
     Prepared {
         command_id: envelope.command_id,

@@ -1,7 +1,7 @@
 //! A command carried out: state, decide, append; again from the start when another writer was quicker.
 
 use crate::cache::Folded;
-use crate::decided::{Decided, Look};
+use crate::decided::{self, Decided, Look};
 use crate::keyring;
 use crate::log::{EventRow, Prepared, Verdict};
 use crate::{Envelope, Error, Store, writer};
@@ -143,6 +143,16 @@ impl Store {
     pub async fn erase(&self, subject: SubjectId, envelope: Envelope) -> Result<Outcome, Error> {
         let command = subject::Command::Erase { subject }.into();
         self.handle(Order { stream: subject.stream(), command }, envelope).await
+    }
+
+    /// Records that a command is refused, as a rehearsal told, without deciding it again.
+    pub async fn refuse(&self, plan: &Plan, refusal: &Refusal) -> Result<(), Error> {
+        let tenant = plan.envelope.tenant;
+        let key = self.inner.keyring.tenant(tenant).await?;
+        let choice = (plan.choose)(&plan.before);
+        let mut prepared = decided::prepare(plan, choice.command(), *key.hash(&plan.request()).as_bytes());
+        prepared.refuse(refusal);
+        self.append(tenant, vec![prepared]).await.map(drop)
     }
 
     pub(crate) async fn carry_out(&self, plan: &Plan) -> Result<Outcome, Error> {
