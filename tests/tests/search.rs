@@ -47,6 +47,26 @@ async fn the_rows_are_the_same_live_and_rebuilt_for_any_page() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_first_hits_are_the_same_however_many_are_asked_for() {
+    let database = Database::create().await;
+    let store = database.connect().await;
+    let mut office = Office::open(&store, tenant(1), 1).await;
+    for given in ["Zurab", "Ana", "Nino", "Levan", "Mari", "Beka"] {
+        contact(&mut office, given, "Weber").await;
+    }
+    let all = found(&store, "weber").await;
+    assert_eq!(all.len(), 6);
+    for limit in 1..6 {
+        let hits = search(&store, Ask { limit, ..ask("weber") }).await;
+        let first: Vec<Uuid> = hits.iter().map(|hit| hit.id).collect();
+        assert_eq!(first, all[..limit]);
+        let rest = search(&store, Ask { after: hits.last().map(Hit::place), ..ask("weber") }).await;
+        assert_eq!(rest.iter().map(|hit| hit.id).collect::<Vec<_>>(), all[limit..]);
+    }
+    database.drop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_name_is_found_across_scripts_by_beginnings_and_in_spite_of_typos() {
     let database = Database::create().await;
     let store = database.connect().await;

@@ -76,6 +76,14 @@ async fn mistakes_are_named_with_the_way_out() {
     let stale = server.post(&key, &rename, &[("if-match", "\"7\"")], &json!({ "name": "A" })).await;
     assert_eq!(stale.header("etag"), Some("\"1\""));
     assert_eq!(stale.refused(412, "stale_version")["version"], 1);
+    let texts = ["about Nino, +995 555 12 34 56", &"x".repeat(65), "a\tb"];
+    for text in texts {
+        let told = server.post(&key, &rename, &[("kvali-reason", text)], &json!({ "name": "A" })).await;
+        assert_eq!(told.refused(400, "malformed")["field"], "Kvali-Reason", "{text}");
+    }
+    let hook = json!({ "name": "none", "types": [] });
+    let told = server.post(&key, "/v1/subscriptions", &[], &hook).await;
+    assert_eq!(told.refused(400, "malformed")["field"], "types");
     let told = server.post(&key, &rename, &[("if-match", "7")], &json!({ "name": "A" })).await;
     assert_eq!(told.refused(400, "malformed")["field"], "If-Match");
     let told = server.post(&key, &rename, &[], &json!({ "nam": "A" })).await.refused(400, "malformed");

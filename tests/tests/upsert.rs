@@ -121,6 +121,8 @@ async fn a_deal_moves_by_its_external_id_and_nothing_is_half_done() {
     let refused = shop.put(path, &deal(json!(new_id()), "120")).await;
     assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", refused.body);
     assert_eq!(events(&shop, path).await, before);
+    let unsaid = shop.put("deal/shop/none", &json!({})).await.refused(400, "malformed");
+    assert_eq!(unsaid["field"], "pipeline", "{unsaid}");
     // Who looks for it finds what was refused, once.
     let refusals = shop.server.get(&shop.admin, "/v1/audit?kind=refused").await.ok();
     let refusals = refusals["entries"].as_array().expect("a list");

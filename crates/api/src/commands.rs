@@ -12,6 +12,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, SubsecRound, Utc};
 use kvali_domain::access::Permission;
+use kvali_domain::label::is_reason_code;
 use kvali_domain::{Channel, Command, CommandId, General, Occurred, Order, Refusal, StreamId, command_types};
 use kvali_eventstore::{Envelope, Error, Outcome};
 use serde_json::Value;
@@ -130,7 +131,7 @@ pub(crate) struct Said {
     pub(crate) otherwise: Option<Uuid>,
 }
 
-/// The longest idempotency key and reason code, in bytes.
+/// The longest idempotency key, in bytes.
 const LONGEST: usize = 200;
 
 impl Said {
@@ -176,13 +177,14 @@ impl Said {
     }
 
     pub(crate) fn checked(self) -> Result<Self, Problem> {
-        let texts = [("Idempotency-Key", &self.idempotency_key), ("Kvali-Reason", &self.reason_code)];
-        for (name, text) in texts {
-            let fits = |text: &String| !text.is_empty() && text.len() <= LONGEST && !text.contains('\0');
-            if text.as_ref().is_some_and(|text| !fits(text)) {
-                let detail = format!("{name} has 1 to {LONGEST} bytes and no U+0000");
-                return Err(Problem::malformed(name, detail));
-            }
+        let is_key = |key: &String| !key.is_empty() && key.len() <= LONGEST && !key.contains('\0');
+        if self.idempotency_key.as_ref().is_some_and(|key| !is_key(key)) {
+            let detail = format!("Idempotency-Key has 1 to {LONGEST} bytes and no U+0000");
+            return Err(Problem::malformed("Idempotency-Key", detail));
+        }
+        if self.reason_code.as_deref().is_some_and(|code| !is_reason_code(code)) {
+            let detail = "Kvali-Reason is a code of 1 to 64 characters without spaces, such as typo; it is kept in the clear";
+            return Err(Problem::malformed("Kvali-Reason", detail));
         }
         Ok(self)
     }

@@ -165,7 +165,7 @@ const HEADERS: [(&str, (&str, &str), &str); 5] = [
         ("pattern", "^\"[0-9]{1,9}\"$"),
         "Refuse unless the stream is at this version, as its ETag says",
     ),
-    ("Kvali-Reason", ("pattern", "^[a-z0-9_]{1,200}$"), "Why, as a code"),
+    ("Kvali-Reason", ("pattern", "^[a-z0-9_]{1,64}$"), "Why, as a code"),
     ("Kvali-Occurred-At", ("format", "date-time"), "When it happened, if that was earlier"),
     ("X-Request-Id", ("pattern", "^[!-~]{1,128}$"), "Kept with the command for the audit trail"),
 ];

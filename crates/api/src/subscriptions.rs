@@ -152,6 +152,9 @@ pub(crate) async fn create(
 }
 
 pub(crate) fn checked_types(types: Option<&[String]>) -> Result<(), Problem> {
+    if types.is_some_and(<[String]>::is_empty) {
+        return Err(Problem::malformed("types", "none are named; leave types out for all of them"));
+    }
     for word in types.into_iter().flatten() {
         feed::types(word)?;
         if word.trim().is_empty() || word.contains(',') {

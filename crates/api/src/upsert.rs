@@ -31,7 +31,7 @@ pub(crate) trait Record: DeserializeOwned + Send {
     const CLAIM: &'static str;
 
     /// The command that creates it, with what else the creation does not carry.
-    fn created(&self, external: External) -> Vec<Command>;
+    fn created(&self, external: External) -> Result<Vec<Command>, Problem>;
 
     /// What makes the record hold what is said.
     fn changed(&self, known: &Known) -> Result<Vec<Command>, Problem>;
@@ -111,7 +111,7 @@ impl Api {
         let found = self.by_external(principal, R::CLAIM, external).await?;
         let (stream, commands) = match found {
             Some(stream) => (stream, record.changed(&self.known(principal, stream).await?)?),
-            None => (StreamId(edge::new_id()), record.created(external.clone())),
+            None => (StreamId(edge::new_id()), record.created(external.clone())?),
         };
         let mut asked = Vec::with_capacity(commands.len());
         let mut plans = Vec::with_capacity(commands.len());

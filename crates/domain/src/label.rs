@@ -14,6 +14,13 @@ pub enum LabelProblem {
     TooLong { field: &'static str, length: usize, most: usize },
 }
 
+/// Whether a text may say why something is done: codes are kept in the clear, so none may be a text about somebody.
+pub fn is_reason_code(text: &str) -> bool {
+    const LONGEST: usize = 64;
+    (1..=LONGEST).contains(&text.chars().count())
+        && !text.contains(|c: char| c.is_whitespace() || c.is_control())
+}
+
 /// The text without outer white space, if it says something in at most [`LONGEST`] characters.
 pub(crate) fn label(field: &'static str, text: &str) -> Result<String, LabelProblem> {
     let text = text.trim();

@@ -389,4 +389,18 @@ mod tests {
         assert!(way_on(&["demo"]).is_some_and(|told| told.contains("nothing twice")));
         assert_eq!(way_on(&["deal", "show", "1"]), None);
     }
+    #[test]
+    fn no_two_commands_of_a_kind_are_told_in_the_same_words() {
+        fn look(command: &clap::Command) {
+            let told = |command: &clap::Command| command.get_about().map(ToString::to_string);
+            let mut words: Vec<_> =
+                command.get_subcommands().map(|sub| (told(sub), sub.get_name())).collect();
+            words.sort_unstable();
+            for pair in words.windows(2) {
+                assert!(pair[0].0.is_some() && pair[0].0 != pair[1].0, "{}: {pair:?}", command.get_name());
+            }
+            command.get_subcommands().for_each(look);
+        }
+        look(&command());
+    }
 }

@@ -32,7 +32,7 @@ pub(crate) struct Search {
     /// Also what is archived
     #[arg(long)]
     archived: bool,
-    /// How many are shown, at most
+    /// How many are shown, at most; no more than 200 are found
     #[arg(long, default_value_t = 20, value_name = "N")]
     limit: usize,
     /// The zone of the days of --as-of (IANA)

@@ -162,12 +162,13 @@ impl Filter {
         if field.is_none() && aggregate.is_none() && event_type.is_none() && category.is_none() {
             return Ok(None);
         }
-        if let Some(name) = aggregate
-            && !TABLE.iter().any(|(of, _)| first_word(of) == name)
-        {
-            let known: BTreeSet<&str> = TABLE.iter().map(|(of, _)| first_word(of)).collect();
-            let known = known.into_iter().map(str::to_owned).collect();
-            return Err(AskError::NoSuch { what: "aggregate", name: name.clone(), known });
+        let of_types = event_type.as_deref().map(first_word);
+        for name in aggregate.as_deref().into_iter().chain(of_types) {
+            if !TABLE.iter().any(|(of, _)| first_word(of) == name) {
+                let known: BTreeSet<&str> = TABLE.iter().map(|(of, _)| first_word(of)).collect();
+                let known = known.into_iter().map(str::to_owned).collect();
+                return Err(AskError::NoSuch { what: "aggregate", name: name.to_owned(), known });
+            }
         }
         if let Some(name) = event_type
             && !TABLE.iter().any(|(of, _)| of == name)

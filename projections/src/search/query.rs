@@ -155,13 +155,8 @@ pub fn next(hits: &mut Vec<Hit>, limit: usize) -> Option<Place> {
     if hits.len() <= limit {
         return None;
     }
-    // Those that score alike are told in the order of their names, and found in that of their ids.
-    let last = |hits: &[Hit]| {
-        let place = (0..hits.len()).max_by(|one, other| in_order(&hits[*one], &hits[*other]));
-        place.expect("there are some")
-    };
-    hits.remove(last(hits));
-    Some(hits[last(hits)].place())
+    hits.truncate(limit);
+    hits.last().map(Hit::place)
 }
 
 fn in_order(one: &Hit, other: &Hit) -> Ordering {
@@ -363,7 +358,7 @@ fn survivor(id: Uuid, known: &BTreeMap<Uuid, Record>) -> Option<(Uuid, &Record)>
     Some((id, record))
 }
 
-/// Looks up what is told of the hits; those that score alike come in the order of their names.
+/// Looks up what is told of the hits.
 async fn told(best: Vec<Best>, look: &mut Look<'_>) -> Result<Vec<Hit>, sqlx::Error> {
     let ids: BTreeSet<Uuid> = best.iter().flat_map(|best| best.names).collect();
     let rows: Vec<(Uuid, String, String)> = sqlx::query_as(sql(look.schema, VALUES))
@@ -382,12 +377,7 @@ async fn told(best: Vec<Best>, look: &mut Look<'_>) -> Result<Vec<Hit>, sqlx::Er
         hit.matched = found.slots.iter().filter_map(|slot| of?.get(slot).cloned()).collect();
         hit
     };
-    let mut hits: Vec<Hit> = best.into_iter().map(tell).collect();
-    hits.sort_by(|one, other| {
-        let by_name = || one.name.cmp(&other.name).then(one.id.cmp(&other.id));
-        other.score.total_cmp(&one.score).then_with(by_name)
-    });
-    Ok(hits)
+    Ok(best.into_iter().map(tell).collect())
 }
 
 /// What a record is called by: its name, else that of the party of a deal or of the company of a lead.

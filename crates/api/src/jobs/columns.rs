@@ -168,8 +168,9 @@ impl Kind {
 }
 
 fn unknown(name: &str, command: &str, fields: &Field<'_>) -> Problem {
-    let accepted: Vec<String> =
-        BESIDE.iter().map(|(name, _)| (*name).to_owned()).chain(fields.ways()).collect();
+    let is_beside = |way: &str| BESIDE.iter().any(|(name, _)| *name == way);
+    let ways = fields.ways().into_iter().map(|way| if is_beside(&way) { format!("body.{way}") } else { way });
+    let accepted: Vec<String> = BESIDE.iter().map(|(name, _)| (*name).to_owned()).chain(ways).collect();
     let detail = format!("{command} has no field {name:?}; columns are {}", accepted.join(", "));
     let mut problem = Problem::malformed(name, detail);
     problem.more.insert("accepted".to_owned(), json!(accepted));

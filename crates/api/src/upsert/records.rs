@@ -80,7 +80,7 @@ pub(crate) struct Company {
 impl Record for Company {
     const CLAIM: &'static str = company::EXTERNAL_CLAIM;
 
-    fn created(&self, external: External) -> Vec<Command> {
+    fn created(&self, external: External) -> Result<Vec<Command>, Problem> {
         let create = company::Command::Create(company::Create {
             name: self.name.clone(),
             domains: self.domains.clone().unwrap_or_default(),
@@ -91,7 +91,7 @@ impl Record for Company {
             reason: self.reason.clone(),
         });
         let fields = filled(&self.fields).map(|fields| company::Command::SetFields { fields });
-        [Some(create), fields].into_iter().flatten().map(Command::from).collect()
+        Ok([Some(create), fields].into_iter().flatten().map(Command::from).collect())
     }
 
     fn changed(&self, known: &Known) -> Result<Vec<Command>, Problem> {
@@ -146,7 +146,7 @@ pub(crate) struct Contact {
 impl Record for Contact {
     const CLAIM: &'static str = contact::EXTERNAL_CLAIM;
 
-    fn created(&self, external: External) -> Vec<Command> {
+    fn created(&self, external: External) -> Result<Vec<Command>, Problem> {
         let create = contact::Command::Create(contact::Create {
             given: self.given.clone(),
             family: self.family.clone(),
@@ -159,7 +159,7 @@ impl Record for Contact {
             reason: self.reason.clone(),
         });
         let fields = filled(&self.fields).map(|fields| contact::Command::SetFields { fields });
-        [Some(create), fields].into_iter().flatten().map(Command::from).collect()
+        Ok([Some(create), fields].into_iter().flatten().map(Command::from).collect())
     }
 
     fn changed(&self, known: &Known) -> Result<Vec<Command>, Problem> {
@@ -220,7 +220,7 @@ pub(crate) struct Lead {
 impl Record for Lead {
     const CLAIM: &'static str = lead::EXTERNAL_CLAIM;
 
-    fn created(&self, external: External) -> Vec<Command> {
+    fn created(&self, external: External) -> Result<Vec<Command>, Problem> {
         let capture = lead::Command::Capture(lead::Capture {
             given: self.given.clone(),
             family: self.family.clone(),
@@ -237,7 +237,7 @@ impl Record for Lead {
         });
         let update = filled(&self.fields)
             .map(|fields| lead::Command::Update(lead::Update { fields, ..lead::Update::default() }));
-        [Some(capture), update].into_iter().flatten().map(Command::from).collect()
+        Ok([Some(capture), update].into_iter().flatten().map(Command::from).collect())
     }
 
     fn changed(&self, known: &Known) -> Result<Vec<Command>, Problem> {
@@ -285,8 +285,14 @@ pub(crate) struct Deal {
 impl Record for Deal {
     const CLAIM: &'static str = deal::EXTERNAL_CLAIM;
 
-    fn created(&self, external: External) -> Vec<Command> {
+    fn created(&self, external: External) -> Result<Vec<Command>, Problem> {
         let Self { stage, party, party_name, owner, value, expected_close, .. } = self;
+        let Some(pipeline) = self.pipeline else {
+            return Err(Problem::malformed(
+                "pipeline",
+                "there is no such deal yet; name the pipeline that it is opened in",
+            ));
+        };
         let open = deal::Command::Open(Open {
             stage: *stage,
             party: *party,
@@ -295,12 +301,11 @@ impl Record for Deal {
             value: *value,
             expected_close: *expected_close,
             external: Some(external),
-            // That no pipeline has the id of nothing is told by the rules.
-            ..Open::new(self.pipeline.unwrap_or(PipelineId(uuid::Uuid::nil())))
+            ..Open::new(pipeline)
         });
         let name = (!self.name.is_blank()).then(|| deal::Command::Rename { name: self.name.clone() });
         let fields = filled(&self.fields).map(|fields| deal::Command::SetFields { fields });
-        [Some(open), name, fields].into_iter().flatten().map(Command::from).collect()
+        Ok([Some(open), name, fields].into_iter().flatten().map(Command::from).collect())
     }
 
     fn changed(&self, known: &Known) -> Result<Vec<Command>, Problem> {

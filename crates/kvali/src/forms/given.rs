@@ -9,13 +9,14 @@ use chrono_tz::Tz;
 use clap::Args;
 use kvali_domain::contact_point::{ContactPoint, Kind};
 use kvali_domain::country::Country;
+use kvali_domain::label::is_reason_code;
 use kvali_domain::money::Currency;
 use kvali_domain::{Channel, CommandId, Due, Money, Occurred, Personal, Target};
 use kvali_eventstore::Envelope;
 use rust_decimal::Decimal;
 use uuid::Uuid;
 
-/// Who sends a command, when and why; the same words wherever one is sent.
+// Who sends a command, when and why; the same words wherever one is sent. No doc comment: it would become the help of every command.
 #[derive(Args)]
 #[command(next_help_heading = "Options of every command that is sent")]
 pub(crate) struct By {
@@ -36,10 +37,12 @@ pub(crate) struct By {
     pub(crate) command_id: Uuid,
 }
 
-/// A code is stored in clear, so it must not be a text about somebody.
 fn code(text: &str) -> Result<String, String> {
-    let fits = (1..=64).contains(&text.chars().count()) && !text.contains(char::is_whitespace);
-    if fits { Ok(text.to_owned()) } else { Err("a code has 1 to 64 characters and no spaces".to_owned()) }
+    if is_reason_code(text) {
+        Ok(text.to_owned())
+    } else {
+        Err("a code has 1 to 64 characters and no spaces".to_owned())
+    }
 }
 
 type Unit = fn(i64) -> Option<TimeDelta>;
