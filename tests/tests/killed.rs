@@ -153,15 +153,23 @@ async fn a_worker_killed_in_the_middle_leaves_every_table_equal_to_a_rebuild() {
 async fn what_a_killed_worker_held_is_held_by_another_within_ten_seconds() {
     let ground = Ground::new().await;
     let store = ground.database.connect().await;
-    busy(&store, 1, 400, 9).await;
-    let mut process = ground.start();
-    assert!(ground.in_the_middle(&store, &mut process).await, "there was something to be killed in");
-    process.kill();
     let mut admin = ground.database.admin().await;
     let held =
         "select holder, clock_timestamp() from kvali.projection_checkpoint where holder is not null limit 1";
+    // It may have done all that there was, and given back what it held, just before it is killed.
+    let mut met = None;
+    for tenant in 1..=20 {
+        busy(&store, tenant, 400, 9).await;
+        let mut process = ground.start();
+        let in_the_middle = ground.in_the_middle(&store, &mut process).await;
+        process.kill();
+        met = sqlx::query_as(held).fetch_optional(&mut admin).await.unwrap().filter(|_| in_the_middle);
+        if met.is_some() {
+            break;
+        }
+    }
     let (killed, since): (uuid::Uuid, DateTime<Utc>) =
-        sqlx::query_as(held).fetch_one(&mut admin).await.expect("it held something");
+        met.expect("one of twenty was killed while it held something");
     let standing_in = Workers::start(&ground.database.connect().await, &workload());
     let still =
         "select exists (select from kvali.projection_checkpoint where holder = $1), clock_timestamp()";
