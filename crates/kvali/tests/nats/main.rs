@@ -23,7 +23,7 @@ async fn a_stream_is_made_for_each_tenant_and_has_its_log() {
         busy(&store, n, 20, 3).await;
     }
     let head = store.head(tenant(1)).await.unwrap() + store.head(tenant(2)).await.unwrap();
-    let ran = ground.once(&nats, &["--keep-days", "30", "--max-bytes", "1000000000"]);
+    let ran = ground.once(&nats, &["--keep-days", "30", "--max-bytes", "10000000"]);
     assert_eq!(ran.events(), u64::try_from(head).unwrap());
     for n in [1, 2] {
         assert_same(&nats.messages(tenant(n)).await, &log(&store, tenant(n)).await, 1);
@@ -32,7 +32,7 @@ async fn a_stream_is_made_for_each_tenant_and_has_its_log() {
     assert_eq!(made.subjects, [format!("kvali.{}.>", tenant(1))]);
     assert_eq!(made.duplicate_window, Duration::from_secs(120));
     assert_eq!(made.max_age, Duration::from_secs(30 * 86_400));
-    assert_eq!(made.max_bytes, 1_000_000_000);
+    assert_eq!(made.max_bytes, 10_000_000);
     assert_eq!(ground.once(&nats, &[]).events(), 0, "it is there");
     ground.database.drop().await;
 }
