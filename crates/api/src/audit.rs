@@ -5,9 +5,9 @@ use crate::error::Problem;
 use crate::format::{Format, Listed, Table};
 use crate::principal::Principal;
 use crate::queries::said;
+use crate::query::Query;
 use crate::{Api, commands, edge};
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue};
 use axum::response::Response;
 use kvali_domain::access::Permission;
@@ -40,7 +40,7 @@ pub(crate) async fn audit(
     State(api): State<Api>,
     principal: Principal,
     headers: HeaderMap,
-    asked: Result<Query<Asked>, QueryRejection>,
+    asked: Result<Query<Asked>, Problem>,
 ) -> Result<Response, Problem> {
     api.demand(&principal, Permission::Audit, "the audit trail").await?;
     let Query(asked) = asked?;

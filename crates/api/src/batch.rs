@@ -3,7 +3,7 @@
 use crate::Api;
 use crate::answer::{Asked, of_before};
 use crate::commands::{Said, instant, word};
-use crate::error::Problem;
+use crate::error::{Problem, of_misfit};
 use crate::principal::Principal;
 use axum::Json;
 use axum::extract::State;
@@ -41,7 +41,7 @@ pub(crate) struct Item {
 pub(crate) async fn carry_out(
     State(api): State<Api>,
     principal: Principal,
-    items: Result<Json<Vec<Item>>, JsonRejection>,
+    items: Result<Json<Vec<Value>>, JsonRejection>,
 ) -> Result<(StatusCode, Json<Value>), Problem> {
     let Json(items) = items?;
     if items.len() > MOST {
@@ -52,7 +52,12 @@ pub(crate) async fn carry_out(
     let mut prepared: Vec<Result<(Asked, Permission), Problem>> = Vec::with_capacity(items.len());
     let mut plans = Vec::with_capacity(items.len());
     for item in items {
-        match prepare(&api, &principal, item).await {
+        let item = serde_path_to_error::deserialize::<_, Item>(item);
+        let asked = match item.map_err(|misfit| of_misfit(&misfit)) {
+            Ok(item) => prepare(&api, &principal, item).await,
+            Err(problem) => Err(problem),
+        };
+        match asked {
             Ok((asked, plan)) => {
                 prepared.push(Ok(asked));
                 plans.push(plan);

@@ -1,7 +1,7 @@
 //! What goes wrong, as RFC 9457 problem details. Status codes are decided here and nowhere else.
 
 use axum::Json;
-use axum::extract::rejection::{BytesRejection, JsonRejection, PathRejection, QueryRejection};
+use axum::extract::rejection::{BytesRejection, JsonRejection, PathRejection};
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use kvali_domain::{CommandError, General, Refusal};
@@ -11,6 +11,7 @@ use kvali_projections::conversion_funnel::QueryError;
 use kvali_projections::{AskError, overdue_tasks};
 use serde_json::{Map, Value, json};
 use std::borrow::Cow;
+use std::error::Error as _;
 
 /// A problem: `type` and `code` are stable, `detail` is for people and says what would be accepted.
 #[derive(Debug)]
@@ -216,12 +217,6 @@ impl From<overdue_tasks::QueryError> for Problem {
     }
 }
 
-impl From<QueryRejection> for Problem {
-    fn from(rejection: QueryRejection) -> Self {
-        Self::malformed("query", rejection.body_text())
-    }
-}
-
 impl From<PathRejection> for Problem {
     fn from(rejection: PathRejection) -> Self {
         Self::malformed("path", rejection.body_text())
@@ -236,9 +231,20 @@ impl From<JsonRejection> for Problem {
                 let detail = "say Content-Type: application/json";
                 Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", detail)
             }
+            StatusCode::UNPROCESSABLE_ENTITY => {
+                let misfit = rejection.source().and_then(std::error::Error::source);
+                let misfit = misfit.and_then(|source| source.downcast_ref());
+                misfit.map_or_else(|| Self::malformed("body", rejection.body_text()), of_misfit)
+            }
             _ => Self::malformed("body", rejection.body_text()),
         }
     }
+}
+
+/// Of JSON that is sound and not what is asked for.
+pub(crate) fn of_misfit(misfit: &serde_path_to_error::Error<serde_json::Error>) -> Problem {
+    let (place, told) = (kvali_domain::place(misfit), misfit.inner().to_string());
+    if place.is_empty() { Problem::malformed("body", told) } else { Problem::malformed(place, told) }
 }
 
 impl From<BytesRejection> for Problem {

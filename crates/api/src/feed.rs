@@ -7,8 +7,8 @@ use crate::commands::uuid;
 use crate::cursor::Cursor;
 use crate::error::Problem;
 use crate::principal::Principal;
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Query, State};
+use crate::query::Query;
+use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
@@ -16,7 +16,7 @@ use futures_util::stream::{self, Stream};
 use kvali_domain::StreamId;
 use kvali_domain::access::Permission;
 use kvali_domain::history::SHAPES;
-use kvali_eventstore::Opened;
+use kvali_eventstore::{Error, Opened};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::collections::BTreeSet;
@@ -105,7 +105,7 @@ pub(crate) async fn events(
     State(api): State<Api>,
     principal: Principal,
     headers: HeaderMap,
-    asked: Result<Query<Asked>, QueryRejection>,
+    asked: Result<Query<Asked>, Problem>,
 ) -> Result<Response, Problem> {
     api.demand(&principal, Permission::Follow, FEED).await?;
     let Query(asked) = asked?;
@@ -162,9 +162,7 @@ async fn begin(api: &Api, principal: &Principal, after: Option<&str>) -> Result<
         });
     }
     if !(0..=log.head).contains(&cursor.position) {
-        let detail =
-            format!("position {} is not in the log, which reaches from 0 to {}", cursor.position, log.head);
-        return Err(Problem::malformed("after", detail));
+        return Err(Error::NoSuchPosition { position: cursor.position, head: log.head }.into());
     }
     Ok(cursor)
 }

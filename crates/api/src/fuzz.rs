@@ -1,8 +1,8 @@
 //! What fuzzers reach (`tests/fuzz`), and nobody else: it is compiled with `--cfg fuzzing` alone.
 
-use crate::{audit, batch, feed, queries};
-use axum::extract::Query;
+use crate::{audit, batch, feed, queries, query};
 use axum::http::Uri;
+use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 
 /// The query string of a route, read as the route reads it; nothing is asked.
@@ -19,8 +19,8 @@ pub fn batch(body: &[u8]) -> usize {
     batch::fuzzed(body)
 }
 
-/// As axum reads it; `None` is a 400.
-pub(crate) fn parsed<T: DeserializeOwned>(query: &str) -> Option<T> {
-    let uri = Uri::builder().path_and_query(format!("/?{query}")).build().ok()?;
-    Query::try_from_uri(&uri).ok().map(|Query(asked)| asked)
+/// As a route reads it; `None` is a 400.
+pub(crate) fn parsed<T: DeserializeOwned + JsonSchema>(text: &str) -> Option<T> {
+    let uri = Uri::builder().path_and_query(format!("/?{text}")).build().ok()?;
+    query::parsed(&uri).ok()
 }

@@ -2,7 +2,6 @@
 //! verdict for each row.
 
 mod columns;
-mod fields;
 mod lines;
 mod row;
 mod sheet;
@@ -18,9 +17,10 @@ use crate::error::Problem;
 use crate::format::{Format, Listed};
 use crate::principal::Principal;
 use crate::queries::said;
+use crate::query::Query;
 use axum::Json;
-use axum::extract::rejection::{PathRejection, QueryRejection};
-use axum::extract::{Path, Query, State};
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::Response;
 use kvali_domain::ActorId;
@@ -139,7 +139,7 @@ pub(crate) async fn rows(
     principal: Principal,
     id: Id,
     headers: HeaderMap,
-    asked: Result<Query<OfRows>, QueryRejection>,
+    asked: Result<Query<OfRows>, Problem>,
 ) -> Result<Response, Problem> {
     let job = api.job(&principal, id).await?;
     let Query(OfRows { verdict, after, limit }) = asked?;

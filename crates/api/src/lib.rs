@@ -10,6 +10,7 @@ mod docs;
 mod edge;
 mod error;
 mod feed;
+mod fields;
 mod format;
 #[cfg(fuzzing)]
 pub mod fuzz;
@@ -22,6 +23,7 @@ mod openapi;
 mod page;
 mod principal;
 mod queries;
+mod query;
 mod rates;
 mod requests;
 mod routes;

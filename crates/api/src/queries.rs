@@ -4,9 +4,10 @@ use crate::error::Problem;
 use crate::format::{Answered, Format, Listed};
 use crate::page::Pages;
 use crate::principal::Principal;
+use crate::query::Query;
 use crate::{Api, commands, edge};
-use axum::extract::rejection::{PathRejection, QueryRejection};
-use axum::extract::{Path, Query, State};
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::Response;
 use chrono::{DateTime, Utc};
@@ -34,7 +35,7 @@ use std::time::{Duration, Instant};
 #[cfg(fuzzing)]
 pub(crate) mod fuzz;
 
-type Asked<T> = Result<Query<T>, QueryRejection>;
+type Asked<T> = Result<Query<T>, Problem>;
 type Told = Result<Response, Problem>;
 
 /// How long a question waits for a position that is not in the log yet.

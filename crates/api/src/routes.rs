@@ -7,11 +7,11 @@ use crate::openapi::shapes::{
     Text, Trail, Upserted, Verdict, Webhook,
 };
 use crate::{
-    Api, audit, batch, commands, feed, health, jobs, openapi, principal, queries, streams, subscriptions,
-    upsert, webhooks,
+    Api, audit, batch, commands, feed, health, jobs, openapi, principal, queries, query, streams,
+    subscriptions, upsert, webhooks,
 };
-use axum::Router;
-use axum::routing::{delete, get, post, put};
+use axum::routing::{MethodRouter, delete, get, post, put};
+use axum::{Router, middleware};
 use kvali_domain::access::Permission::{self, Audit, Follow, GrantAccess, Read, ReadPersonal, Work};
 use kvali_projections::conversion_funnel::{self, ForecastAnswer};
 use kvali_projections::deal_board::Board;
@@ -64,9 +64,19 @@ macro_rules! routes {
         },)+];
 
         pub(crate) fn router() -> Router<Api> {
-            Router::new()$(.route($path, $method($handler)))+
+            Router::new()$(.route($path, asking(With::$with, $path, $method($handler))))+
         }
     };
+}
+
+/// What takes no query is not asked with one: a parameter that would be passed over is refused, as it is elsewhere.
+fn asking(with: With, path: &str, route: MethodRouter<Api>) -> MethodRouter<Api> {
+    match with {
+        With::Nothing | With::Body if path.starts_with("/v1/") => {
+            route.layer(middleware::from_fn(query::none))
+        }
+        _ => route,
+    }
 }
 
 routes! {

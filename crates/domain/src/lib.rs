@@ -66,5 +66,5 @@ pub use personal::{Personal, PersonalField};
 pub use recorded::{Channel, Recorded};
 pub use registry::{
     Aggregate, Command, CommandError, CommandType, DecodeError, Event, General, Order, Reads, Refusal, State,
-    command_types, event_types,
+    command_types, event_types, place,
 };

@@ -344,15 +344,32 @@ impl CommandError {
 fn decode<C: serde::de::DeserializeOwned>(name: &str, body: &Value) -> Result<C, CommandError> {
     let whole = serde_json::json!({ name: body });
     serde_path_to_error::deserialize(&whole).map_err(|error| {
-        let path = error.path().to_string();
-        let field = path.strip_prefix(name).unwrap_or(&path).trim_start_matches('.');
-        let field = if field == "?" { "" } else { field };
+        let place = place(&error);
+        let field = place.strip_prefix(name).unwrap_or(&place).trim_start_matches('.');
         CommandError::Malformed {
             command: name.to_owned(),
             field: field.to_owned(),
             problem: error.into_inner().to_string(),
         }
     })
+}
+
+/// What a part is called that does not fit, such as `points[0].value`, also where it is unknown or missing; empty where
+/// the whole does not fit.
+pub fn place<E: std::fmt::Display>(error: &serde_path_to_error::Error<E>) -> String {
+    let whole = error.path().to_string();
+    let place = match whole.as_str() {
+        "." | "?" => "",
+        place => place.trim_end_matches(".?"),
+    };
+    // Serde says these in words alone.
+    let told = error.inner().to_string();
+    let named = ["unknown field `", "missing field `"].into_iter().find_map(|words| told.strip_prefix(words));
+    match named.and_then(|rest| rest.split_once('`')) {
+        Some((name, _)) if place.is_empty() => name.to_owned(),
+        Some((name, _)) if !place.ends_with(name) => format!("{place}.{name}"),
+        _ => place.to_owned(),
+    }
 }
 
 impl Refusal {

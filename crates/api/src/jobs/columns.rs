@@ -1,8 +1,8 @@
 //! The columns of a table of rows: which part of an item each is, by its name.
 
-use super::fields::{Field, Kind};
 use crate::batch::Item;
 use crate::error::Problem;
+use crate::fields::{Field, Kind};
 use serde_json::{Map, Value, json};
 
 /// What an item has beside the fields of its command. A field of one of these names is called `body.id`, and so on.

@@ -1,9 +1,9 @@
 //! A row of a job: as it was sent, and what is kept of a problem with it.
 
-use super::fields::Field;
 use crate::batch::Item;
 use crate::commands::word;
 use crate::error::Problem;
+use crate::fields::Field;
 use axum::http::StatusCode;
 use kvali_domain::{Command, CommandError};
 use serde::{Deserialize, Serialize};
@@ -80,11 +80,14 @@ fn misfit(item: &Item) -> Option<Problem> {
         return None;
     };
     let (known, at) = known_part(name, &field);
+    let is_missing = || at_way(item.body.as_ref(), &known).is_none();
     let detail = if known.is_empty() {
         let fields = Field::of_command(name);
         let list = |words: Vec<String>| words.join(", ");
         let required = list(fields.required().into_iter().map(str::to_owned).collect());
         format!("these are not the fields of {name}; required: {required}; accepted: {}", list(fields.ways()))
+    } else if is_missing() {
+        format!("`{known}` is missing; it takes {}", at.takes())
     } else {
         format!("`{known}` does not take this; it takes {}", at.takes())
     };
@@ -102,6 +105,14 @@ fn known_part(name: &str, field: &str) -> (String, Field<'static>) {
         known = if known.is_empty() { step.to_owned() } else { format!("{known}.{step}") };
     }
     (known, at)
+}
+
+/// What stands at a dotted way.
+fn at_way<'a>(body: Option<&'a Value>, way: &str) -> Option<&'a Value> {
+    way.split('.').fold(body, |at, step| match at? {
+        Value::Array(items) => items.get(step.parse::<usize>().ok()?),
+        at => at.get(step),
+    })
 }
 
 #[cfg(test)]
@@ -131,6 +142,12 @@ mod tests {
             ("company", "create-company", json!({ "name": ["Nino Secret"] }), "name: "),
             ("company", "create-company", json!({ "name": "Acme", "Secret": 1 }), "body: "),
             ("company", "create-company", json!("Nino Secret"), "body: "),
+            (
+                "company",
+                "create-company",
+                json!({ "domains": ["Secret"] }),
+                "name: `name` is missing; it takes a text",
+            ),
             (
                 "contact",
                 "create-contact",

@@ -1,18 +1,18 @@
 //! `POST /v1/jobs`: rows are read as they come and kept sealed, a part at a time; what is sent is never held whole.
 
-use super::fields::right;
 use super::lines::Lines;
 use super::row::Read;
 use super::sheet::Sheet;
 use super::told;
 use crate::commands::{Said, word};
 use crate::error::Problem;
+use crate::fields::right;
 use crate::principal::{Principal, command_id};
+use crate::query::Query;
 use crate::{Api, edge};
 use axum::Json;
 use axum::body::{Body, BodyDataStream, Bytes};
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::StreamExt;
@@ -138,7 +138,7 @@ impl Reader {
 pub(crate) async fn upload(
     State(api): State<Api>,
     principal: Principal,
-    asked: Result<Query<Asked>, QueryRejection>,
+    asked: Result<Query<Asked>, Problem>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {

@@ -1,10 +1,10 @@
 //! What became of a row: as it is written down, and as it is told.
 
-use super::fields::permanent;
 use super::row::Row;
 use crate::Api;
 use crate::answer::Asked;
 use crate::error::Problem;
+use crate::fields::permanent;
 use crate::format::{Listed, Table};
 use axum::http::StatusCode;
 use kvali_domain::{Recorded, TenantId};

@@ -3,9 +3,10 @@
 use super::{Asked, Told, When, said, stands, told};
 use crate::error::Problem;
 use crate::principal::Principal;
+use crate::query::Query;
 use crate::{Api, edge};
 use axum::extract::rejection::PathRejection;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, State};
 use axum::http::HeaderMap;
 use chrono::NaiveDate;
 use chrono_tz::Tz;

@@ -21,7 +21,7 @@ const DEEPEST: usize = 6;
 
 /// What may stand at one place of a command.
 #[derive(Clone)]
-pub(super) struct Field<'a> {
+pub(crate) struct Field<'a> {
     root: &'a Value,
     /// Without references: one of these holds.
     any: Vec<&'a Value>,
@@ -29,7 +29,7 @@ pub(super) struct Field<'a> {
 
 /// How a text becomes the value of a field.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     Text,
     Number,
     Boolean,
@@ -39,31 +39,31 @@ pub(super) enum Kind {
 
 impl Field<'static> {
     /// All fields of the command with that permanent word.
-    pub(super) fn of_command(name: &str) -> Self {
+    pub(crate) fn of_command(name: &str) -> Self {
         let (root, _) = COMMANDS.get(name).expect("every command has a schema");
         Self::of(root, root)
     }
 }
 
 /// The same word, for as long as the program runs.
-pub(super) fn permanent(name: &str) -> Option<&'static str> {
+pub(crate) fn permanent(name: &str) -> Option<&'static str> {
     COMMANDS.get_key_value(name).map(|(name, _)| *name)
 }
 
 /// The right that the command with that permanent word takes.
-pub(super) fn right(name: &str) -> Permission {
+pub(crate) fn right(name: &str) -> Permission {
     COMMANDS.get(name).expect("every command takes a right").1
 }
 
 impl<'a> Field<'a> {
-    fn of(root: &'a Value, schema: &'a Value) -> Self {
+    pub(crate) fn of(root: &'a Value, schema: &'a Value) -> Self {
         let mut any = Vec::new();
         alternatives(root, schema, DEEPEST, &mut any);
         Self { root, any }
     }
 
     /// The member of that name, or the item of a list of that number.
-    pub(super) fn step(&self, name: &str) -> Option<Self> {
+    pub(crate) fn step(&self, name: &str) -> Option<Self> {
         let mut any = Vec::new();
         let mut found = false;
         for schema in &self.any {
@@ -79,13 +79,13 @@ impl<'a> Field<'a> {
     }
 
     /// The same, if the command's own words lead there.
-    pub(super) fn own(&self, name: &str) -> Option<Self> {
+    pub(crate) fn own(&self, name: &str) -> Option<Self> {
         let is_own = self.any.iter().any(|schema| schema["properties"].get(name).is_some())
             || (self.is_list() && name.parse::<usize>().is_ok());
         self.step(name).filter(|_| is_own)
     }
 
-    pub(super) fn kind(&self) -> Kind {
+    pub(crate) fn kind(&self) -> Kind {
         let types = self.types();
         if types.contains("string") {
             Kind::Text
@@ -98,7 +98,7 @@ impl<'a> Field<'a> {
         }
     }
 
-    pub(super) fn is_list(&self) -> bool {
+    pub(crate) fn is_list(&self) -> bool {
         self.any.iter().any(|schema| schema.get("items").is_some())
     }
 
@@ -119,7 +119,7 @@ impl<'a> Field<'a> {
     }
 
     /// Members that must be there, whichever alternative holds.
-    pub(super) fn required(&self) -> BTreeSet<&'a str> {
+    pub(crate) fn required(&self) -> BTreeSet<&'a str> {
         let of = |schema: &&'a Value| -> BTreeSet<&'a str> {
             schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str).collect()
         };
@@ -129,7 +129,7 @@ impl<'a> Field<'a> {
     }
 
     /// In words: `a text (uuid)`, `one of to_do, call`, `an object with amount, currency`.
-    pub(super) fn takes(&self) -> String {
+    pub(crate) fn takes(&self) -> String {
         let words: BTreeSet<String> = self.any.iter().filter_map(|schema| takes(schema)).collect();
         if words.is_empty() {
             "a value".to_owned()
@@ -139,7 +139,7 @@ impl<'a> Field<'a> {
     }
 
     /// The ways to its fields, dotted: `name`, `legal_ids.country`, `points.0.kind`.
-    pub(super) fn ways(&self) -> Vec<String> {
+    pub(crate) fn ways(&self) -> Vec<String> {
         let mut ways = BTreeSet::new();
         self.list("", DEEPEST, &mut ways);
         ways.into_iter().collect()
