@@ -208,6 +208,10 @@ async fn items_of_a_batch_are_answered_one_by_one() {
         { "aggregate": "company", "id": id, "command": "rename-company", "body": { "name": "Acme Ltd" }, "if_version": 1 },
         { "aggregate": "access", "id": "-", "command": "revoke-api-key", "body": { "key": new_id() } },
         { "aggregate": "company", "id": id, "command": "restore-company" },
+        { "aggregate": "company", "id": id, "comand": "restore-company" },
+        { "aggregate": "company", "id": 7, "command": "restore-company" },
+        { "aggregate": "company", "id": id, "command": "rename-company", "body": { "nam": "Acme" } },
+        "restore-company",
     ]);
     let answer = server.post(&key, "/v1/commands", &[], &items).await;
     assert_eq!(answer.status, StatusCode::MULTI_STATUS);
@@ -217,6 +221,10 @@ async fn items_of_a_batch_are_answered_one_by_one() {
     assert_eq!(statuses[3], 403, "{}", answer.body);
     assert_eq!(statuses[4], 200);
     assert_eq!(answer.body[4]["answer"]["outcome"], "already_so");
+    for (at, field) in [(5, "comand"), (6, "id"), (7, "nam"), (8, "body")] {
+        let told = &answer.body[at];
+        assert_eq!((&told["status"], &told["problem"]["field"]), (&json!(400), &json!(field)), "{told}");
+    }
     let many = json!(vec![json!({ "aggregate": "company", "id": id, "command": "restore-company" }); 1_001]);
     server.post(&key, "/v1/commands", &[], &many).await.refused(400, "malformed");
     server.stop().await;

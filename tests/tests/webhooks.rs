@@ -288,6 +288,21 @@ async fn a_receiver_that_stalls_or_redirects_has_not_taken_it_and_is_not_followe
     desk.make_haste().await;
     receiver.next().await;
     desk.until(&id, is_settled).await;
+    let attempts = async {
+        while desk.deliveries(&id).await.len() < 3 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, attempts).await.unwrap();
+    let (all, path) = (desk.deliveries(&id).await, format!("/v1/webhooks/{id}/deliveries"));
+    let first = desk.server.get(&desk.admin, &format!("{path}?limit=2")).await;
+    let cursor = first.header("kvali-cursor").expect("there are more").to_owned();
+    let rest = desk.server.get(&desk.admin, &format!("{path}?limit=2&cursor={cursor}")).await;
+    assert_eq!(rest.header("kvali-cursor"), None, "there are no more");
+    let paged = [first.ok().as_array().unwrap().clone(), rest.ok().as_array().unwrap().clone()].concat();
+    assert_eq!(paged, all);
+    let told = desk.server.get(&desk.admin, &format!("{path}?limit=0")).await.refused(400, "malformed");
+    assert_eq!(told["field"], "limit");
     desk.close().await;
 }
 

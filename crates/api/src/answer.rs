@@ -44,7 +44,7 @@ impl Asked {
     pub(crate) fn told(self, outcome: Outcome, before: &[Recorded]) -> Result<Told, Problem> {
         match outcome {
             Outcome::Accepted(answer) => Ok(self.carried_out(&answer, before)),
-            Outcome::Refused(refusal) => Err(Problem::from(&refusal)),
+            Outcome::Refused(refusal) => Err(Problem::of_refusal(&refusal, self.command)),
             Outcome::Reused => Err(Error::CommandIdReused(self.command_id).into()),
         }
     }

@@ -3,12 +3,13 @@
 use crate::commands::uuid;
 use crate::error::Problem;
 use crate::format::{Format, Listed, Table};
+use crate::page::with_cursor;
 use crate::principal::Principal;
 use crate::queries::said;
 use crate::query::Query;
 use crate::{Api, commands, edge};
 use axum::extract::State;
-use axum::http::{HeaderMap, HeaderValue};
+use axum::http::HeaderMap;
 use axum::response::Response;
 use kvali_domain::access::Permission;
 use kvali_domain::{ActorId, StreamId};
@@ -51,12 +52,8 @@ pub(crate) async fn audit(
     let shown = trail.entries.iter().flat_map(|entry| entry.told_of(sees));
     api.shows(&principal, "the audit trail", shown).await?;
     let told = Told { trail, sees };
-    let mut response = told.told(format);
-    if let Some(next) = told.trail.next {
-        let next = HeaderValue::from_str(&next.to_string()).expect("a cursor is of digits and letters");
-        response.headers_mut().insert("kvali-cursor", next);
-    }
-    Ok(response)
+    let next = told.trail.next.map(|next| next.to_string());
+    Ok(with_cursor(told.told(format), next.as_deref()))
 }
 
 impl Asked {

@@ -1,5 +1,6 @@
 //! What goes wrong, as RFC 9457 problem details. Status codes are decided here and nowhere else.
 
+use crate::fields::Field;
 use axum::Json;
 use axum::extract::rejection::{BytesRejection, JsonRejection, PathRejection};
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode, Uri, header};
@@ -115,8 +116,8 @@ impl IntoResponse for Problem {
 }
 
 /// A command that the rules refuse: 422; where another writer was there before, 409 or, for If-Match, 412.
-impl From<&Refusal> for Problem {
-    fn from(refusal: &Refusal) -> Self {
+impl Problem {
+    pub(crate) fn of_refusal(refusal: &Refusal, command: &'static str) -> Self {
         let told = serde_json::to_value(refusal).unwrap_or_default();
         let mut more: Map<String, Value> = told.as_object().cloned().unwrap_or_default();
         let code = match more.remove("code") {
@@ -133,8 +134,17 @@ impl From<&Refusal> for Problem {
             Refusal::General(General::StaleVersion { actual, .. }) => Some(*actual),
             _ => None,
         };
+        let field = match refusal {
+            Refusal::General(General::StaleVersion { .. }) => "If-Match".to_owned(),
+            Refusal::General(General::InTheFuture { .. }) => "Kvali-Occurred-At".to_owned(),
+            refusal => {
+                let fields = Field::of_command(command);
+                let about = refusal.members();
+                about.iter().find_map(|name| fields.way_to(name)).unwrap_or_else(|| "id".to_owned())
+            }
+        };
         let more = Map::from_iter([("refusal".to_owned(), Value::Object(more))]);
-        Self { more, version, ..Self::new(status, code, refusal.to_string()) }
+        Self { more, version, field: Some(field), ..Self::new(status, code, refusal.to_string()) }
     }
 }
 
@@ -159,13 +169,21 @@ impl From<Error> for Problem {
             _ if error.is_out_of_reach() => return Self::unavailable(),
             _ => return Self::internal(&error),
         };
-        Self::new(status, code, error.to_string())
+        let field = match &error {
+            Error::CommandIdReused(_) => Some("Idempotency-Key".to_owned()),
+            Error::NoSuchPosition { .. } => Some("as_of".to_owned()),
+            _ => None,
+        };
+        Self { field, ..Self::new(status, code, error.to_string()) }
     }
 }
 
 impl From<SubscribeError> for Problem {
     fn from(error: SubscribeError) -> Self {
         let (status, code) = match error {
+            SubscribeError::Store(error @ Error::NoSuchPosition { .. }) => {
+                return Self { field: Some("from".to_owned()), ..error.into() };
+            }
             SubscribeError::Store(error) => return error.into(),
             SubscribeError::NoSuch { .. } => return Self::not_found("subscription"),
             SubscribeError::Exists { .. } => (StatusCode::CONFLICT, "name_taken"),

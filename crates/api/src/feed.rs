@@ -162,7 +162,8 @@ async fn begin(api: &Api, principal: &Principal, after: Option<&str>) -> Result<
         });
     }
     if !(0..=log.head).contains(&cursor.position) {
-        return Err(Error::NoSuchPosition { position: cursor.position, head: log.head }.into());
+        let beyond = Error::NoSuchPosition { position: cursor.position, head: log.head };
+        return Err(Problem { field: Some("after".to_owned()), ..beyond.into() });
     }
     Ok(cursor)
 }

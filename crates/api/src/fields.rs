@@ -145,6 +145,24 @@ impl<'a> Field<'a> {
         ways.into_iter().collect()
     }
 
+    /// The way to the member of that name, as far as the first list: `party`, `with.party`, `items`.
+    pub(crate) fn way_to(&self, name: &str) -> Option<String> {
+        if self.own(name).is_some() {
+            return Some(name.to_owned());
+        }
+        let ways = self.ways();
+        let way = ways.iter().find(|way| way.split('.').any(|step| step == name))?;
+        let steps = way.split('.').take_while(|step| step.parse::<usize>().is_err());
+        let mut way = Vec::new();
+        for step in steps {
+            way.push(step);
+            if step == name {
+                break;
+            }
+        }
+        Some(way.join("."))
+    }
+
     fn list(&self, at: &str, deep: usize, ways: &mut BTreeSet<String>) {
         let members = self.any.iter().filter_map(|schema| schema["properties"].as_object());
         let mut names: BTreeSet<&str> =
@@ -247,6 +265,18 @@ mod tests {
         assert_eq!(takes("CreateTask", "priority"), "one of low, normal, high, urgent");
         assert_eq!(takes("CreateTask", "assignee"), "a text (uuid)");
         assert_eq!(takes("CreateTask", "estimate_minutes"), "a whole number");
+    }
+
+    #[test]
+    fn the_way_to_a_member_ends_at_it_or_at_the_list_that_holds_it() {
+        let way = |command: &str, name: &str| Field::of_command(command).way_to(name);
+        let told = |way: &str| Some(way.to_owned());
+        assert_eq!(way("MoveDeal", "to"), told("to"));
+        assert_eq!(way("OpenRepeatDeal", "party"), told("with.party"));
+        assert_eq!(way("CreateCompany", "tax_id"), told("legal_ids.tax_id"));
+        assert_eq!(way("HandOverWork", "to"), told("items"));
+        assert_eq!(way("MatchCall", "several"), told("outcome.several"));
+        assert_eq!(way("CloseWon", "reason"), None);
     }
 
     #[test]

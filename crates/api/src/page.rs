@@ -4,6 +4,8 @@
 use crate::error::Problem;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
+use axum::http::{HeaderName, HeaderValue};
+use axum::response::Response;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Serialize;
@@ -51,6 +53,13 @@ impl Pages {
         let bytes = [&self.question[..], &mark(&place), &place].concat();
         URL_SAFE_NO_PAD.encode(bytes)
     }
+}
+
+/// An answer that says after what the next page begins, if there is one.
+pub(crate) fn with_cursor(mut response: Response, next: Option<&str>) -> Response {
+    let next = next.map(|text| HeaderValue::from_str(text).expect("a cursor is of letters and digits"));
+    response.headers_mut().extend(next.map(|next| (HeaderName::from_static("kvali-cursor"), next)));
+    response
 }
 
 /// Against cursors that were cut or mixed up; not against forgery, which gains nothing.

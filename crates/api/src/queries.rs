@@ -2,13 +2,13 @@
 
 use crate::error::Problem;
 use crate::format::{Answered, Format, Listed};
-use crate::page::Pages;
+use crate::page::{Pages, with_cursor};
 use crate::principal::Principal;
 use crate::query::Query;
 use crate::{Api, commands, edge};
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
@@ -194,14 +194,12 @@ fn told_page(
     cursor: Option<String>,
 ) -> Told {
     let answer = serde_json::to_value(answer).expect("answers hold no maps with odd keys");
-    let next =
-        cursor.as_deref().map(|text| HeaderValue::from_str(text).expect("a cursor is of letters and digits"));
-    let mut response = Answered { answer, stands, rows, cursor }.told(Format::of(headers)?);
-    response.headers_mut().extend(next.map(|next| (HeaderName::from_static("kvali-cursor"), next)));
-    Ok(response)
+    let next = cursor.clone();
+    let response = Answered { answer, stands, rows, cursor }.told(Format::of(headers)?);
+    Ok(with_cursor(response, next.as_deref()))
 }
 
-fn limited(limit: Option<i64>, usual: i64) -> Result<i64, Problem> {
+pub(crate) fn limited(limit: Option<i64>, usual: i64) -> Result<i64, Problem> {
     let limit = limit.unwrap_or(usual);
     if (1..=MOST).contains(&limit) {
         return Ok(limit);

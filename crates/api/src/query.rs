@@ -42,15 +42,14 @@ pub(crate) async fn none(request: Request, next: Next) -> Result<Response, Probl
 fn misfit(uri: &Uri, schema: &serde_json::Value, rejection: &QueryRejection) -> Problem {
     let given = extract::Query::<Vec<(String, String)>>::try_from_uri(uri);
     let given = given.map(|extract::Query(given)| given).unwrap_or_default();
-    let taken = Field::of(schema, schema);
-    if let Some((name, _)) = given.iter().find(|(name, _)| taken.step(name).is_none()) {
-        let ways = taken.ways();
+    let all = Field::of(schema, schema);
+    if let Some((name, _)) = given.iter().find(|(name, _)| all.step(name).is_none()) {
+        let ways = all.ways();
         let known = if ways.is_empty() { "none".to_owned() } else { ways.join(", ") };
         return Problem::malformed(name, format!("there is no parameter {name:?} here; there are {known}"));
     }
-    let takes = |name: &str| taken.step(name).map(|field| field.takes()).unwrap_or_default();
-    if let Some(name) = taken.required().into_iter().find(|name| given.iter().all(|(given, _)| given != name))
-    {
+    let takes = |name: &str| all.step(name).map(|field| field.takes()).unwrap_or_default();
+    if let Some(name) = all.required().into_iter().find(|name| given.iter().all(|(given, _)| given != name)) {
         return Problem::malformed(name, format!("{name} is missing; it takes {}", takes(name)));
     }
     let twice =

@@ -126,6 +126,6 @@ routes! {
     post "/v1/webhooks/{id}/rotate": webhooks::rotate, Some(GrantAccess), Body webhooks::Rotate => 200 JSON NewSecret, "A new secret; for a while the one before signs too";
     post "/v1/webhooks/{id}/enable": webhooks::enable, Some(GrantAccess), Nothing Nothing => 204 JSON Nothing, "Deliver again after 410";
     post "/v1/webhooks/{id}/replay": webhooks::replay, Some(GrantAccess), Body webhooks::Replay => 200 JSON SentAgain, "Send again what was given up, or all after a place";
-    get "/v1/webhooks/{id}/deliveries": webhooks::deliveries, Some(GrantAccess), Nothing Nothing => 200 JSON Vec<Delivery>, "The newest attempts";
+    get "/v1/webhooks/{id}/deliveries": webhooks::deliveries, Some(GrantAccess), Query webhooks::Attempts => 200 JSON Vec<Delivery>, "Attempts of the last 30 days, the newest first";
     post "/v1/{aggregate}/{id}/{command}": commands::carry_out, None, Body AnyCommand => 200 JSON CommandAnswer, "One command";
 }

@@ -11,13 +11,17 @@ pub use dispatch::{Dispatch, Dispatcher};
 pub use sign::reveal;
 
 use crate::error::Problem;
+use crate::page::{Pages, with_cursor};
 use crate::principal::Principal;
+use crate::queries::limited;
+use crate::query::Query;
 use crate::subscriptions::{checked_types, duration, place};
 use crate::{Api, edge};
 use axum::Json;
 use axum::extract::rejection::{JsonRejection, PathRejection};
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
 use kvali_domain::access::Permission;
 use kvali_eventstore::subscribe::{From, Standing};
 use kvali_eventstore::webhook::{Endpoint, Webhook};
@@ -26,7 +30,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use std::time::Duration;
 
-/// Attempts that are listed.
+/// Attempts of one page, unless it is said otherwise.
 const LISTED: i64 = 200;
 const LONGEST_URL: usize = 2_000;
 /// A secret that was replaced signs for so long, unless it is said otherwise; in seconds.
@@ -186,16 +190,30 @@ pub(crate) async fn replay(
 }
 
 /// The newest attempts.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Attempts {
+    limit: Option<i64>,
+    /// Of the page before, to go on after it.
+    cursor: Option<String>,
+}
+
 pub(crate) async fn deliveries(
     State(api): State<Api>,
     principal: Principal,
     id: Id,
-) -> Result<Json<Value>, Problem> {
+    pages: Pages,
+    asked: Result<Query<Attempts>, Problem>,
+) -> Result<Response, Problem> {
     let (endpoint, _) = api.endpoint(&principal, id).await?;
-    let all = endpoint.deliveries(LISTED).await?;
-    let told = all.iter().map(|(at, delivery)| {
+    let Query(asked) = asked?;
+    let limit = limited(asked.limit, LISTED)?;
+    let mut page = endpoint.deliveries(pages.place(asked.cursor.as_deref())?, limit + 1).await?;
+    let is_last = i64::try_from(page.len()).is_ok_and(|found| found <= limit);
+    page.truncate(usize::try_from(limit).expect("a page is small"));
+    let told = page.iter().map(|(attempt, delivery)| {
         json!({
-            "at": at,
+            "at": attempt.at,
             "position": delivery.position.to_string(),
             "event": delivery.event_id,
             "attempt": delivery.attempt,
@@ -204,5 +222,7 @@ pub(crate) async fn deliveries(
             "failure": delivery.failure,
         })
     });
-    Ok(Json(told.collect()))
+    let response = Json(told.collect::<Value>()).into_response();
+    let next = page.last().filter(|_| !is_last).map(|(attempt, _)| pages.cursor(attempt));
+    Ok(with_cursor(response, next.as_deref()))
 }

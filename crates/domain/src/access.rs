@@ -76,7 +76,7 @@ pub struct ApiKeyRevoked {
 
 impl Describe for Event {}
 
-#[derive(thiserror::Error, Clone, PartialEq, Eq, Debug, Serialize)]
+#[derive(thiserror::Error, Clone, PartialEq, Eq, Debug, Serialize, JsonSchema)]
 #[serde(tag = "code", rename_all = "snake_case")]
 pub enum Refusal {
     #[error("user {user} is not a registered, active user; name one who is")]

@@ -56,7 +56,7 @@ pub struct Defined {
 
 impl Describe for Event {}
 
-#[derive(thiserror::Error, Clone, PartialEq, Eq, Debug, Serialize)]
+#[derive(thiserror::Error, Clone, PartialEq, Eq, Debug, Serialize, JsonSchema)]
 #[serde(tag = "code", rename_all = "snake_case")]
 pub enum Refusal {
     #[error("the activity type {taken:?} exists already; choose another code")]

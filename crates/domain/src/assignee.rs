@@ -3,6 +3,7 @@
 
 use crate::{Given, Personal, UserId};
 use chrono::NaiveDate;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// A user who may be given work.
@@ -13,7 +14,7 @@ pub struct Assignable {
     pub forced: bool,
 }
 
-#[derive(thiserror::Error, Clone, PartialEq, Eq, Debug, Serialize)]
+#[derive(thiserror::Error, Clone, PartialEq, Eq, Debug, Serialize, JsonSchema)]
 #[serde(tag = "code", rename_all = "snake_case")]
 pub enum AssigneeProblem {
     #[error("user {user} is not a registered, active user; name one who is")]

@@ -81,7 +81,7 @@ impl From<Network> for String {
 }
 
 /// Why a text is no contact point. It never repeats the text, which is personal.
-#[derive(thiserror::Error, Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[derive(thiserror::Error, Clone, Copy, PartialEq, Eq, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Problem {
     #[error("the value is empty; give it at least one visible character")]
@@ -102,7 +102,7 @@ pub enum Problem {
 }
 
 /// Why contact points are not taken.
-#[derive(thiserror::Error, Clone, PartialEq, Eq, Debug, Serialize)]
+#[derive(thiserror::Error, Clone, PartialEq, Eq, Debug, Serialize, JsonSchema)]
 #[serde(tag = "code", rename_all = "snake_case")]
 pub enum NotTaken {
     #[error("contact point {place}: {problem}")]

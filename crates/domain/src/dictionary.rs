@@ -7,9 +7,10 @@ use crate::tags::{self, Tags};
 use crate::task::Template;
 use crate::task_templates::{self, TaskTemplate, TaskTemplates};
 use crate::{ActivityTypeId, Given, SourceId, TagId, TaskTemplateId, Version};
+use schemars::JsonSchema;
 use serde::Serialize;
 
-#[derive(thiserror::Error, Clone, PartialEq, Eq, Debug, Serialize)]
+#[derive(thiserror::Error, Clone, PartialEq, Eq, Debug, Serialize, JsonSchema)]
 #[serde(tag = "code", rename_all = "snake_case")]
 pub enum NotInDictionary {
     #[error("source {unknown} is not in the dictionary; accepted: {}", list(.accepted))]

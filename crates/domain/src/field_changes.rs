@@ -75,7 +75,7 @@ impl Changes {
     }
 }
 
-#[derive(thiserror::Error, Clone, PartialEq, Eq, Debug, Serialize)]
+#[derive(thiserror::Error, Clone, PartialEq, Eq, Debug, Serialize, JsonSchema)]
 #[serde(tag = "code", rename_all = "snake_case")]
 pub enum Problem {
     #[error("no field is named; name at least one with the value it shall hold")]

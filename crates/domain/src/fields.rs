@@ -220,7 +220,7 @@ impl Describe for Event {
     }
 }
 
-#[derive(thiserror::Error, Clone, PartialEq, Eq, Debug, Serialize)]
+#[derive(thiserror::Error, Clone, PartialEq, Eq, Debug, Serialize, JsonSchema)]
 #[serde(tag = "code", rename_all = "snake_case")]
 pub enum Refusal {
     #[error("this field does not exist; there are {}", list(.accepted))]
@@ -248,7 +248,7 @@ pub enum Refusal {
 }
 
 /// Why a value does not go into a field. Never repeats the value, which may be personal.
-#[derive(thiserror::Error, Clone, PartialEq, Eq, Debug, Serialize)]
+#[derive(thiserror::Error, Clone, PartialEq, Eq, Debug, Serialize, JsonSchema)]
 #[serde(tag = "code", rename_all = "snake_case")]
 pub enum FieldProblem {
     #[error("a {} has no field {field}; it has {}", .entity.as_str(), list(.accepted))]

@@ -131,7 +131,7 @@ impl Describe for Event {
     }
 }
 
-#[derive(thiserror::Error, Clone, PartialEq, Eq, Debug, Serialize)]
+#[derive(thiserror::Error, Clone, PartialEq, Eq, Debug, Serialize, JsonSchema)]
 #[serde(tag = "code", rename_all = "snake_case")]
 pub enum Refusal {
     #[error("this handover does not exist; HandOverWork begins one")]

@@ -1,11 +1,12 @@
 //! Texts of the configuration: codes, labels, names. They belong to no person.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// The longest code, label or name, in characters.
 pub const LONGEST: usize = 200;
 
-#[derive(thiserror::Error, Clone, PartialEq, Eq, Debug, Serialize)]
+#[derive(thiserror::Error, Clone, PartialEq, Eq, Debug, Serialize, JsonSchema)]
 #[serde(tag = "code", rename_all = "snake_case")]
 pub enum LabelProblem {
     #[error("{field} is empty; give it at least one visible character")]

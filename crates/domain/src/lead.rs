@@ -537,7 +537,7 @@ fn ends_work(owner: UserId) -> Claim {
     Claim::uncount(crate::user::WORK_CLAIM, owner.to_string())
 }
 
-#[derive(thiserror::Error, Clone, PartialEq, Eq, Debug, Serialize)]
+#[derive(thiserror::Error, Clone, PartialEq, Eq, Debug, Serialize, JsonSchema)]
 #[serde(tag = "code", rename_all = "snake_case")]
 pub enum Refusal {
     #[error("this lead does not exist; capture it first")]

@@ -2,10 +2,11 @@
 
 use crate::Personal;
 use crate::country::Country;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// Why a text is no such number. It never repeats the text: a sole trader's number is a personal one.
-#[derive(thiserror::Error, Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[derive(thiserror::Error, Clone, Copy, PartialEq, Eq, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Problem {
     #[error("a tax id of {country} is {accepted}")]

@@ -43,6 +43,7 @@ pub mod occurred;
 pub mod personal;
 pub mod pipeline;
 pub mod recorded;
+mod refusal;
 mod registry;
 pub mod sources;
 mod stage_names;
@@ -64,7 +65,8 @@ pub use money::Money;
 pub use occurred::Occurred;
 pub use personal::{Personal, PersonalField};
 pub use recorded::{Channel, Recorded};
+pub use refusal::RefusalType;
 pub use registry::{
     Aggregate, Command, CommandError, CommandType, DecodeError, Event, General, Order, Reads, Refusal, State,
-    command_types, event_types, place,
+    command_types, event_types, place, refusal_types,
 };

@@ -45,7 +45,7 @@ pub struct Retired {
 
 impl Describe for Event {}
 
-#[derive(thiserror::Error, Clone, PartialEq, Eq, Debug, Serialize)]
+#[derive(thiserror::Error, Clone, PartialEq, Eq, Debug, Serialize, JsonSchema)]
 #[serde(tag = "code", rename_all = "snake_case")]
 pub enum Refusal {
     #[error("{field} is empty; give it at least one visible character")]

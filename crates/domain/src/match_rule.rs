@@ -153,7 +153,7 @@ pub struct Defined {
 
 impl Describe for Event {}
 
-#[derive(thiserror::Error, Clone, PartialEq, Eq, Debug, Serialize)]
+#[derive(thiserror::Error, Clone, PartialEq, Eq, Debug, Serialize, JsonSchema)]
 #[serde(tag = "code", rename_all = "snake_case")]
 pub enum Refusal {
     #[error("{field:?} is no field that is compared; name one of {}, or `field:` and the id of a custom field in force", FIELDS.join(", "))]

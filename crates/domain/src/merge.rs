@@ -121,7 +121,7 @@ pub struct Change {
     pub to: Option<Value>,
 }
 
-#[derive(thiserror::Error, Clone, PartialEq, Eq, Debug, Serialize)]
+#[derive(thiserror::Error, Clone, PartialEq, Eq, Debug, Serialize, JsonSchema)]
 #[serde(tag = "code", rename_all = "snake_case")]
 pub enum Problem {
     #[error("no other record is named; name at least one in `losers`")]
@@ -163,7 +163,7 @@ pub enum Problem {
 }
 
 /// A field that more than one record fills, and not with the same.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, JsonSchema)]
 pub struct Conflict {
     pub field: String,
     pub values: Vec<(Uuid, Value)>,

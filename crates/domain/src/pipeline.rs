@@ -372,7 +372,7 @@ pub fn folded(name: &str) -> String {
     name.trim().to_lowercase()
 }
 
-#[derive(thiserror::Error, Clone, PartialEq, Eq, Debug, Serialize)]
+#[derive(thiserror::Error, Clone, PartialEq, Eq, Debug, Serialize, JsonSchema)]
 #[serde(tag = "code", rename_all = "snake_case")]
 pub enum Refusal {
     #[error("this pipeline does not exist; create it first")]

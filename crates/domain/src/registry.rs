@@ -3,12 +3,14 @@
 use crate::decider::Describe;
 use crate::example;
 use crate::history;
+use crate::refusal::{self, RefusalType};
 use crate::{Claim, Decider, Given, Occurred, PersonalField, StreamId, UserId, Version};
 use crate::{
     access, activity_types, calendar, call, company, contact, conversation, deal, duplicate, exchange_rates,
     fields, funnel, handover, lead, loss_reasons, match_rule, meeting, note, pipeline, sources, subject,
     tags, task, task_templates, team, user,
 };
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -34,7 +36,7 @@ macro_rules! aggregates {
         #[expect(clippy::large_enum_variant, reason = "states are kept behind an Arc")]
         pub enum State { $($variant($module::$state),)+ }
 
-        #[derive(thiserror::Error, Clone, PartialEq, Eq, Debug, Serialize)]
+        #[derive(thiserror::Error, Clone, PartialEq, Eq, Debug, Serialize, JsonSchema)]
         #[serde(untagged)]
         pub enum Refusal {
             $(#[error(transparent)] $variant(#[from] $module::Refusal),)+
@@ -108,6 +110,16 @@ macro_rules! aggregates {
                 $module::Command::TABLE,
                 &schemars::schema_for!($module::Command).to_value(),
             ),)+].into_iter().flatten().collect()
+        }
+
+        /// Every refusal, aggregate by aggregate, after those that any command can meet.
+        pub fn refusal_types() -> Vec<RefusalType> {
+            let mut all = refusal::described(&schemars::schema_for!(General).to_value(), None);
+            $(all.extend(refusal::described(
+                &schemars::schema_for!($module::Refusal).to_value(),
+                Some(<$module::$state as Decider>::AGGREGATE),
+            ));)+
+            all
         }
 
         impl Event {
@@ -234,7 +246,7 @@ aggregates! {
 }
 
 /// Refusals that any command can meet.
-#[derive(thiserror::Error, Clone, PartialEq, Eq, Debug, Serialize)]
+#[derive(thiserror::Error, Clone, PartialEq, Eq, Debug, Serialize, JsonSchema)]
 #[serde(tag = "code", rename_all = "snake_case")]
 pub enum General {
     #[error("{occurred} lies in the future (it is {now}); business time may be back-dated, never post-dated")]
@@ -369,14 +381,6 @@ pub fn place<E: std::fmt::Display>(error: &serde_path_to_error::Error<E>) -> Str
         Some((name, _)) if place.is_empty() => name.to_owned(),
         Some((name, _)) if !place.ends_with(name) => format!("{place}.{name}"),
         _ => place.to_owned(),
-    }
-}
-
-impl Refusal {
-    /// The permanent word for this refusal, such as `backward`.
-    pub fn code(&self) -> String {
-        let json = serde_json::to_value(self).unwrap_or_default();
-        json["code"].as_str().unwrap_or("refused").to_owned()
     }
 }
 

@@ -23,7 +23,7 @@ pub struct Erased {
 impl Describe for Event {}
 
 /// Erasing can not be refused yet: legal holds and retention come with their own commands.
-#[derive(thiserror::Error, Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[derive(thiserror::Error, Clone, Copy, PartialEq, Eq, Debug, Serialize, JsonSchema)]
 pub enum Refusal {}
 
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]

@@ -53,7 +53,7 @@ pub struct Merged {
 
 impl Describe for Event {}
 
-#[derive(thiserror::Error, Clone, PartialEq, Eq, Debug, Serialize)]
+#[derive(thiserror::Error, Clone, PartialEq, Eq, Debug, Serialize, JsonSchema)]
 #[serde(tag = "code", rename_all = "snake_case")]
 pub enum Refusal {
     #[error("the tag {taken:?} exists already; use it or choose another name")]

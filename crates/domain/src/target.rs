@@ -6,19 +6,20 @@ use crate::deal::Deal;
 use crate::lead::Lead;
 use crate::subject::Subject;
 use crate::{DealId, Given, Reads, StreamId, SubjectId, Target};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// How many targets a task or a meeting may have, the first of them the main one.
 pub const MOST: usize = 10;
 
-#[derive(thiserror::Error, Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[derive(thiserror::Error, Clone, Copy, PartialEq, Eq, Debug, Serialize, JsonSchema)]
 #[error("there is no {kind} {id}; name a lead, contact, company or deal that exists")]
 pub struct NoSuchTarget {
     pub kind: &'static str,
     pub id: StreamId,
 }
 
-#[derive(thiserror::Error, Clone, PartialEq, Eq, Debug, Serialize)]
+#[derive(thiserror::Error, Clone, PartialEq, Eq, Debug, Serialize, JsonSchema)]
 #[serde(tag = "code", rename_all = "snake_case")]
 pub enum Refusal {
     #[error("{given} targets are too many; name at most {most}")]

@@ -396,7 +396,7 @@ fn counted(claim: fn(&'static str, String) -> Claim, assignee: UserId, deals: &[
     [claim(WORK_CLAIM, assignee.to_string())].into_iter().chain(deals).collect()
 }
 
-#[derive(thiserror::Error, Clone, PartialEq, Eq, Debug, Serialize)]
+#[derive(thiserror::Error, Clone, PartialEq, Eq, Debug, Serialize, JsonSchema)]
 #[serde(tag = "code", rename_all = "snake_case")]
 pub enum Refusal {
     #[error("this task does not exist; create it first")]

@@ -47,7 +47,7 @@ pub struct Defined {
 
 impl Describe for Event {}
 
-#[derive(thiserror::Error, Clone, PartialEq, Eq, Debug, Serialize)]
+#[derive(thiserror::Error, Clone, PartialEq, Eq, Debug, Serialize, JsonSchema)]
 #[serde(tag = "code", rename_all = "snake_case")]
 pub enum Refusal {
     #[error("an offset of {days} days is none; accepted: 0 to {most}")]

@@ -104,7 +104,7 @@ fn moved(kind: &'static str, from: Option<impl ToString>, to: Option<impl ToStri
     from.into_iter().chain(to.map(|to| Claim::join(kind, to.to_string()))).collect()
 }
 
-#[derive(thiserror::Error, Clone, PartialEq, Eq, Debug, Serialize)]
+#[derive(thiserror::Error, Clone, PartialEq, Eq, Debug, Serialize, JsonSchema)]
 #[serde(tag = "code", rename_all = "snake_case")]
 pub enum Refusal {
     #[error("this team does not exist; create it first")]

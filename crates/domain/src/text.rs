@@ -1,6 +1,7 @@
 //! What shape texts must have: how long they may be, and what codes and foreign ids look like.
 
 use crate::Personal;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// Characters in a code.
@@ -8,7 +9,7 @@ pub const MAX_CODE: usize = 64;
 /// Characters in an id that another system gave.
 pub const MAX_FOREIGN_ID: usize = 255;
 
-#[derive(thiserror::Error, Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[derive(thiserror::Error, Clone, Copy, PartialEq, Eq, Debug, Serialize, JsonSchema)]
 #[error("{field} has {length} characters; at most {limit} are accepted")]
 pub struct TooLong {
     pub field: &'static str,
@@ -16,7 +17,7 @@ pub struct TooLong {
     pub limit: usize,
 }
 
-#[derive(thiserror::Error, Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[derive(thiserror::Error, Clone, Copy, PartialEq, Eq, Debug, Serialize, JsonSchema)]
 #[error(
     "{field} is not a code; accepted are 1 to {MAX_CODE} of a-z, 0-9, '.', '_' and '-', such as no_answer"
 )]
@@ -24,7 +25,7 @@ pub struct NotACode {
     pub field: &'static str,
 }
 
-#[derive(thiserror::Error, Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[derive(thiserror::Error, Clone, Copy, PartialEq, Eq, Debug, Serialize, JsonSchema)]
 #[error("{field} is not an id; accepted are 1 to {MAX_FOREIGN_ID} characters without white space")]
 pub struct NotAnId {
     pub field: &'static str,

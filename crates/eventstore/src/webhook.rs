@@ -7,6 +7,7 @@ use chacha20poly1305::Key;
 use chacha20poly1305::aead::Generate;
 use chrono::{DateTime, Utc};
 use kvali_domain::TenantId;
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -38,6 +39,13 @@ pub struct Delivery {
     /// Of the answer, if there was one.
     pub status: Option<i16>,
     pub failure: Option<String>,
+}
+
+/// When an attempt was made, which is its place in the list of them.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Attempt {
+    pub at: DateTime<Utc>,
+    pub delivery_id: Uuid,
 }
 
 /// Attempts are kept so long.
@@ -214,20 +222,31 @@ impl Endpoint {
         Ok(())
     }
 
-    /// The newest attempts, with when they were made.
-    pub async fn deliveries(&self, limit: i64) -> Result<Vec<(DateTime<Utc>, Delivery)>, Error> {
+    /// Attempts before that one, or all: the newest first.
+    pub async fn deliveries(
+        &self,
+        after: Option<Attempt>,
+        limit: i64,
+    ) -> Result<Vec<(Attempt, Delivery)>, Error> {
         use sqlx::{FromRow, Row};
         let rows = sqlx::query(
-            "select * from kvali.webhook_delivery where tenant_id = $1 and endpoint_id = $2 order by at desc limit $3",
+            "select * from kvali.webhook_delivery where tenant_id = $1 and endpoint_id = $2 \
+             and ($3::timestamptz is null or (at, delivery_id) < ($3, $4)) order by at desc, delivery_id desc limit $5",
         )
         .bind(self.tenant.0)
         .bind(self.id)
+        .bind(after.map(|attempt| attempt.at))
+        .bind(after.map(|attempt| attempt.delivery_id))
         .bind(limit)
         .fetch_all(&mut *self.store.connection(self.tenant).await?)
         .await
         .map_err(Error::Read)?;
         rows.iter()
-            .map(|row| Ok((row.try_get("at")?, Delivery::from_row(row)?)))
+            .map(|row| {
+                let delivery = Delivery::from_row(row)?;
+                let attempt = Attempt { at: row.try_get("at")?, delivery_id: delivery.delivery_id };
+                Ok((attempt, delivery))
+            })
             .collect::<Result<_, sqlx::Error>>()
             .map_err(Error::Read)
     }

@@ -2,6 +2,7 @@
 
 mod told;
 
+use crate::arguments;
 use crate::as_of::{Edge, instant};
 use crate::cli::{Done, Global};
 use crate::connect::Session;
@@ -47,7 +48,7 @@ pub(crate) struct Audit {
     #[command(flatten)]
     about: About,
     /// What it was done to, by id: any record, pipeline, user …
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", value_parser = arguments::id)]
     object: Option<Uuid>,
     /// A field that was changed: its whole name, or a part of it between dots
     #[arg(long, value_name = "FIELD")]
@@ -74,10 +75,10 @@ pub(crate) struct Audit {
     #[arg(long, value_name = "DATE")]
     to: Option<String>,
     /// The zone of days (IANA)
-    #[arg(long, default_value = "UTC", value_name = "ZONE")]
+    #[arg(long, default_value = "UTC", value_name = "ZONE", value_parser = arguments::zone)]
     zone: Tz,
     /// How many entries are shown, at most
-    #[arg(long, default_value_t = 50, value_name = "N")]
+    #[arg(long, default_value_t = 50, value_name = "N", value_parser = arguments::rows::<usize>())]
     limit: usize,
     /// Go on with what came before
     #[arg(long, value_name = "CURSOR")]

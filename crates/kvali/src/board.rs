@@ -1,5 +1,6 @@
 //! `kvali board`: what stands where in a pipeline.
 
+use crate::arguments;
 use crate::as_of::When;
 use crate::ask::{ask, stands};
 use crate::cli::{Done, Global};
@@ -36,13 +37,13 @@ pub(crate) struct Board {
     #[arg(long, default_value = "age", value_name = "ORDER")]
     sort: Sort,
     /// How many cards are shown, at most
-    #[arg(long, default_value_t = 50, value_name = "N")]
+    #[arg(long, default_value_t = 50, value_name = "N", value_parser = arguments::rows::<i64>())]
     limit: i64,
     /// Go on after the cards that were shown, as told beneath them
     #[arg(long, value_name = "PLACE", allow_hyphen_values = true)]
     after: Option<Place>,
     /// The zone of days (IANA)
-    #[arg(long, default_value = "UTC", value_name = "ZONE")]
+    #[arg(long, default_value = "UTC", value_name = "ZONE", value_parser = arguments::zone)]
     zone: Tz,
     #[command(flatten)]
     when: When,

@@ -1,5 +1,6 @@
 //! `kvali completeness`: which fields nobody fills, and how complete each owner's records are.
 
+use crate::arguments;
 use crate::as_of::When;
 use crate::ask::{ask, stands};
 use crate::cli::{Done, Global};
@@ -39,7 +40,7 @@ pub(crate) struct Completeness {
     #[arg(long)]
     unfilled: bool,
     /// The zone of days (IANA)
-    #[arg(long, default_value = "UTC", value_name = "ZONE")]
+    #[arg(long, default_value = "UTC", value_name = "ZONE", value_parser = arguments::zone)]
     zone: Tz,
     #[command(flatten)]
     when: When,

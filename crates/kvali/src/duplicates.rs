@@ -1,5 +1,6 @@
 //! `kvali duplicates`: which records may be one, why, and whether somebody is known already.
 
+use crate::arguments;
 use crate::as_of::When;
 use crate::ask::{ask as ask_as_of, stands};
 use crate::cli::{Done, Global};
@@ -45,7 +46,9 @@ pub(crate) struct Duplicates {
 enum What {
     /// What speaks for and against two records being one; it adds up to the score
     Explain {
+        #[arg(value_parser = arguments::id)]
         a: Uuid,
+        #[arg(value_parser = arguments::id)]
         b: Uuid,
         #[command(flatten)]
         when: When,
@@ -71,8 +74,8 @@ struct List {
     #[arg(long)]
     all: bool,
     /// The strongest so many
-    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=100_000))]
-    limit: u32,
+    #[arg(long, default_value_t = 50, value_name = "N", value_parser = arguments::rows::<i64>())]
+    limit: i64,
     #[command(flatten)]
     when: When,
 }
@@ -175,12 +178,8 @@ impl List {
             owner,
             decided: self.all,
         };
-        let list = candidates::List {
-            hasher: hasher(session).await?,
-            filter,
-            after: None,
-            limit: self.limit.into(),
-        };
+        let list =
+            candidates::List { hasher: hasher(session).await?, filter, after: None, limit: self.limit };
         let found = ask_as_of(session, DuplicateCandidates, self.when.as_of(Tz::UTC)?, list).await?;
         let mut names = Names::new(session);
         let mut table = Table::new(

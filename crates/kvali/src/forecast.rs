@@ -1,5 +1,6 @@
 //! `kvali forecast`: what will be won in a period, by category and by probability, and how near earlier forecasts came.
 
+use crate::arguments;
 use crate::as_of::When;
 use crate::cli::{Done, Global};
 use crate::connect::Session;
@@ -39,7 +40,7 @@ pub(crate) struct Forecast {
     #[arg(long, value_name = "DATE")]
     to: NaiveDate,
     /// The zone of days (IANA)
-    #[arg(long, default_value = "UTC", value_name = "ZONE")]
+    #[arg(long, default_value = "UTC", value_name = "ZONE", value_parser = arguments::zone)]
     zone: Tz,
     /// Break the forecast down
     #[arg(long, value_enum)]

@@ -3,6 +3,7 @@
 mod named;
 mod report;
 
+use crate::arguments;
 use crate::as_of::{Edge, When, instant};
 use crate::ask::missing;
 use crate::cli::{Done, Global};
@@ -91,7 +92,7 @@ pub(crate) struct Funnel {
     #[arg(long, value_name = "DATE")]
     to: Option<String>,
     /// The zone of days and months (IANA)
-    #[arg(long, default_value = "UTC", value_name = "ZONE")]
+    #[arg(long, default_value = "UTC", value_name = "ZONE", value_parser = arguments::zone)]
     zone: Tz,
     #[arg(
         long,

@@ -1,5 +1,6 @@
 //! `kvali key`: keys by which services, and people's programs, send commands and read over HTTP.
 
+use crate::arguments;
 use crate::cli::{Done, Global};
 use crate::connect::Session;
 use crate::failure::Failure;
@@ -26,6 +27,7 @@ pub(crate) enum Key {
     /// Take a key out of force for good
     Revoke {
         /// Its id
+        #[arg(value_parser = |text: &str| arguments::id(text).map(ApiKeyId))]
         key: ApiKeyId,
         #[command(flatten)]
         by: By,

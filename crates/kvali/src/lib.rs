@@ -1,5 +1,6 @@
 //! The program `kvali`. One file per subcommand; `cli` lists them.
 
+mod arguments;
 mod as_of;
 mod ask;
 mod audit;

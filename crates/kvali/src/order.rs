@@ -1,5 +1,6 @@
 //! `kvali do`: any one command, by its permanent word.
 
+use crate::arguments;
 use crate::cli::{Done, Global};
 use crate::connect::Session;
 use crate::failure::Failure;
@@ -41,7 +42,7 @@ pub(crate) struct Do {
     #[arg(long, value_name = "JSON")]
     json: Option<String>,
     /// What it is done to: the id of the deal, pipeline, user … [default: a new one, if the command begins something]
-    #[arg(long, value_name = "UUID")]
+    #[arg(long, value_name = "UUID", value_parser = arguments::id)]
     id: Option<Uuid>,
     /// Refuse unless the history has exactly so many events
     #[arg(long, value_name = "VERSION")]

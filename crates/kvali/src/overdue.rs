@@ -1,5 +1,6 @@
 //! `kvali overdue`: what is late and why, which deals nobody works at, and how much everybody has to do.
 
+use crate::arguments;
 use crate::as_of::{Edge, When, instant};
 use crate::cli::{Done, Global};
 use crate::connect::Session;
@@ -55,7 +56,7 @@ pub(crate) struct Overdue {
     #[arg(long, value_enum, default_value_t = Order::Due)]
     order: Order,
     /// Rows of each list at most
-    #[arg(long, default_value_t = 50, value_name = "ROWS")]
+    #[arg(long, default_value_t = 50, value_name = "ROWS", value_parser = arguments::rows::<usize>())]
     limit: usize,
     /// For tasks done late: done on this day or later (in --zone), or at an instant
     #[arg(long, value_name = "DATE")]
@@ -64,7 +65,7 @@ pub(crate) struct Overdue {
     #[arg(long, value_name = "DATE")]
     to: Option<String>,
     /// Whose days are meant where a due names no zone
-    #[arg(long, default_value = "UTC", value_name = "ZONE")]
+    #[arg(long, default_value = "UTC", value_name = "ZONE", value_parser = arguments::zone)]
     zone: Tz,
     #[command(flatten)]
     when: When,

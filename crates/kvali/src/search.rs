@@ -1,5 +1,6 @@
 //! `kvali search`: people, companies and deals by name, e-mail and phone.
 
+use crate::arguments;
 use crate::as_of::When;
 use crate::ask::{ask, stands};
 use crate::cli::{Done, Global};
@@ -33,10 +34,10 @@ pub(crate) struct Search {
     #[arg(long)]
     archived: bool,
     /// How many are shown, at most; no more than 200 are found
-    #[arg(long, default_value_t = 20, value_name = "N")]
+    #[arg(long, default_value_t = 20, value_name = "N", value_parser = arguments::rows::<usize>())]
     limit: usize,
     /// The zone of the days of --as-of (IANA)
-    #[arg(long, default_value = "UTC", value_name = "ZONE")]
+    #[arg(long, default_value = "UTC", value_name = "ZONE", value_parser = arguments::zone)]
     zone: Tz,
     #[command(flatten)]
     when: When,

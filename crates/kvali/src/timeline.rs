@@ -1,5 +1,6 @@
 //! `kvali timeline`: everything about one customer, in words.
 
+use crate::arguments;
 use crate::as_of::When;
 use crate::ask::{ask, stands};
 use crate::cli::{Done, Global};
@@ -32,13 +33,13 @@ pub(crate) struct Args {
     #[arg(long, value_name = "KIND")]
     kind: Option<Kind>,
     /// How many entries are shown, at most
-    #[arg(long, default_value_t = 50, value_name = "N")]
+    #[arg(long, default_value_t = 50, value_name = "N", value_parser = arguments::rows::<i64>())]
     limit: i64,
     /// Go on with what came before this position
     #[arg(long, value_name = "POSITION")]
     before: Option<i64>,
     /// The zone of days (IANA)
-    #[arg(long, default_value = "UTC", value_name = "ZONE")]
+    #[arg(long, default_value = "UTC", value_name = "ZONE", value_parser = arguments::zone)]
     zone: Tz,
     #[command(flatten)]
     when: When,

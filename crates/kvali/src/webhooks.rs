@@ -1,5 +1,6 @@
 //! `kvali webhooks`: where events are sent to, and what became of it.
 
+use crate::arguments;
 use crate::cli::{Done, Global};
 use crate::connect::Session;
 use crate::edge;
@@ -13,9 +14,6 @@ use kvali_eventstore::webhook::Endpoint;
 use serde_json::json;
 use std::time::Duration;
 use uuid::Uuid;
-
-/// Attempts that are listed.
-const LISTED: i64 = 50;
 
 #[derive(Subcommand)]
 pub(crate) enum Webhooks {
@@ -32,14 +30,19 @@ pub(crate) enum Webhooks {
         #[arg(long, value_name = "PLACE", value_parser = place, default_value = "now")]
         from: From,
     },
-    /// The newest attempts to deliver to an endpoint
+    /// Attempts to deliver to an endpoint, the newest first
     Deliveries {
         /// The endpoint
+        #[arg(value_parser = arguments::id)]
         endpoint: Uuid,
+        /// How many are shown, at most
+        #[arg(long, default_value_t = 50, value_name = "N", value_parser = arguments::rows::<i64>())]
+        limit: i64,
     },
     /// Send again what was given up after ten tries, or all that comes after a place of the log
     Replay {
         /// The endpoint
+        #[arg(value_parser = arguments::id)]
         endpoint: Uuid,
         /// `beginning`, a position, or an instant (RFC 3339)
         #[arg(long, value_name = "PLACE", value_parser = place)]
@@ -48,6 +51,7 @@ pub(crate) enum Webhooks {
     /// Show a new secret; for a while the one before signs too
     Rotate {
         /// The endpoint
+        #[arg(value_parser = arguments::id)]
         endpoint: Uuid,
         /// For how many hours
         #[arg(long, default_value_t = 24, value_name = "HOURS", value_parser = clap::value_parser!(u16).range(0..=720))]
@@ -56,11 +60,13 @@ pub(crate) enum Webhooks {
     /// Deliver again to an endpoint that answered 410
     Enable {
         /// The endpoint
+        #[arg(value_parser = arguments::id)]
         endpoint: Uuid,
     },
     /// Deliver nothing more, and forget it
     Delete {
         /// The endpoint
+        #[arg(value_parser = arguments::id)]
         endpoint: Uuid,
     },
 }
@@ -71,7 +77,9 @@ impl Webhooks {
         let answer = match self {
             Self::List => list(&session).await?,
             Self::Add { url, types, from } => add(&session, &url, &types, from).await?,
-            Self::Deliveries { endpoint } => deliveries(&known(&session, endpoint).await?).await?,
+            Self::Deliveries { endpoint, limit } => {
+                deliveries(&known(&session, endpoint).await?, limit).await?
+            }
             Self::Replay { endpoint, from } => replay(&known(&session, endpoint).await?, from).await?,
             Self::Rotate { endpoint, keep } => {
                 let keep = Duration::from_secs(3_600 * u64::from(keep));
@@ -141,11 +149,11 @@ async fn list(session: &Session) -> Result<Answer, Failure> {
     Ok(Answer::of(table))
 }
 
-async fn deliveries(endpoint: &Endpoint) -> Result<Answer, Failure> {
+async fn deliveries(endpoint: &Endpoint, limit: i64) -> Result<Answer, Failure> {
     let mut table = Table::new("Deliveries", &["at", "position", "attempt", "took_ms", "status", "failure"]);
-    for (at, delivery) in endpoint.deliveries(LISTED).await? {
+    for (attempt, delivery) in endpoint.deliveries(None, limit).await? {
         table.row([
-            json!(at),
+            json!(attempt.at),
             json!(delivery.position),
             json!(delivery.attempt),
             json!(delivery.took_ms),

@@ -142,12 +142,7 @@ mod tests {
             ("company", "create-company", json!({ "name": ["Nino Secret"] }), "name: "),
             ("company", "create-company", json!({ "name": "Acme", "Secret": 1 }), "body: "),
             ("company", "create-company", json!("Nino Secret"), "body: "),
-            (
-                "company",
-                "create-company",
-                json!({ "domains": ["Secret"] }),
-                "name: `name` is missing; it takes a text",
-            ),
+            ("deal", "move-deal", json!({ "pipeline_version": 1 }), "to: `to` is missing; it takes a text"),
             (
                 "contact",
                 "create-contact",

@@ -16,7 +16,9 @@ use serde_json::{Value, json};
 pub(super) fn of(row: &Row, asked: Asked, outcome: &Outcome) -> RowVerdict {
     let answer = match outcome {
         Outcome::Accepted(answer) => answer,
-        Outcome::Refused(refusal) => return refused(row, Some(asked), &Problem::from(refusal)),
+        Outcome::Refused(refusal) => {
+            return refused(row, Some(asked), &Problem::of_refusal(refusal, asked.command));
+        }
         Outcome::Reused => {
             return refused(row, Some(asked), &Problem::from(Error::CommandIdReused(asked.command_id)));
         }

@@ -62,7 +62,7 @@ pub enum Corrections {
     Ever,
 }
 
-#[derive(thiserror::Error, Clone, PartialEq, Eq, Debug, Serialize)]
+#[derive(thiserror::Error, Clone, PartialEq, Eq, Debug, Serialize, JsonSchema)]
 #[serde(tag = "code", rename_all = "snake_case")]
 pub enum NotADefinition {
     #[error("steps is empty; name at least one step with a stage")]

@@ -5,7 +5,7 @@
 
 use crate::checker::check;
 use crate::stories::anything;
-use kvali_domain::{Command, Event, command_types, event_types, history};
+use kvali_domain::{Command, Event, command_types, event_types, history, refusal_types};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -234,6 +234,29 @@ fn the_table_of_commands_says_what_the_code_does() {
 const COMMANDS_PAGE: &str = "# Commands\n\nGenerated from the code (`KVALI_BLESS=1 cargo test -p kvali-domain`). \
 Every rule holds on every path. A command that has taken\neffect already is accepted without events. The example \
 shows the required fields, as `kvali do COMMAND --json` takes them;\n`kvali do COMMAND --schema` has them all.\n";
+
+/// `docs/refusals.md`: code, what it is about, what it tells, all of it from the code.
+#[test]
+fn the_table_of_refusals_says_what_the_code_does() {
+    let mut page = String::from(REFUSALS_PAGE);
+    let types = refusal_types();
+    for of in types.chunk_by(|one, next| one.aggregate == next.aggregate) {
+        let name = of[0].aggregate.unwrap_or("any command");
+        page.extend(["\n## ", name, "\n\n| code | about | tells |\n|---|---|---|\n"]);
+        for known in of {
+            let list =
+                |names: &[&str]| names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+            let tells: Vec<&str> = known.tells.iter().map(String::as_str).collect();
+            page.extend(["| `", &*known.code, "` | ", &*list(known.members), " | ", &*list(&tells), " |\n"]);
+        }
+    }
+    up_to_date(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/refusals.md"), page);
+}
+
+const REFUSALS_PAGE: &str = "# Refusals\n\nGenerated from the code (`KVALI_BLESS=1 cargo test -p kvali-domain`). \
+The codes are stable. `about`: the members of commands that it can mean;\na problem's `field` is the first of them \
+that the command has, and `id`, the record itself, where there is none or none is listed.\nWhere a refusal tells `field` \
+or `threshold`, it is that one. `tells`: what stands in the problem's `refusal`, beside `detail`.\n";
 
 #[test]
 fn every_command_has_its_rules_in_words() {

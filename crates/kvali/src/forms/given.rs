@@ -1,6 +1,7 @@
 //! What several forms ask for: who, when and why; money, contact points, what something is about.
 
 use super::Directory;
+use crate::arguments;
 use crate::connect::Session;
 use crate::failure::Failure;
 use crate::{edge, ids};
@@ -30,10 +31,10 @@ pub(crate) struct By {
     #[arg(long, visible_alias = "occurred-at", value_name = "INSTANT")]
     pub(crate) occurred: Option<String>,
     /// Whose days and clock times are meant (IANA)
-    #[arg(long, default_value = "UTC", value_name = "ZONE")]
+    #[arg(long, default_value = "UTC", value_name = "ZONE", value_parser = arguments::zone)]
     pub(crate) zone: Tz,
     /// Makes a repetition the same command, which is carried out once [default: a new one]
-    #[arg(long, value_name = "UUID", default_value_t = edge::new_id(), hide_default_value = true)]
+    #[arg(long, value_name = "UUID", default_value_t = edge::new_id(), hide_default_value = true, value_parser = arguments::id)]
     pub(crate) command_id: Uuid,
 }
 

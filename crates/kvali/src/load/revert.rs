@@ -1,5 +1,6 @@
 //! `kvali import revert`: what an import created and nobody touched since is archived or cancelled, by ordinary commands.
 
+use crate::arguments;
 use crate::cli::{Done, Global};
 use crate::connect::Session;
 use crate::edge;
@@ -48,7 +49,7 @@ const CHANGED: &str = "\
 #[derive(Args)]
 pub(crate) struct Revert {
     /// The import's id, from its report
-    #[arg(value_name = "IMPORT")]
+    #[arg(value_name = "IMPORT", value_parser = arguments::id)]
     import: Uuid,
     /// Write nothing; say what would become of each record
     #[arg(long)]
