@@ -330,7 +330,7 @@ async fn filters_pass_what_they_name_and_nothing_else() {
         ("cursor=0", "cursor"),
         ("limit=0", "limit"),
         ("limit=1001", "limit"),
-        ("who=me", "query"),
+        ("who=me", "who"),
     ] {
         let told = firm.server.get(&firm.auditor, &format!("/v1/audit?{query}")).await;
         assert_eq!(told.refused(400, "malformed")["field"], field, "{query}");

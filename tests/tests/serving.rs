@@ -87,29 +87,58 @@ async fn mistakes_are_named_with_the_way_out() {
     let told = server.post(&key, &rename, &[("if-match", "7")], &json!({ "name": "A" })).await;
     assert_eq!(told.refused(400, "malformed")["field"], "If-Match");
     let told = server.post(&key, &rename, &[], &json!({ "nam": "A" })).await.refused(400, "malformed");
+    assert_eq!(told["field"], "nam");
     assert!(told["detail"].as_str().unwrap().contains("expected `name`"), "{told}");
     let told = server.send(Method::POST, &rename, &key, &[], "{").await.refused(400, "malformed");
     assert_eq!(told["field"], "body");
-    server.post(&key, &rename, &[], &json!({ "name": " " })).await.refused(422, "blank_name");
+    let told = server.post(&key, &rename, &[], &json!({ "name": " " })).await.refused(422, "blank_name");
+    assert_eq!(told["field"], "name");
+    let told = server.post(&key, &create, &[], &json!({ "name": "Acme Ltd" })).await;
+    assert_eq!(told.refused(422, "already_created")["field"], "id");
+    let late = [("kvali-occurred-at", "2999-01-01T00:00:00Z")];
+    let told = server.post(&key, &rename, &late, &json!({ "name": "A" })).await.refused(422, "in_the_future");
+    assert_eq!(told["field"], "Kvali-Occurred-At");
+    let told = server.post(&key, &format!("{rename}?dry_run=true"), &[], &json!({ "name": "A" })).await;
+    assert_eq!(told.refused(400, "malformed")["field"], "dry_run");
+    for (body, field) in [
+        (json!({ "nam": "x" }), "nam"),
+        (json!({}), "name"),
+        (json!({ "name": "x", "types": "deal.won" }), "types"),
+        (json!([]), "body"),
+    ] {
+        let told = server.post(&key, "/v1/subscriptions", &[], &body).await.refused(400, "malformed");
+        assert_eq!(told["field"], field, "{told}");
+    }
     let told = server.post(&key, &format!("{path}/rename"), &[], &json!({})).await;
     assert!(told.refused(404, "unknown_command")["detail"].as_str().unwrap().contains("rename-company"));
     let told = server.post(&key, "/v1/company/7/rename-company", &[], &json!({ "name": "A" })).await;
     assert_eq!(told.refused(400, "malformed")["field"], "id");
     for (path, field) in [
         ("/v1/board?pipeline=Nix", "pipeline"),
-        ("/v1/board?pipelin=Sales", "query"),
+        ("/v1/board?pipelin=Sales", "pipelin"),
+        ("/v1/board", "pipeline"),
+        ("/v1/board?pipeline=Sales&limit=ten", "limit"),
+        ("/v1/board?pipeline=Sales&pipeline=Service", "pipeline"),
+        ("/v1/funnel?pipeline=Sales&zone=Mars", "zone"),
+        ("/v1/forecast?pipeline=Sales&from=today&to=2026-01-01", "from"),
+        ("/v1/search?text=a&archived=perhaps", "archived"),
+        ("/v1/audit?limit=-1", "limit"),
+        ("/v1/jobs?limit=7", "limit"),
         ("/v1/board?pipeline=Sales&limit=0", "limit"),
         ("/v1/board?pipeline=Sales&as_of=yesterday", "as_of"),
         ("/v1/board?pipeline=Sales&clock=mine", "clock"),
         ("/v1/funnel?pipeline=Sales&rule=any", "rule"),
         ("/v1/funnel?pipeline=Sales&window=soon", "window"),
+        ("/v1/funnel?pipeline=Sales&rule=passed&window=7d", "window"),
+        ("/v1/funnel?pipeline=Nix", "pipeline"),
+        ("/v1/funnel?pipeline=Sales&by=field:nix", "by"),
+        ("/v1/forecast?pipeline=Sales&from=2026-02-01&to=2026-01-01", "to"),
         ("/v1/funnel?name=Nix", "name"),
         ("/v1/funnel", "pipeline"),
         ("/v1/completeness?rare=2", "rare"),
         ("/v1/duplicates?level=sure", "level"),
         ("/v1/events?types=deal.wonn", "types"),
         ("/v1/events?after=nowhere", "after"),
-        ("/v1/events?after=99999", "after"),
         ("/v1/events?limit=100000", "limit"),
         ("/v1/events?wait=1h", "wait"),
         ("/v1/events?stream=7", "stream"),
@@ -117,7 +146,11 @@ async fn mistakes_are_named_with_the_way_out() {
         let told = server.get(&key, path).await.refused(400, "malformed");
         assert_eq!(told["field"], field, "{path}: {told}");
     }
-    server.get(&key, "/v1/board?pipeline=Sales&as_of=99999").await.refused(400, "no_such_position");
+    for (path, field) in
+        [("/v1/board?pipeline=Sales&as_of=99999", "as_of"), ("/v1/events?after=99999", "after")]
+    {
+        assert_eq!(server.get(&key, path).await.refused(400, "no_such_position")["field"], field);
+    }
     server.get(&key, "/v1/search?text=a&after=99999").await.refused(409, "position_not_reached");
     server.get(&key, "/v1/nothing").await.refused(404, "not_found");
     server.send(Method::DELETE, "/v1/me", &key, &[], "").await.refused(405, "method_not_allowed");

@@ -5,6 +5,7 @@ use axum::Json;
 use axum::extract::rejection::{BytesRejection, JsonRejection, PathRejection};
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
+use kvali_domain::funnel::NotADefinition;
 use kvali_domain::{CommandError, General, Refusal};
 use kvali_eventstore::Error;
 use kvali_eventstore::subscribe::SubscribeError;
@@ -215,8 +216,19 @@ impl From<QueryError> for Problem {
         match error {
             QueryError::Store(error) => error.into(),
             QueryError::Read(_) => Self::internal(&error),
-            QueryError::NoSuchFunnel { .. } => Self::malformed("name", error.to_string()),
-            error => Self::malformed("query", error.to_string()),
+            error => {
+                let field = match &error {
+                    QueryError::NoSuchFunnel { .. }
+                    | QueryError::NoSuchVersion { .. }
+                    | QueryError::NotStanding { .. } => "name",
+                    QueryError::NoSuchPipeline { .. } => "pipeline",
+                    QueryError::NoSuchField { .. } | QueryError::SealedField { .. } => "by",
+                    QueryError::NotADefinition(NotADefinition::WindowOnRule { .. }) => "window",
+                    QueryError::NotAPeriod(_) => "to",
+                    _ => "query",
+                };
+                Self::malformed(field, error.to_string())
+            }
         }
     }
 }

@@ -70,6 +70,14 @@ enum Outcomes {
     Unchanged,
 }
 
+/// Points are added one by one, by commands of their own.
+fn of_record(problem: Problem) -> Problem {
+    match problem.field.as_deref() {
+        Some("contact_point") => Problem { field: Some("points".to_owned()), ..problem },
+        _ => problem,
+    }
+}
+
 /// How often a record is looked up again that somebody else creates or takes away at the same moment.
 const TRIES: usize = 3;
 
@@ -151,7 +159,7 @@ impl Api {
         let mut told = Vec::with_capacity(asked.len());
         for ((asked, permission), outcome) in asked.iter().zip(outcomes) {
             self.told_of(principal, *permission, asked.command, &outcome).await?;
-            told.push(asked.told(outcome, &before)?);
+            told.push(asked.told(outcome, &before).map_err(of_record)?);
         }
         Ok(told)
     }

@@ -17,7 +17,7 @@ async fn a_table_whose_header_does_not_fit_is_refused_at_once() {
         (COMPANIES, "name,name\nA,B\n", 400, "malformed", "name"),
         (COMPANIES, "", 400, "malformed", "body"),
         (COMPANIES, "name\n", 400, "malformed", "body"),
-        ("/v1/jobs", "name\nA\n", 400, "malformed", "query"),
+        ("/v1/jobs", "name\nA\n", 400, "malformed", "aggregate"),
         ("/v1/jobs?aggregate=company&command=paint", "name\nA\n", 404, "unknown_command", ""),
     ];
     for (path, table, status, code, field) in cases {

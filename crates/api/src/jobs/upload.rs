@@ -67,15 +67,17 @@ impl Form {
             }
             ("application/x-ndjson" | "application/ndjson" | "application/jsonl", ..) => {
                 let detail = "each line says its aggregate and command; leave them out of the query";
-                Err(Problem::malformed("query", detail))
+                let field = if asked.aggregate.is_some() { "aggregate" } else { "command" };
+                Err(Problem::malformed(field, detail))
             }
             ("text/csv", Some(aggregate), Some(command)) => {
                 let name = word(aggregate, command)?;
                 Ok(Self::Table { aggregate: aggregate.clone(), command: command.clone(), name })
             }
-            ("text/csv", ..) => {
+            ("text/csv", aggregate, _) => {
                 let detail = "say which command each row is: ?aggregate=company&command=create-company";
-                Err(Problem::malformed("query", detail))
+                let field = if aggregate.is_none() { "aggregate" } else { "command" };
+                Err(Problem::malformed(field, detail))
             }
             _ => Err(unsupported("say Content-Type: application/x-ndjson, or text/csv")),
         }
