@@ -5,17 +5,22 @@
 use kvali_domain::access::Role;
 use kvali_domain::pipeline::Policy;
 use kvali_domain::{StreamId, TenantId};
-use kvali_eventstore::Store;
 use kvali_eventstore::subscribe::{Batch, Fetch, From, Part, SubscribeError, Subscription};
+use kvali_eventstore::{Options, Store};
 use kvali_tests::backlog::{busy, deals_that_move};
 use kvali_tests::http::Server;
 use kvali_tests::random::Dice;
 use kvali_tests::samples::Sales;
 use kvali_tests::{Database, new_id, tenant};
 use serde_json::{Value, json};
+use sqlx::postgres::PgConnectOptions;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::str::FromStr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -481,15 +486,15 @@ async fn whoever_may_not_follow_or_asks_for_nonsense_is_told_so() {
         ("", json!({ "name": "x", "types": [""] }), "types"),
         ("", json!({ "name": "x", "from": "tomorrow" }), "from"),
         ("", json!({ "name": "x", "from": {} }), "from"),
-        ("", json!({ "name": "x", "colour": 1 }), "body"),
+        ("", json!({ "name": "x", "colour": 1 }), "colour"),
         ("/w/fetch", json!({ "limit": 0 }), "limit"),
         ("/w/fetch", json!({ "limit": 5001 }), "limit"),
         ("/w/fetch", json!({ "limit": -1 }), "limit"),
         ("/w/fetch", json!({ "lease": "0s" }), "lease"),
         ("/w/fetch", json!({ "lease": "1d" }), "lease"),
         ("/w/fetch", json!({ "wait": "61s" }), "wait"),
-        ("/w/ack", json!({}), "body"),
-        ("/w/ack", json!({ "token": "x" }), "body"),
+        ("/w/ack", json!({}), "token"),
+        ("/w/ack", json!({ "token": "x" }), "token"),
         ("/w/ack", json!({ "token": "1", "up_to": 1, "positions": [1] }), "up_to"),
         ("/w/nack", json!({ "token": "1", "pause": "8000000s" }), "pause"),
         ("/w/nack", json!({ "token": "1", "reason": "\u{0}" }), "reason"),
@@ -503,6 +508,65 @@ async fn whoever_may_not_follow_or_asks_for_nonsense_is_told_so() {
     post(&key, "/w/ack", json!({ "token": "1" })).await.refused(409, "old_token");
     post(&key, "/W!/fetch", json!({})).await.refused(404, "not_found");
     server.stop().await;
+    database.drop().await;
+}
+
+/// A way to the database that swallows the words `until` and whatever comes after them, as of a member that is frozen there.
+async fn way_that_ends(database: &Database, until: &'static str) -> (TempDir, String, watch::Receiver<bool>) {
+    let server = PgConnectOptions::from_str(&database.url).unwrap();
+    let name = format!(".s.PGSQL.{}", server.get_port());
+    let target = server.get_socket().expect("the tests' cluster has a socket").join(&name);
+    let dir = TempDir::new().unwrap();
+    let way = UnixListener::bind(dir.path().join(&name)).unwrap();
+    let (ended, is_ended) = watch::channel(false);
+    tokio::spawn(async move {
+        while let Ok((client, _)) = way.accept().await {
+            let (mut asks, mut is_told) = client.into_split();
+            let (mut tells, mut is_asked) = UnixStream::connect(&target).await.unwrap().into_split();
+            tokio::spawn(async move { tokio::io::copy(&mut tells, &mut is_told).await });
+            let ended = ended.clone();
+            tokio::spawn(async move {
+                let mut words = vec![0; 100_000];
+                while let Ok(count @ 1..) = asks.read(&mut words).await {
+                    if *ended.borrow()
+                        || words[..count].windows(until.len()).any(|some| some == until.as_bytes())
+                    {
+                        ended.send_replace(true);
+                        std::future::pending::<()>().await;
+                    }
+                    is_asked.write_all(&words[..count]).await.unwrap();
+                }
+            });
+        }
+    });
+    let url =
+        format!("postgres:///{}?host={}&user=kvali&sslmode=disable", database.name, dir.path().display());
+    (dir, url, is_ended)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_member_that_is_frozen_in_a_transaction_keeps_the_subscription_from_nobody() {
+    let database = Database::create().await;
+    let (store, subscription, tenant) = followed(&database, 3, 1).await;
+    let (_dir, url, mut is_frozen) = way_that_ends(&database, "set cursor =").await;
+    let frozen = Store::connect(Options { url, ..database.options() }).await.unwrap();
+    let alone = frozen.subscription(tenant, "warehouse").take(Duration::from_secs(1)).await.unwrap().unwrap();
+    let settling = tokio::spawn(async move { alone.settle(2).await });
+    is_frozen.wait_for(|is_frozen| *is_frozen).await.unwrap();
+    let taken = tokio::time::timeout(PATIENCE, async {
+        loop {
+            if let Some(taken) = subscription.take(LONG).await.unwrap() {
+                break taken;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    });
+    let taken = taken.await.expect("Postgres ends who holds the lock and says nothing");
+    assert_eq!(taken.checkpoint, 0, "nothing was settled");
+    settling.await.unwrap().unwrap_err();
+    taken.settle(3).await.unwrap();
+    assert_eq!(subscription.standing().await.unwrap().checkpoint, 3);
+    drop(store);
     database.drop().await;
 }
 

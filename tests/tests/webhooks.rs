@@ -373,7 +373,7 @@ async fn only_an_admin_sends_and_only_to_where_it_is_allowed() {
         (json!({ "url": format!("https://example.com/{}", "x".repeat(2_000)) }), "url"),
         (json!({ "url": "https://example.com/", "types": ["deal.closed"] }), "types"),
         (json!({ "url": "https://example.com/", "from": "never" }), "from"),
-        (json!({}), "body"),
+        (json!({}), "url"),
     ];
     for (body, field) in bad {
         let told = desk.server.post(&desk.admin, "/v1/webhooks", &[], &body).await.refused(400, "malformed");

@@ -28,6 +28,18 @@ pub(crate) async fn begin_for(
     pool.begin_with(AssertSqlSafe(format!("begin; set local kvali.tenant = '{tenant}'"))).await
 }
 
+/// The same, to lock something that others wait for: whoever stops in the middle of it, frozen or cut off, is ended by
+/// Postgres and keeps nobody waiting.
+pub(crate) async fn begin_locking(
+    pool: &PgPool,
+    tenant: TenantId,
+) -> Result<PgTransaction<'static>, sqlx::Error> {
+    let begin = format!(
+        "begin; set local kvali.tenant = '{tenant}'; set local idle_in_transaction_session_timeout = '5s'"
+    );
+    pool.begin_with(AssertSqlSafe(begin)).await
+}
+
 impl Store {
     /// A connection of the service's role that acts for `tenant`.
     pub async fn connection(&self, tenant: TenantId) -> Result<PoolConnection<Postgres>, Error> {

@@ -3,7 +3,7 @@
 
 use super::{From, MOST_TRIES, SubscribeError, Subscription};
 use crate::Error;
-use crate::acting::begin_for;
+use crate::acting::begin_locking;
 use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, PgTransaction};
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -243,7 +243,7 @@ impl Subscription {
     }
 
     pub(super) async fn lock(&self) -> Result<(PgTransaction<'static>, Locked), SubscribeError> {
-        let transaction = begin_for(&self.store.inner.pool, self.tenant).await;
+        let transaction = begin_locking(&self.store.inner.pool, self.tenant).await;
         let mut transaction = transaction.map_err(SubscribeError::read)?;
         let locked: Option<Locked> = sqlx::query_as(
             "select types, cursor, exists (select from kvali.subscription_stream b \
