@@ -23,6 +23,9 @@ async fn a_stream_is_made_for_each_tenant_and_has_its_log() {
         busy(&store, n, 20, 3).await;
     }
     let head = store.head(tenant(1)).await.unwrap() + store.head(tenant(2)).await.unwrap();
+    // A petabyte.
+    let said = ground.once(&nats, &["--max-bytes", "1000000000000000"]).said(1);
+    assert!(said.contains("no room") && said.contains("--max-bytes"), "{said}");
     let ran = ground.once(&nats, &["--keep-days", "30", "--max-bytes", "10000000"]);
     assert_eq!(ran.events(), u64::try_from(head).unwrap());
     for n in [1, 2] {

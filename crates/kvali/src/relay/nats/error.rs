@@ -1,7 +1,10 @@
 //! Why nothing goes on to NATS.
 
 use async_nats::ConnectError;
-use async_nats::jetstream::context::{CreateStreamError, GetStreamError, PublishError};
+use async_nats::jetstream::ErrorCode;
+use async_nats::jetstream::context::{
+    CreateStreamError, CreateStreamErrorKind, GetStreamError, PublishError,
+};
 use async_nats::jetstream::stream::{InfoError, LastRawMessageError};
 use kvali_eventstore::subscribe::SubscribeError;
 use std::io;
@@ -32,6 +35,10 @@ pub(crate) enum RelayError {
     )]
     Make { stream: String, subject: String, source: CreateStreamError },
     #[error(
+        "the NATS server has no room for stream {stream}; give it more storage, or ask for a smaller stream with --max-bytes"
+    )]
+    NoRoom { stream: String, source: CreateStreamError },
+    #[error(
         "stream {stream} takes {subjects} and not {subject}; choose another with --stream, or other subjects with --subject"
     )]
     OtherSubjects { stream: String, subjects: String, subject: String },
@@ -56,6 +63,18 @@ pub(crate) enum RelayError {
 }
 
 impl RelayError {
+    /// Why a stream was not made.
+    pub(super) fn of_making(stream: String, subject: String, source: CreateStreamError) -> Self {
+        const NO_ROOM: [ErrorCode; 2] =
+            [ErrorCode::STORAGE_RESOURCES_EXCEEDED, ErrorCode::INSUFFICIENT_RESOURCES];
+        match source.kind() {
+            CreateStreamErrorKind::JetStream(error) if NO_ROOM.contains(&error.error_code()) => {
+                Self::NoRoom { stream, source }
+            }
+            _ => Self::Make { stream, subject, source },
+        }
+    }
+
     /// Why a checkpoint was not moved.
     pub(super) fn of_settling(error: SubscribeError) -> Self {
         match error {
@@ -69,6 +88,7 @@ impl RelayError {
         matches!(
             self,
             Self::Make { .. }
+                | Self::NoRoom { .. }
                 | Self::OtherSubjects { .. }
                 | Self::AnotherHistory { .. }
                 | Self::Subscription(SubscribeError::Exists { .. } | SubscribeError::AnotherLog)

@@ -121,8 +121,7 @@ impl Stream {
             Err(error) if is_missing(&error.kind()) => {
                 let subject = config.subjects.concat();
                 let made = context.create_stream(config).await;
-                let made =
-                    made.map_err(|source| RelayError::Make { stream: name.clone(), subject, source })?;
+                let made = made.map_err(|source| RelayError::of_making(name.clone(), subject, source))?;
                 tracing::info!(stream = name, "a stream is made");
                 made
             }
