@@ -2,6 +2,7 @@
 
 use crate::registry::Refusal;
 use serde_json::Value;
+use std::collections::BTreeSet;
 
 /// By the codes of refusals: the members of commands that they can be about. A command is refused for the first of them
 /// that it has; whatever is not listed, or finds none, is about the record itself.
@@ -214,7 +215,9 @@ fn collect(root: &Value, schema: &Value, found: &mut impl FnMut(&str, Vec<String
     if let Some(code) = schema["properties"]["code"]["const"].as_str() {
         let names = |schema: &Value| schema["properties"].as_object().cloned().unwrap_or_default();
         let all = names(schema).into_iter().chain(referred.map(names).unwrap_or_default());
-        found(code, all.map(|(name, _)| name).filter(|name| name != "code").collect());
+        // Sorted, also where another crate of the build makes maps keep their order.
+        let tells: BTreeSet<String> = all.map(|(name, _)| name).filter(|name| name != "code").collect();
+        found(code, tells.into_iter().collect());
         return;
     }
     if let Some(referred) = referred {
