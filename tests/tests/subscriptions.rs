@@ -512,7 +512,7 @@ async fn whoever_may_not_follow_or_asks_for_nonsense_is_told_so() {
 }
 
 /// A way to the database that swallows the words `until` and whatever comes after them, as of a member that is frozen there.
-async fn way_that_ends(database: &Database, until: &'static str) -> (TempDir, String, watch::Receiver<bool>) {
+fn way_that_ends(database: &Database, until: &'static str) -> (TempDir, String, watch::Receiver<bool>) {
     let server = PgConnectOptions::from_str(&database.url).unwrap();
     let name = format!(".s.PGSQL.{}", server.get_port());
     let target = server.get_socket().expect("the tests' cluster has a socket").join(&name);
@@ -548,7 +548,7 @@ async fn way_that_ends(database: &Database, until: &'static str) -> (TempDir, St
 async fn a_member_that_is_frozen_in_a_transaction_keeps_the_subscription_from_nobody() {
     let database = Database::create().await;
     let (store, subscription, tenant) = followed(&database, 3, 1).await;
-    let (_dir, url, mut is_frozen) = way_that_ends(&database, "set cursor =").await;
+    let (_dir, url, mut is_frozen) = way_that_ends(&database, "set cursor =");
     let frozen = Store::connect(Options { url, ..database.options() }).await.unwrap();
     let alone = frozen.subscription(tenant, "warehouse").take(Duration::from_secs(1)).await.unwrap().unwrap();
     let settling = tokio::spawn(async move { alone.settle(2).await });
