@@ -3,7 +3,7 @@
 use crate::commands::uuid;
 use crate::error::Problem;
 use crate::format::{Format, Listed, Table};
-use crate::page::with_cursor;
+use crate::page::{limited, with_cursor};
 use crate::principal::Principal;
 use crate::queries::said;
 use crate::query::Query;
@@ -35,8 +35,6 @@ pub(crate) struct Asked {
     limit: Option<usize>,
 }
 
-const MOST: usize = 1_000;
-
 pub(crate) async fn audit(
     State(api): State<Api>,
     principal: Principal,
@@ -58,10 +56,7 @@ pub(crate) async fn audit(
 
 impl Asked {
     fn ask(self) -> Result<audit_trail::Ask, Problem> {
-        let limit = self.limit.unwrap_or(100);
-        if !(1..=MOST).contains(&limit) {
-            return Err(Problem::malformed("limit", format!("limit {limit} is not from 1 to {MOST}")));
-        }
+        let limit = limited(self.limit, 100)?;
         let instant =
             |field, text: Option<String>| text.map(|text| commands::instant(field, &text)).transpose();
         let filter = Filter {

@@ -52,12 +52,7 @@ pub(crate) async fn carry_out(
     let mut prepared: Vec<Result<(Asked, Permission), Problem>> = Vec::with_capacity(items.len());
     let mut plans = Vec::with_capacity(items.len());
     for item in items {
-        let item = serde_path_to_error::deserialize::<_, Item>(item);
-        let asked = match item.map_err(|misfit| of_misfit(&misfit)) {
-            Ok(item) => prepare(&api, &principal, item).await,
-            Err(problem) => Err(problem),
-        };
-        match asked {
+        match prepare(&api, &principal, item).await {
             Ok((asked, plan)) => {
                 prepared.push(Ok(asked));
                 plans.push(plan);
@@ -90,9 +85,9 @@ pub(crate) async fn carry_out(
 async fn prepare(
     api: &Api,
     principal: &Principal,
-    item: Item,
+    item: Value,
 ) -> Result<((Asked, Permission), Plan), Problem> {
-    let (order, envelope) = item.order(principal, None)?;
+    let (order, envelope) = Item::read(item)?.order(principal, None)?;
     let permission = Permission::of(&order.command);
     api.demand(principal, permission, order.command.command_type()).await?;
     let asked = Asked::of(&order, envelope.command_id);
@@ -100,6 +95,10 @@ async fn prepare(
 }
 
 impl Item {
+    fn read(item: Value) -> Result<Self, Problem> {
+        serde_path_to_error::deserialize(item).map_err(|misfit| of_misfit(&misfit))
+    }
+
     /// What it asks for, if it is well-formed. `otherwise` is its command id where its sender has no name for it.
     pub(crate) fn order(
         &self,
@@ -128,12 +127,13 @@ impl Item {
 pub(crate) fn fuzzed(body: &[u8]) -> usize {
     use crate::commands::stream;
     use kvali_domain::Command;
-    let sound = |item: Item| -> Option<()> {
+    let sound = |item: Value| -> Option<()> {
+        let item = Item::read(item).ok()?;
         let name = word(&item.aggregate, &item.command).ok()?;
         item.said(None).ok()?;
         let command = Command::decode(name, &item.body.unwrap_or_else(|| json!({}))).ok()?;
         stream(name, &command, &item.id, Uuid::nil()).ok().map(drop)
     };
-    let items: Vec<Item> = serde_json::from_slice(body).unwrap_or_default();
+    let items: Vec<Value> = serde_json::from_slice(body).unwrap_or_default();
     items.into_iter().take(MOST).filter_map(sound).count()
 }

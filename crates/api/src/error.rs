@@ -13,7 +13,6 @@ use kvali_projections::conversion_funnel::QueryError;
 use kvali_projections::{AskError, overdue_tasks};
 use serde_json::{Map, Value, json};
 use std::borrow::Cow;
-use std::error::Error as _;
 
 /// A problem: `type` and `code` are stable, `detail` is for people and says what would be accepted.
 #[derive(Debug)]
@@ -51,7 +50,12 @@ impl Problem {
     }
 
     pub(crate) fn malformed(field: impl Into<String>, detail: impl Into<String>) -> Self {
-        Self { field: Some(field.into()), ..Self::new(StatusCode::BAD_REQUEST, "malformed", detail) }
+        Self::new(StatusCode::BAD_REQUEST, "malformed", detail).about(field)
+    }
+
+    /// The same problem, with that part of the request.
+    pub(crate) fn about(self, field: impl Into<String>) -> Self {
+        Self { field: Some(field.into()), ..self }
     }
 
     /// The same for what is not there and for what is somebody else's.
@@ -116,8 +120,8 @@ impl IntoResponse for Problem {
     }
 }
 
-/// A command that the rules refuse: 422; where another writer was there before, 409 or, for If-Match, 412.
 impl Problem {
+    /// A command that the rules refuse: 422; where another writer was there before, 409 or, for If-Match, 412.
     pub(crate) fn of_refusal(refusal: &Refusal, command: &'static str) -> Self {
         let told = serde_json::to_value(refusal).unwrap_or_default();
         let mut more: Map<String, Value> = told.as_object().cloned().unwrap_or_default();
@@ -145,7 +149,7 @@ impl Problem {
             }
         };
         let more = Map::from_iter([("refusal".to_owned(), Value::Object(more))]);
-        Self { more, version, field: Some(field), ..Self::new(status, code, refusal.to_string()) }
+        Self { more, version, ..Self::new(status, code, refusal.to_string()).about(field) }
     }
 }
 
@@ -170,12 +174,12 @@ impl From<Error> for Problem {
             _ if error.is_out_of_reach() => return Self::unavailable(),
             _ => return Self::internal(&error),
         };
-        let field = match &error {
-            Error::CommandIdReused(_) => Some("Idempotency-Key".to_owned()),
-            Error::NoSuchPosition { .. } => Some("as_of".to_owned()),
-            _ => None,
-        };
-        Self { field, ..Self::new(status, code, error.to_string()) }
+        let problem = Self::new(status, code, error.to_string());
+        match &error {
+            Error::CommandIdReused(_) => problem.about("Idempotency-Key"),
+            Error::NoSuchPosition { .. } => problem.about("as_of"),
+            _ => problem,
+        }
     }
 }
 
@@ -183,7 +187,7 @@ impl From<SubscribeError> for Problem {
     fn from(error: SubscribeError) -> Self {
         let (status, code) = match error {
             SubscribeError::Store(error @ Error::NoSuchPosition { .. }) => {
-                return Self { field: Some("from".to_owned()), ..error.into() };
+                return Self::from(error).about("from");
             }
             SubscribeError::Store(error) => return error.into(),
             SubscribeError::NoSuch { .. } => return Self::not_found("subscription"),
@@ -262,13 +266,19 @@ impl From<JsonRejection> for Problem {
                 Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", detail)
             }
             StatusCode::UNPROCESSABLE_ENTITY => {
-                let misfit = rejection.source().and_then(std::error::Error::source);
-                let misfit = misfit.and_then(|source| source.downcast_ref());
+                let misfit = misfit(&rejection);
                 misfit.map_or_else(|| Self::malformed("body", rejection.body_text()), of_misfit)
             }
             _ => Self::malformed("body", rejection.body_text()),
         }
     }
+}
+
+/// What axum read in vain, where it was sound.
+pub(crate) fn misfit<'a, E: std::error::Error + 'static>(
+    rejection: &'a (dyn std::error::Error + 'static),
+) -> Option<&'a serde_path_to_error::Error<E>> {
+    rejection.source()?.source()?.downcast_ref()
 }
 
 /// Of JSON that is sound and not what is asked for.

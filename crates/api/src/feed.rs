@@ -6,6 +6,7 @@ use crate::cloud_event::CloudEvent;
 use crate::commands::uuid;
 use crate::cursor::Cursor;
 use crate::error::Problem;
+use crate::page::{MOST, limited, with_cursor};
 use crate::principal::Principal;
 use crate::query::Query;
 use axum::extract::State;
@@ -36,13 +37,11 @@ pub(crate) struct Asked {
     wait: Option<String>,
 }
 
-const MOST: i64 = 1_000;
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 /// Events that are looked at for one answer, at most, so that a filter that little passes cannot keep a request for ever.
 const LOOKED_AT: i64 = 20_000;
 /// Whoever appended in this process tells at once; for other processes the head is looked at so often.
 const POLL: Duration = Duration::from_millis(200);
-const CURSOR: &str = "kvali-cursor";
 const FEED: &str = "the feed of events";
 
 /// What passes.
@@ -110,10 +109,7 @@ pub(crate) async fn events(
     api.demand(&principal, Permission::Follow, FEED).await?;
     let Query(asked) = asked?;
     let filter = Filter::of(&asked)?;
-    let limit = asked.limit.unwrap_or(100);
-    if !(1..=MOST).contains(&limit) {
-        return Err(Problem::malformed("limit", format!("limit {limit} is not from 1 to {MOST}")));
-    }
+    let limit = limited(asked.limit, 100)?;
     let accepts = headers.get(header::ACCEPT).and_then(|accepts| accepts.to_str().ok()).unwrap_or_default();
     if accepts.contains("text/event-stream") {
         let last = headers.get("last-event-id").and_then(|last| last.to_str().ok()).map(str::to_owned);
@@ -128,10 +124,8 @@ pub(crate) async fn events(
     let mut response = axum::Json(told).into_response();
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/cloudevents-batch+json"));
-    let cursor = page.next.to_string();
-    headers.insert(CURSOR, HeaderValue::from_str(&cursor).expect("a cursor is of letters and digits"));
     headers.insert("kvali-more", HeaderValue::from_static(if page.more { "true" } else { "false" }));
-    Ok(response)
+    Ok(with_cursor(response, Some(&page.next.to_string())))
 }
 
 /// A wait in whole seconds: `30s`, or `30`.
@@ -156,14 +150,11 @@ async fn begin(api: &Api, principal: &Principal, after: Option<&str>) -> Result<
     };
     if cursor.tenant != principal.tenant || cursor.epoch != log.epoch {
         let detail = "this cursor is of another log, or of this one before it was restored; begin anew from a position";
-        return Err(Problem {
-            field: Some("after".to_owned()),
-            ..Problem::new(StatusCode::GONE, "cursor_of_another_log", detail)
-        });
+        return Err(Problem::new(StatusCode::GONE, "cursor_of_another_log", detail).about("after"));
     }
     if !(0..=log.head).contains(&cursor.position) {
         let beyond = Error::NoSuchPosition { position: cursor.position, head: log.head };
-        return Err(Problem { field: Some("after".to_owned()), ..beyond.into() });
+        return Err(Problem::from(beyond).about("after"));
     }
     Ok(cursor)
 }
@@ -240,7 +231,7 @@ fn follow(
             return None;
         }
         // Else the stream ends: the reader comes back with its last id.
-        let page = waited(&api, &principal, &filter, after, MOST, LONGEST_WAIT).await.ok()?;
+        let page = waited(&api, &principal, &filter, after, i64::from(MOST), LONGEST_WAIT).await.ok()?;
         api.shows_events(&principal, FEED, &page.events).await.ok()?;
         let mut told: Vec<Result<Event, Infallible>> = page
             .events

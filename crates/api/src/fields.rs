@@ -152,15 +152,9 @@ impl<'a> Field<'a> {
         }
         let ways = self.ways();
         let way = ways.iter().find(|way| way.split('.').any(|step| step == name))?;
-        let steps = way.split('.').take_while(|step| step.parse::<usize>().is_err());
-        let mut way = Vec::new();
-        for step in steps {
-            way.push(step);
-            if step == name {
-                break;
-            }
-        }
-        Some(way.join("."))
+        let steps: Vec<&str> = way.split('.').take_while(|step| step.parse::<usize>().is_err()).collect();
+        let end = steps.iter().position(|step| *step == name).map_or(steps.len(), |at| at + 1);
+        Some(steps[..end].join("."))
     }
 
     fn list(&self, at: &str, deep: usize, ways: &mut BTreeSet<String>) {

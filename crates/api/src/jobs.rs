@@ -15,6 +15,7 @@ pub use work::{Work, Worker};
 use crate::Api;
 use crate::error::Problem;
 use crate::format::{Format, Listed};
+use crate::page::limited;
 use crate::principal::Principal;
 use crate::queries::said;
 use crate::query::Query;
@@ -47,7 +48,6 @@ impl Default for Limits {
 const LISTED: i64 = 200;
 /// Rows in one answer.
 const USUAL: u16 = 100;
-const MOST: u16 = 1_000;
 
 type Id = Result<Path<String>, PathRejection>;
 
@@ -145,10 +145,7 @@ pub(crate) async fn rows(
     let Query(OfRows { verdict, after, limit }) = asked?;
     let format = Format::of(&headers)?;
     let verdict: Option<Verdict> = said("verdict", verdict.as_deref())?;
-    let (after, limit) = (after.unwrap_or(0), limit.unwrap_or(USUAL));
-    if !(1..=MOST).contains(&limit) {
-        return Err(Problem::malformed("limit", format!("limit {limit} is not from 1 to {MOST}")));
-    }
+    let (after, limit) = (after.unwrap_or(0), limited(limit, USUAL)?);
     let rows = api.store().job_rows(principal.tenant, job.job_id, verdict, after, i64::from(limit)).await?;
     let after = rows.last().map_or(after, |row| row.number);
     let more = rows.len() == usize::from(limit);

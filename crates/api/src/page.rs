@@ -11,6 +11,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::convert::Infallible;
+use std::fmt::Display;
 
 /// The question that pages are of: its path and filters, whatever their order.
 pub(crate) struct Pages {
@@ -53,6 +54,31 @@ impl Pages {
         let bytes = [&self.question[..], &mark(&place), &place].concat();
         URL_SAFE_NO_PAD.encode(bytes)
     }
+}
+
+/// Rows of one page, at most.
+pub(crate) const MOST: u16 = 1_000;
+
+/// How many rows are asked for.
+pub(crate) fn limited<T: Copy + PartialOrd + Display + From<u16>>(
+    limit: Option<T>,
+    usual: T,
+) -> Result<T, Problem> {
+    let limit = limit.unwrap_or(usual);
+    if (T::from(1)..=T::from(MOST)).contains(&limit) {
+        return Ok(limit);
+    }
+    Err(Problem::malformed("limit", format!("limit {limit} is not from 1 to {MOST}")))
+}
+
+/// Keeps a page of the rows, of which one more than that was asked for; its last, if there are more.
+pub(crate) fn cut<T>(rows: &mut Vec<T>, limit: i64) -> Option<&T> {
+    let limit = usize::try_from(limit).expect("a page is small");
+    if rows.len() <= limit {
+        return None;
+    }
+    rows.truncate(limit);
+    rows.last()
 }
 
 /// An answer that says after what the next page begins, if there is one.

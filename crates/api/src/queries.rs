@@ -2,7 +2,7 @@
 
 use crate::error::Problem;
 use crate::format::{Answered, Format, Listed};
-use crate::page::{Pages, with_cursor};
+use crate::page::{Pages, cut, limited, with_cursor};
 use crate::principal::Principal;
 use crate::query::Query;
 use crate::{Api, commands, edge};
@@ -40,8 +40,6 @@ type Told = Result<Response, Problem>;
 
 /// How long a question waits for a position that is not in the log yet.
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
-/// Rows of one answer, at most.
-const MOST: i64 = 1_000;
 
 /// A question's fields, and as of when it is asked, which every one takes beside its own.
 macro_rules! question {
@@ -121,7 +119,7 @@ impl Api {
             if Instant::now() >= until {
                 let detail = format!("position {position} is not in the log, which reaches to {head}");
                 let problem = Problem::new(StatusCode::CONFLICT, "position_not_reached", detail);
-                return Err(Problem { field: Some("after".to_owned()), ..problem });
+                return Err(problem.about("after"));
             }
             let _over = tokio::time::timeout(Duration::from_millis(100), moved.changed()).await;
         }
@@ -197,14 +195,6 @@ fn told_page(
     let next = cursor.clone();
     let response = Answered { answer, stands, rows, cursor }.told(Format::of(headers)?);
     Ok(with_cursor(response, next.as_deref()))
-}
-
-pub(crate) fn limited(limit: Option<i64>, usual: i64) -> Result<i64, Problem> {
-    let limit = limit.unwrap_or(usual);
-    if (1..=MOST).contains(&limit) {
-        return Ok(limit);
-    }
-    Err(Problem::malformed("limit", format!("limit {limit} is not from 1 to {MOST}")))
 }
 
 /// A word of a query that names one of several things.
@@ -388,10 +378,7 @@ pub(crate) async fn duplicates(
     let after = pages.place(asked.cursor.as_deref())?;
     let question = List { hasher, filter, after, limit: limit + 1 };
     let (mut answer, stands) = api.ask(&principal, DuplicateCandidates, &when, question).await?;
-    let page = usize::try_from(limit).expect("a page is small");
-    let is_last = answer.len() <= page;
-    answer.truncate(page);
-    let next = answer.last().filter(|_| !is_last).map(Candidate::place);
+    let next = cut(&mut answer, limit).map(Candidate::place);
     let pairs = answer.iter().flat_map(|pair| [pair.a.id, pair.b.id]);
     api.shows(&principal, "duplicates", pairs).await?;
     told_page(&headers, &answer, stands, "", next.map(|place| pages.cursor(&place)))

@@ -1,6 +1,6 @@
 //! The query of a request. What does not fit is told by its name, with what is given and what is taken.
 
-use crate::error::Problem;
+use crate::error::{self, Problem};
 use crate::fields::Field;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{self, FromRequestParts, Request};
@@ -11,7 +11,6 @@ use axum::response::Response;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use std::error::Error;
 
 pub(crate) struct Query<T>(pub(crate) T);
 
@@ -57,10 +56,8 @@ fn misfit(uri: &Uri, schema: &serde_json::Value, rejection: &QueryRejection) -> 
     if let Some((_, (name, _))) = twice {
         return Problem::malformed(name, format!("{name} is given twice; give it once"));
     }
-    let place = rejection.source().and_then(<dyn Error>::source);
-    let place =
-        place.and_then(|source| source.downcast_ref::<serde_path_to_error::Error<serde::de::value::Error>>());
-    let place = place.map(kvali_domain::place).unwrap_or_default();
+    let place = error::misfit::<serde::de::value::Error>(rejection).map(kvali_domain::place);
+    let place = place.unwrap_or_default();
     match given.iter().find(|(name, _)| *name == place) {
         Some((name, value)) => {
             Problem::malformed(name, format!("{name} {value:?} does not fit; it takes {}", takes(name)))

@@ -73,7 +73,7 @@ enum Outcomes {
 /// Points are added one by one, by commands of their own.
 fn of_record(problem: Problem) -> Problem {
     match problem.field.as_deref() {
-        Some("contact_point") => Problem { field: Some("points".to_owned()), ..problem },
+        Some("contact_point") => problem.about("points"),
         _ => problem,
     }
 }

@@ -11,9 +11,8 @@ pub use dispatch::{Dispatch, Dispatcher};
 pub use sign::reveal;
 
 use crate::error::Problem;
-use crate::page::{Pages, with_cursor};
+use crate::page::{Pages, cut, limited, with_cursor};
 use crate::principal::Principal;
-use crate::queries::limited;
 use crate::query::Query;
 use crate::subscriptions::{checked_types, duration, place};
 use crate::{Api, edge};
@@ -209,8 +208,7 @@ pub(crate) async fn deliveries(
     let Query(asked) = asked?;
     let limit = limited(asked.limit, LISTED)?;
     let mut page = endpoint.deliveries(pages.place(asked.cursor.as_deref())?, limit + 1).await?;
-    let is_last = i64::try_from(page.len()).is_ok_and(|found| found <= limit);
-    page.truncate(usize::try_from(limit).expect("a page is small"));
+    let next = cut(&mut page, limit).map(|(attempt, _)| pages.cursor(attempt));
     let told = page.iter().map(|(attempt, delivery)| {
         json!({
             "at": attempt.at,
@@ -223,6 +221,5 @@ pub(crate) async fn deliveries(
         })
     });
     let response = Json(told.collect::<Value>()).into_response();
-    let next = page.last().filter(|_| !is_last).map(|(attempt, _)| pages.cursor(attempt));
     Ok(with_cursor(response, next.as_deref()))
 }
